@@ -1,0 +1,92 @@
+"""Text of a cell → text of a dialogue: named steps, run in the order the config lists them.
+
+In: a string as a file holds it. Out: a string whose turns stand one a line. Real exports mix line ends, spell a line
+break as a backslash and an n or as `<br>`, and carry invisible characters; every one of them would become tokens.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+_LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+_LITERAL_NEWLINE = re.compile(r"(?:\\r)?\\n")
+_BR_TAG = re.compile(r"<\s*/?\s*br\s*/?\s*>", re.IGNORECASE)
+# The zero-width joiner stays: it holds an emoji's parts together. The control characters leave tab and line feed out.
+_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f\u00ad\u180e\u200b\u200e\u200f\u2060\ufeff]")
+# U+3164, the Hangul filler, is a letter to Unicode and a blank to the reader.
+_BLANKS = re.compile("[^\\S\n\r]+|\u3164+")
+
+
+def _unify_line_ends(text: str) -> str:
+    return _LINE_END.sub("\n", text)
+
+
+def _break_literal_newlines(text: str) -> str:
+    return _LITERAL_NEWLINE.sub("\n", text)
+
+
+def _break_br_tags(text: str) -> str:
+    return _BR_TAG.sub("\n", text)
+
+
+def _trim_spaces(text: str) -> str:
+    text = _BLANKS.sub(" ", _BLANKS.sub(" ", _INVISIBLE.sub("", text)))
+    lines = (line.strip() for line in text.split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+def _compose(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+CLEANING_STEPS: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType(
+    {
+        "line_ends": _unify_line_ends,
+        "literal_newlines": _break_literal_newlines,
+        "br_tags": _break_br_tags,
+        "spaces": _trim_spaces,
+        "nfc": _compose,
+    }
+)
+"""What each step does to a text, by the name the config uses.
+
+`line_ends`: CRLF, CR and Unicode's line separators become a line feed. `literal_newlines`: a backslash followed by n
+becomes one. `br_tags`: `<br>`, `<br/>`, `<BR >` become one. `spaces`: no-break, ideographic and repeated spaces become
+one space, invisible characters go, lines are trimmed, blank lines dropped. `nfc`: Hangul written as jamo is composed.
+"""
+
+DEFAULT_CLEANING: Final[tuple[str, ...]] = tuple(CLEANING_STEPS)
+"""All steps. `nfc` runs last because dropping an invisible character may bring two jamo together."""
+
+
+def make_cleaner(steps: Sequence[str]) -> Callable[[str], str]:
+    """One function that runs the named steps in the given order.
+
+    Args:
+        steps: Names out of `CLEANING_STEPS`; an empty list leaves texts as they are.
+
+    Returns:
+        A function from text to cleaned text.
+
+    Raises:
+        ValueError: A step has no such name; the message lists those that exist.
+
+    Example:
+        >>> make_cleaner(DEFAULT_CLEANING)("#Person1#:  안녕!<br>#Person2#: 네.\\\\n")
+        '#Person1#: 안녕!\\n#Person2#: 네.'
+    """
+    for step in steps:
+        if step not in CLEANING_STEPS:
+            raise ValueError(f"data.cleaning: unknown step '{step}'; known: {', '.join(CLEANING_STEPS)}")
+    functions = [CLEANING_STEPS[step] for step in steps]
+
+    def clean(text: str) -> str:
+        for function in functions:
+            text = function(text)
+        return text
+
+    return clean

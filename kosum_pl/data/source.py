@@ -1,0 +1,136 @@
+"""What the user named as data → the files to read, each with its format, weight and content hash.
+
+In: `data.train_file` and its siblings: a path, a hub id, or a list of these with weights. Out: a `Source` for each
+entry. Here is decided what is a file, a folder of shards or a hub id, and here a wrong path is reported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kosum_pl.lookup import resolve_path
+
+FORMATS: Final[Mapping[str, str]] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".parquet": "parquet",
+}
+"""Format of a file by its ending."""
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?::[\w.\[\]%-]+)?")
+_MAX_LISTED = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One entry of a data argument.
+
+    Attributes:
+        name: As the user wrote it.
+        files: The file, or the shards in the order of their names; empty for a hub id.
+        format: csv, tsv, json, jsonl, parquet or hub.
+        weight: How often an epoch of training visits each row.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    format: str
+    weight: float = 1.0
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """What a message calls each file."""
+        return tuple(str(file) for file in self.files) or (self.name,)
+
+
+def find_sources(source: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]], *, argument: str) -> list[Source]:
+    """Files that a data argument means.
+
+    Args:
+        source: A path, a hub id `owner/name` or `owner/name:split`, `{"path": ..., "weight": ...}`, or a list of these.
+        argument: Name of the argument, such as `data.train_file`, for messages.
+
+    Returns:
+        One `Source` for each entry, in the given order.
+
+    Raises:
+        ValueError: Nothing given, a file is missing, empty or of an unknown ending, or a weight is not positive.
+    """
+    entries = [source] if isinstance(source, (str, Mapping)) else list(source)
+    if not entries:
+        raise ValueError(f"{argument} is an empty list; name at least one file")
+    return [_find_source(entry, argument) for entry in entries]
+
+
+def hash_source(source: Source) -> str:
+    """Hash of the bytes of all files of a source, read in pieces; it does not depend on names or dates."""
+    digest = hashlib.blake2b(source.format.encode(), digest_size=16)
+    for file in source.files:
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).digest())
+    return digest.hexdigest()
+
+
+def _find_source(entry: object, argument: str) -> Source:
+    if isinstance(entry, str):
+        name, weight = entry, 1.0
+    elif isinstance(entry, Mapping) and {"path"} <= set(entry) <= {"path", "weight"}:
+        name, weight = str(entry["path"]), _parse_weight(entry.get("weight", 1.0), str(entry["path"]), argument)
+    else:
+        raise ValueError(f"{argument}: '{entry}' is neither a path nor {{path: ..., weight: ...}}; write one of the two")
+    path = Path(resolve_path(name))
+    if path.is_dir():
+        files, file_format = _find_shards(path, argument)
+    elif path.is_file():
+        files, file_format = (path,), _format_of(path)
+    elif path.suffix.lower() not in FORMATS and _HUB_ID.fullmatch(name) and not path.parent.is_dir():
+        files, file_format = (), "hub"
+    else:
+        raise ValueError(f"{name}: no such file or folder; {_suggest(path)}; check {argument}")
+    for file in files:
+        if file.stat().st_size == 0:
+            raise ValueError(f"{file}: the file is empty; write a header and rows into it, or check {argument}")
+    return Source(name=name, files=files, format=file_format, weight=weight)
+
+
+def _parse_weight(value: object, name: str, argument: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        raise ValueError(f"{argument}: weight {value!r} of '{name}' is not a positive number; leave the file out instead")
+    return float(value)
+
+
+def _format_of(path: Path) -> str:
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"{path}: unknown file ending '{path.suffix}'; known: {', '.join(FORMATS)}; rename or convert it")
+    return FORMATS[path.suffix.lower()]
+
+
+def _find_shards(folder: Path, argument: str) -> tuple[tuple[Path, ...], str]:
+    """All data files of a folder; other files, such as a README, are left alone."""
+    files = tuple(
+        sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in FORMATS and file.name[0] not in "._")
+    )
+    if not files:
+        raise ValueError(f"{folder}: no file in this folder ends in {', '.join(FORMATS)}; check {argument}")
+    formats = {_format_of(file): file.name for file in files}
+    if len(formats) > 1:
+        names = " and ".join(formats.values())
+        raise ValueError(f"{folder}: the shards are of different formats ({names}); keep one format in a folder")
+    return files, next(iter(formats))
+
+
+def _suggest(path: Path) -> str:
+    """What stands where the file was looked for."""
+    if not path.parent.is_dir():
+        return f"the folder {path.parent} does not exist (working folder: {Path.cwd()})"
+    names = sorted(file.name for file in path.parent.iterdir() if file.suffix.lower() in FORMATS)
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return f"{path.parent.resolve()} holds {', '.join(names[:_MAX_LISTED]) or 'no data file'}{more}"

@@ -1,0 +1,285 @@
+"""The one data module: joins the data room and the encode room, for every kind of model.
+
+In: file names, limits and batch sizes from the config; the encoder and the preset router from the module. Out:
+loaders of `Batch`es. The module owns the encoder and this data module borrows it, so that training and inference
+cannot render different prompts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import Dataset
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from kosum_pl.data import (
+    DEFAULT_CLEANING,
+    Columns,
+    DialogueTable,
+    EvaluationBatchSampler,
+    TokenBudgetBatchSampler,
+    count_leakage,
+    read_dialogues,
+)
+from kosum_pl.encode import Batch, CollateItem, Collator, EncodedTable, TokenLimits, encode_table
+from kosum_pl.modules import SummarizationModule
+
+Source = str | list[str | dict[str, Any]]
+_STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
+_REFERENCED_SPLITS = ("train", "val", "test")
+
+
+class EncodedRows(Dataset[CollateItem]):
+    """Rows of a split for a loader; a negative index `~i` is row `i`, not to be counted.
+
+    Args:
+        encoded: The split's ids.
+        dialogues: The split's rows, where batches shall carry them; None while training.
+        rows: The subset's places in the split; None for all rows.
+    """
+
+    def __init__(
+        self, encoded: EncodedTable, *, dialogues: DialogueTable | None, rows: np.ndarray[Any, Any] | None = None
+    ) -> None:
+        self._encoded = encoded
+        self._dialogues = dialogues
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._encoded) if self._rows is None else len(self._rows)
+
+    def __getitem__(self, index: int) -> CollateItem:
+        place = ~index if index < 0 else index
+        row = int(place if self._rows is None else self._rows[place])
+        dialogue = None if self._dialogues is None else self._dialogues[row]
+        return CollateItem(example=self._encoded[row], row=row, dialogue=dialogue, is_counted=index >= 0)
+
+
+class _PlainLoader:
+    """A loader that Lightning takes as it is: for `predict` it would rebuild the batch sampler of any other."""
+
+    def __init__(self, loader: StatefulDataLoader[Batch]) -> None:
+        self._loader = loader
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self._loader)
+
+
+class SummarizationDataModule(LightningDataModule):
+    """Dialogues with summaries from files or a hub, as batches of ids.
+
+    Args:
+        train_file: A path, a hub id, `demo:train.csv`, or a list of these, each with an optional `weight`.
+        val_file: The same, without weights.
+        test_file: The same; needs summaries, as `test` scores them.
+        predict_file: The same; summaries are not needed.
+        columns: Names of the columns.
+        cleaning: Names of the cleaning steps, in order.
+        on_bad_rows: `error` stops at the first bad row, `drop` goes on and writes `rejected.jsonl`.
+        max_source_tokens: Limit of the prompt, instructions included.
+        max_summary_tokens: Limit of the summary, its terminator included.
+        truncation: Which turns of a long dialogue go first: `oldest` or `middle`.
+        supervised_turns: Assistant turns of a `messages` row that are trained: `last` or `all`.
+        max_batch_tokens: Padded tokens of a training batch: rows times the longest.
+        batch_size: Rows of a training batch, instead of `max_batch_tokens`.
+        eval_batch_size: Rows of an evaluation batch.
+        num_workers: Loader processes of training; evaluation reads in the main process.
+        num_eval_samples: Rows of the fixed, seeded subset that validation inside `fit` uses; null for all.
+        seed: Of the batches' order and of that subset.
+        cache_dir: Folder of cached rows; null for `$KOSUM_CACHE`, else `~/.cache/kosum_pl`.
+
+    Attributes:
+        tables: Rows by split, once `setup` has run.
+        report_lines: What reading and encoding found, a line each.
+    """
+
+    def __init__(
+        self,
+        train_file: Source | None = None,
+        *,
+        val_file: Source | None = None,
+        test_file: Source | None = None,
+        predict_file: Source | None = None,
+        columns: Columns | None = None,
+        cleaning: Sequence[str] = DEFAULT_CLEANING,
+        on_bad_rows: Literal["error", "drop"] = "error",
+        max_source_tokens: int = 1024,
+        max_summary_tokens: int = 128,
+        truncation: Literal["oldest", "middle"] = "oldest",
+        supervised_turns: Literal["last", "all"] = "last",
+        max_batch_tokens: int | None = None,
+        batch_size: int | None = None,
+        eval_batch_size: int = 32,
+        num_workers: int = 1,
+        num_eval_samples: int | None = None,
+        seed: int = 42,
+        cache_dir: str | None = None,
+    ) -> None:
+        super().__init__()
+        if (max_batch_tokens is None) == (batch_size is None):
+            raise ValueError(
+                f"data.max_batch_tokens is {max_batch_tokens} and data.batch_size is {batch_size}; set exactly one"
+            )
+        self._files = {"train": train_file, "val": val_file, "test": test_file, "predict": predict_file}
+        self._columns = columns or Columns()
+        self._cleaning = tuple(cleaning)
+        self._on_bad_rows: Literal["error", "drop"] = on_bad_rows
+        self._limits = TokenLimits(
+            max_source_tokens=max_source_tokens,
+            max_summary_tokens=max_summary_tokens,
+            truncation=truncation,
+            supervised_turns=supervised_turns,
+        )
+        self._max_batch_tokens = max_batch_tokens
+        self._batch_size = batch_size
+        self._eval_batch_size = eval_batch_size
+        self._num_workers = num_workers
+        self._num_eval_samples = num_eval_samples
+        self._seed = seed
+        self._cache_dir = Path(cache_dir or os.environ.get("KOSUM_CACHE") or "~/.cache/kosum_pl").expanduser()
+        self.tables: dict[str, DialogueTable] = {}
+        self.report_lines: list[str] = []
+        self._encoded: dict[str, EncodedTable] = {}
+
+    @property
+    def _module(self) -> SummarizationModule:
+        assert self.trainer is not None, "the data module borrows the encoder of the trainer's module"
+        module = self.trainer.lightning_module
+        assert isinstance(module, SummarizationModule), f"{type(module).__name__} has no encoder to borrow"
+        return module
+
+    def prepare_data(self) -> None:
+        """Read and encode once a node, so that the ranks' own `setup` finds everything cached."""
+        assert self.trainer is not None
+        for split in self._splits(str(self.trainer.state.fn)):
+            self._load(split)
+
+    def setup(self, stage: str) -> None:
+        """Open the splits of a stage and say what is in them."""
+        self.report_lines = []
+        for split in self._splits(stage):
+            self.tables[split], self._encoded[split] = self._load(split)
+            self.report_lines.append(self._encoded[split].counts.line(split))
+            if self.tables[split].num_rejected:
+                self.report_lines.append(f"{split}: {self.tables[split].num_rejected:,} bad rows dropped")
+        if stage == "fit" and "val" in self.tables:
+            num_leaked = count_leakage(self.tables["train"], self.tables["val"])
+            if num_leaked:
+                self.report_lines.append(f"warning: {num_leaked:,} dialogues stand in both train and val")
+
+    def _splits(self, stage: str) -> list[str]:
+        """Splits that a stage needs; validation is optional inside `fit` alone."""
+        splits = []
+        for split in _STAGE_SPLITS[stage]:
+            if self._files[split]:
+                splits.append(split)
+            elif not (stage == "fit" and split == "val"):
+                raise ValueError(f"{stage} needs data.{split}_file; set it in the config or with --data.{split}_file")
+        return splits
+
+    def _load(self, split: str) -> tuple[DialogueTable, EncodedTable]:
+        source = self._files[split]
+        assert source is not None
+        is_referenced = split in _REFERENCED_SPLITS
+        table = read_dialogues(
+            source,
+            columns=self._columns,
+            cleaning=self._cleaning,
+            on_bad_rows=self._on_bad_rows,
+            needs_summary=is_referenced,
+            cache_dir=self._cache_dir,
+            split=split,
+        )
+        encoded = encode_table(
+            table,
+            encoder=self._module.encoder,
+            limits=self._limits,
+            with_summary=is_referenced,
+            cache_dir=self._cache_dir,
+        )
+        return table, encoded
+
+    def train_dataloader(self) -> StatefulDataLoader[Batch]:
+        """Batches of like length under the token budget; resumes with the very next batch."""
+        encoded = self._encoded["train"]
+        sampler = TokenBudgetBatchSampler(
+            encoded.lengths,
+            max_batch_tokens=self._max_batch_tokens,
+            batch_size=self._batch_size,
+            seed=self._seed,
+            num_replicas=self._world_size,
+            rank=self._rank,
+            row_weights=self.tables["train"].row_weights,
+        )
+        return StatefulDataLoader(
+            EncodedRows(encoded, dialogues=None),
+            batch_sampler=sampler,
+            collate_fn=self._collator(for_generation=False),
+            num_workers=self._num_workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def val_dataloader(self) -> StatefulDataLoader[Batch] | list[Any]:
+        """Batches sorted by length, every row once over all ranks; a fixed subset inside `fit` if so configured."""
+        if "val" not in self.tables:
+            return []
+        is_fitting = self.trainer is not None and self.trainer.state.fn == "fit"
+        return self._evaluation_loader("val", num_rows=self._num_eval_samples if is_fitting else None)
+
+    def test_dataloader(self) -> StatefulDataLoader[Batch]:
+        """Batches sorted by length, every row once over all ranks."""
+        return self._evaluation_loader("test")
+
+    def predict_dataloader(self) -> _PlainLoader:
+        """Batches sorted by length, every row once over all ranks."""
+        return _PlainLoader(self._evaluation_loader("predict"))
+
+    def _evaluation_loader(self, split: str, *, num_rows: int | None = None) -> StatefulDataLoader[Batch]:
+        encoded, table = self._encoded[split], self.tables[split]
+        rows = self._subset(len(table), num_rows)
+        router = self._module.active_router
+        sampler = EvaluationBatchSampler(
+            encoded.prompt_lengths if rows is None else encoded.prompt_lengths[rows],
+            batch_size=self._eval_batch_size,
+            num_replicas=self._world_size,
+            rank=self._rank,
+            groups=[
+                router.preset_for(table[int(row)].profile).name
+                for row in (range(len(table)) if rows is None else rows)
+            ],
+        )
+        return StatefulDataLoader(
+            EncodedRows(encoded, dialogues=table, rows=rows),
+            batch_sampler=sampler,
+            collate_fn=self._collator(for_generation=True),
+            num_workers=0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def _subset(self, num_all: int, num_rows: int | None) -> np.ndarray[Any, Any] | None:
+        if num_rows is None or num_rows >= num_all:
+            return None
+        return np.sort(np.random.default_rng(self._seed).choice(num_all, size=num_rows, replace=False))
+
+    def _collator(self, *, for_generation: bool) -> Collator:
+        pad_token_id = self._module.encoder.tokenizer.pad_token_id
+        return Collator(
+            pad_token_id=int(pad_token_id), is_causal=self._module.is_causal, for_generation=for_generation
+        )
+
+    @property
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer is not None else 1
+
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer is not None else 0

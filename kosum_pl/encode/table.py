@@ -1,0 +1,158 @@
+"""Encoded rows on disk: tokenized once, memory-mapped from then on.
+
+In: a `DialogueTable`, an encoder and limits. Out: an `EncodedTable` of `EncodedExample`s under a fingerprint of
+everything that decides the ids, so that a second start does not tokenize again and a changed prompt never meets
+old ids.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, Features, Sequence, Value
+from datasets.arrow_writer import ArrowWriter
+
+from kosum_pl.data import DialogueTable
+from kosum_pl.encode.example import Encoder, TokenLimits
+from kosum_pl.types import IGNORE_INDEX, EncodedExample
+
+_FORMAT_VERSION = 1
+_FEATURES = Features(
+    {
+        "example_id": Value("string"),
+        "input_ids": Sequence(Value("int32")),
+        "labels": Sequence(Value("int32")),
+        "prompt_length": Value("int32"),
+        "truncated_tokens": Value("int32"),
+        "cut_tokens": Value("int32"),
+        "num_supervised": Value("int32"),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodingCounts:
+    """What encoding did to a split.
+
+    Attributes:
+        num_rows: Rows.
+        num_truncated: Rows whose dialogue lost turns.
+        truncated_tokens: Dialogue tokens lost in all.
+        num_cut: Summaries cut at their limit.
+        supervised_tokens: Tokens that carry a loss.
+    """
+
+    num_rows: int
+    num_truncated: int
+    truncated_tokens: int
+    num_cut: int
+    supervised_tokens: int
+
+    def line(self, split: str) -> str:
+        """One line for the screen.
+
+        Example:
+            >>> counts = EncodingCounts(
+            ...     num_rows=3, num_truncated=1, truncated_tokens=20, num_cut=0, supervised_tokens=90)
+            >>> counts.line("train")
+            'train: 3 rows, 90 supervised tokens; 1 dialogue truncated (20 tokens), 0 summaries cut'
+        """
+        dialogues = "dialogue" if self.num_truncated == 1 else "dialogues"
+        summaries = "summary" if self.num_cut == 1 else "summaries"
+        return (
+            f"{split}: {self.num_rows:,} rows, {self.supervised_tokens:,} supervised tokens; "
+            f"{self.num_truncated:,} {dialogues} truncated ({self.truncated_tokens:,} tokens), "
+            f"{self.num_cut:,} {summaries} cut"
+        )
+
+
+class EncodedTable:
+    """Encoded rows of one split over a memory-mapped Arrow file.
+
+    Attributes:
+        lengths: Ids the loss's forward pass reads per row, (R,).
+        prompt_lengths: Ids of each row's prompt, (R,).
+        counts: What encoding did to the split.
+    """
+
+    def __init__(self, rows: Dataset) -> None:
+        self._rows = rows
+        columns = {name: rows.data.column(name).to_numpy() for name in _FEATURES if _FEATURES[name] == Value("int32")}
+        self.prompt_lengths: np.ndarray[Any, Any] = columns["prompt_length"]
+        self.lengths = np.diff(_offsets(rows, "input_ids"))
+        self.counts = EncodingCounts(
+            num_rows=len(rows),
+            num_truncated=int((columns["truncated_tokens"] > 0).sum()),
+            truncated_tokens=int(columns["truncated_tokens"].sum()),
+            num_cut=int((columns["cut_tokens"] > 0).sum()),
+            supervised_tokens=int(columns["num_supervised"].sum()),
+        )
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> EncodedExample:
+        """The row's example; ids are lists of ints."""
+        row = self._rows[index]
+        row.pop("num_supervised")
+        return EncodedExample(**row)
+
+
+def _offsets(rows: Dataset, column: str) -> np.ndarray[Any, Any]:
+    """Running total of a list column's lengths, (R + 1,), without reading its values."""
+    chunks = rows.data.column(column).chunks
+    lengths = [np.diff(chunk.offsets.to_numpy()) for chunk in chunks]
+    return np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+
+
+def encode_table(
+    table: DialogueTable, *, encoder: Encoder, limits: TokenLimits, with_summary: bool, cache_dir: Path
+) -> EncodedTable:
+    """Encode a split, or find it encoded already.
+
+    Args:
+        table: The split's rows.
+        encoder: Renders and tokenizes.
+        limits: Token limits and truncation.
+        with_summary: Whether rows carry labels.
+        cache_dir: Folder of the cached Arrow files.
+
+    Raises:
+        ValueError: A row has nothing to learn from, or the instructions alone exceed the limit.
+    """
+    key = repr((_FORMAT_VERSION, table.fingerprint, encoder.fingerprint, sorted(asdict(limits).items()), with_summary))
+    path = cache_dir / "encoded" / f"{sha256(key.encode()).hexdigest()[:32]}.arrow"
+    if not path.is_file():
+        _write(_encoded_rows(table, encoder=encoder, limits=limits, with_summary=with_summary), path)
+    return EncodedTable(Dataset.from_file(str(path)))
+
+
+def _encoded_rows(
+    table: DialogueTable, *, encoder: Encoder, limits: TokenLimits, with_summary: bool
+) -> Iterator[dict[str, Any]]:
+    for index in range(len(table)):
+        example = encoder.encode(table[index], limits=limits, with_summary=with_summary)
+        num_supervised = sum(label != IGNORE_INDEX for label in example.labels)
+        yield {**asdict(example), "num_supervised": num_supervised}
+
+
+def _write(rows: Iterator[dict[str, Any]], path: Path) -> None:
+    """Write rows beside their place and move them there at once: a half-written cache is never read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    os.close(handle)
+    try:
+        with ArrowWriter(path=temporary, features=_FEATURES) as writer:
+            for row in rows:
+                writer.write(row)
+            writer.finalize()
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+"""Which errors are the user's to mend, and the one line they are told in.
+
+In: an exception. Out: its line, or None where it is a defect and its traceback should be seen. Only the standard
+library is imported.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+_PACKAGE: Final = Path(__file__).resolve().parent
+_ROOMS: Final = (_PACKAGE, _PACKAGE.parent / "callbacks")
+
+
+class UsageError(ValueError):
+    """The command line or a config is wrong; the message is one line that says what, where and the remedy."""
+
+
+def user_error_line(error: BaseException) -> str | None:
+    """The one line to print of an error that a user can mend; None for any other.
+
+    A `ValueError` counts when one of our rooms raised it: there it names value, place and remedy. The same from
+    inside a library is more likely a defect of ours, and keeps its traceback.
+
+    Args:
+        error: As it was caught, traceback and all.
+
+    Example:
+        >>> user_error_line(UsageError("unknown command 'fti'"))
+        "unknown command 'fti'"
+        >>> user_error_line(KeyError("x")) is None
+        True
+    """
+    if isinstance(error, UsageError) or type(error).__name__ == "MisconfigurationException":
+        return one_line(str(error))
+    if isinstance(error, (ValueError, FileNotFoundError)) and _is_raised_in_rooms(error.__traceback__):
+        return one_line(str(error))
+    return None
+
+
+def one_line(text: str) -> str:
+    r"""A message without line breaks.
+
+    Example:
+        >>> one_line("a\n  - b")
+        'a - b'
+    """
+    return " ".join(text.split())
+
+
+def _is_raised_in_rooms(traceback: TracebackType | None) -> bool:
+    if traceback is None:
+        return False
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    raised_in = Path(traceback.tb_frame.f_code.co_filename).resolve()
+    return any(room in raised_in.parents for room in _ROOMS)

@@ -1,0 +1,349 @@
+"""The one LightningModule: loss, generation, scores and steps; owner of model, encoder and presets.
+
+In: batches. Out: a loss whose gradient is the mean over all supervised tokens of an optimizer step, scores by
+their full names, and predictions. What differs between encoder-decoders and causal LMs stands in `seq2seq.py` and
+`causal.py`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from kosum_pl.decode import DecodingPreset, PresetRouter, load_preset
+from kosum_pl.encode import Batch, ChatPrompt, Encoder, SourcePrompt, load_tokenizer
+from kosum_pl.modules.generation import Completion, generate
+from kosum_pl.modules.loss import cross_entropy_sum
+from kosum_pl.modules.model import ModelSource, align_special_tokens, load_config, load_model
+from kosum_pl.modules.optim import OptimizerSettings, ScheduleName, build_optimizer
+from kosum_pl.modules.random_state import gather_random_states, restore_random_state
+from kosum_pl.modules.scores import ROUGE_NAMES, SUMMARY_NAMES, EvaluationScores
+from kosum_pl.modules.step_normalizer import StepNormalizer
+from kosum_pl.types import Prediction
+
+_CHECKPOINT_KEY = "kosum_pl"
+
+
+class SummarizationModule(LightningModule):
+    """What encoder-decoders and causal LMs have in common; see `Seq2SeqModule` and `CausalModule`.
+
+    Args:
+        model_name: Local folder or hub id of model and tokenizer.
+        prompt: How a dialogue becomes the model's input; None for the class's default.
+        random_init: Random weights of the config's shape instead of trained ones.
+        config_overrides: Config fields to replace; with `model_type` among them the folder needs no config.json.
+        gguf_file: Name of a GGUF file inside the folder or repository.
+        dtype: Of the weights: `auto` (as stored), `float32`, `bfloat16`, `float16` or `float64`.
+        attn_implementation: `sdpa`, `eager`, `flash_attention_2`, …; None leaves the choice to transformers.
+        gradient_checkpointing: Recompute activations in the backward pass instead of keeping them.
+        trust_remote_code: Run code that a hub repository brings along.
+        learning_rate: Peak learning rate of AdamW.
+        weight_decay: Decoupled decay of weight matrices; norms and biases never decay.
+        schedule: After the warm-up: `linear` or `cosine` to zero, or `constant`.
+        warmup_steps: Optimizer steps from zero to the peak; wins over `warmup_ratio`.
+        warmup_ratio: The same as a share of all optimizer steps.
+        label_smoothing: Share of the target mass that is spread over the vocabulary, while training.
+        preset: Decoding preset forced on all rows: a name or a path.
+        fit_preset: Forced inside `fit`, where validation should be fast; null routes there too.
+        presets: Routing list: the first whose `when` matches serves a row.
+        generate_during_fit: Whether validation inside `fit` generates, or computes the loss alone.
+        rouge_tokenizer: What splits Korean text for ROUGE: `kiwi`, `mecab`, `char` or `space`.
+        multi_reference: How several references count: `mean` or `max`.
+
+    Attributes:
+        model: The transformers model; there once `configure_model` has run.
+        encoder: Renders prompts; there from the start.
+        notes: Lines worth showing once: what was changed in tokenizer and model.
+        scores: Scores of the last evaluation by full name.
+        start_scores: Scores before training, where the sanity check covered all rows.
+        predictions: Predictions of the last evaluation, all rows in input order, on every rank.
+
+    Raises:
+        ValueError: A setting is out of range, or tokenizer, preset or config cannot be found.
+    """
+
+    is_causal: bool
+
+    def __init__(
+        self,
+        model_name: str,
+        *,
+        prompt: ChatPrompt | SourcePrompt | None = None,
+        random_init: bool = False,
+        config_overrides: dict[str, Any] | None = None,
+        gguf_file: str | None = None,
+        dtype: str = "float32",
+        attn_implementation: str | None = None,
+        gradient_checkpointing: bool = False,
+        trust_remote_code: bool = False,
+        learning_rate: float = 3e-5,
+        weight_decay: float = 0.01,
+        schedule: ScheduleName = "linear",
+        warmup_steps: int = 0,
+        warmup_ratio: float = 0.0,
+        label_smoothing: float = 0.0,
+        preset: str | None = None,
+        fit_preset: str | None = "fast",
+        presets: Sequence[str] = ("default",),
+        generate_during_fit: bool = True,
+        rouge_tokenizer: Literal["kiwi", "mecab", "char", "space"] = "kiwi",
+        multi_reference: Literal["mean", "max"] = "mean",
+    ) -> None:
+        super().__init__()
+        self.source = ModelSource(
+            model_name=model_name,
+            random_init=random_init,
+            config_overrides=config_overrides or {},
+            gguf_file=gguf_file,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            trust_remote_code=trust_remote_code,
+        )
+        self.optimizer_settings = OptimizerSettings(
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            schedule=schedule,
+            warmup_steps=warmup_steps,
+            warmup_ratio=warmup_ratio,
+        )
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"model.label_smoothing is {label_smoothing}; give a share from 0 to below 1")
+        self.label_smoothing = label_smoothing
+        self.gradient_checkpointing = gradient_checkpointing
+        self.generate_during_fit = generate_during_fit
+        tokenizer, self.notes = load_tokenizer(model_name, gguf_file=gguf_file, trust_remote_code=trust_remote_code)
+        self.encoder = self.make_encoder(tokenizer, prompt)
+        forced = load_preset(preset) if preset else None
+        self.router = PresetRouter(forced=forced, presets=tuple(load_preset(name) for name in presets))
+        fit_forced = forced or (load_preset(fit_preset) if fit_preset else None)
+        self.fit_router = PresetRouter(forced=fit_forced, presets=self.router.presets)
+        self.evaluation = EvaluationScores(rouge_tokenizer=rouge_tokenizer, multi_reference=multi_reference)
+        self.normalizer = StepNormalizer()
+        self.model: PreTrainedModel | None = None
+        self.scores: dict[str, float] = {}
+        self.start_scores: dict[str, float] = {}
+        self.predictions: list[Prediction] = []
+        self._random_states: Sequence[dict[str, Tensor]] = ()
+
+    # What a kind of model answers for itself.
+
+    @abstractmethod
+    def make_encoder(self, tokenizer: Any, prompt: ChatPrompt | SourcePrompt | None) -> Encoder:
+        """The encoder of this kind of model."""
+
+    @abstractmethod
+    def supervised_logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits and targets of a batch's supervised positions, (N, V) and (N,)."""
+
+    # Set-up.
+
+    def configure_model(self) -> None:
+        """Load or build the weights, once; the encoder is there already."""
+        if self.model is not None:
+            return
+        config = load_config(self.source, num_tokens=len(self.encoder.tokenizer))
+        self.model = load_model(self.source, config=config, is_causal=self.is_causal)
+        self.notes += align_special_tokens(
+            self.model, self.encoder.tokenizer, terminator_ids=self.encoder.terminator_ids
+        )
+        if self.gradient_checkpointing:
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW and its schedule, stepped once an optimizer step."""
+        num_steps = self.trainer.estimated_stepping_batches
+        if num_steps == float("inf"):
+            raise ValueError("the number of training steps is unknown; set trainer.max_steps or trainer.max_epochs")
+        optimizer, schedule = build_optimizer(
+            self.named_parameters(), settings=self.optimizer_settings, num_training_steps=int(num_steps)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @property
+    def language_model(self) -> PreTrainedModel:
+        """The model; `configure_model` must have run."""
+        if self.model is None:
+            raise RuntimeError("the module has no weights yet: call configure_model() first")
+        return self.model
+
+    @property
+    def is_fitting(self) -> bool:
+        """Whether a `fit` is running, also during its validation."""
+        return self._trainer is not None and self.trainer.state.fn == "fit"
+
+    @property
+    def active_router(self) -> PresetRouter:
+        """Decides which preset serves which row, at this stage."""
+        return self.fit_router if self.is_fitting else self.router
+
+    @property
+    def should_generate(self) -> bool:
+        """Whether an evaluation now would generate."""
+        return self.generate_during_fit or not self.is_fitting
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Names that every validation will log, for callbacks to check at the start."""
+        generated = (*ROUGE_NAMES, *SUMMARY_NAMES) if self.should_generate else ()
+        return tuple(f"val/{name}" for name in ("loss", *generated))
+
+    def score_record(self) -> dict[str, Any]:
+        """What must stand beside the scores for them to mean something."""
+        presets = sorted({prediction.preset for prediction in self.predictions})
+        return {**self.evaluation.rouge.record(), "preset": ",".join(presets), "num_rows": len(self.predictions)}
+
+    # Training.
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Sum of the batch's losses, scaled; `on_after_backward` turns the step's sum into a mean over tokens."""
+        logits, targets = self.supervised_logits(batch)
+        loss = cross_entropy_sum(logits, targets, label_smoothing=self.label_smoothing)
+        self.normalizer.add(loss.detach(), num_tokens=batch.num_supervised_tokens)
+        return loss / self.normalizer.unit_tokens
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """After a resume, go on with the random state of the moment the checkpoint was written."""
+        if self._random_states:
+            restore_random_state(self._random_states, rank=self.global_rank)
+            self._random_states = ()
+
+    def on_after_backward(self) -> None:
+        """On the last micro-batch, make the gradient the mean over all supervised tokens of the optimizer step.
+
+        Callbacks' `on_before_optimizer_step` runs before the module's: here is where they still see the right norm.
+        """
+        if not self._is_last_micro_batch():
+            return
+        loss = self.normalizer.normalize(
+            self.parameters(),
+            accumulate_grad_batches=self.trainer.accumulate_grad_batches,
+            world_size=self.trainer.world_size,
+        )
+        self.log("train/loss", loss, prog_bar=True)
+
+    def _is_last_micro_batch(self) -> bool:
+        """Whether the optimizer steps after this batch: the window is full, or the epoch ends."""
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        num_ready = progress.current.ready
+        is_full = num_ready % self.trainer.accumulate_grad_batches == 0
+        return is_full or progress.is_last_batch or num_ready >= self.trainer.num_training_batches
+
+    # Evaluation.
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Loss and generated summaries of one batch."""
+        self._evaluate(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Loss and generated summaries of one batch."""
+        self._evaluate(batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[Prediction]:
+        """Summaries of one batch."""
+        return self._evaluate(batch)
+
+    def _evaluate(self, batch: Batch) -> list[Prediction]:
+        if batch.labels is not None:
+            logits, targets = self.supervised_logits(batch)
+            loss = cross_entropy_sum(logits, targets)
+            del logits
+            if batch.is_counted:
+                self.evaluation.update_loss(loss, num_tokens=batch.num_supervised_tokens)
+        if not self.should_generate:
+            return []
+        predictions = self.summarize_batch(batch, preset=self._preset_of(batch))
+        if batch.is_counted:
+            self.evaluation.update(batch.rows, predictions)
+        return predictions
+
+    def _preset_of(self, batch: Batch) -> DecodingPreset:
+        presets = {preset.name: preset for preset in map(self.active_router.preset_for, _profiles(batch))}
+        assert len(presets) == 1, f"a batch mixes the presets {sorted(presets)}"
+        return next(iter(presets.values()))
+
+    def summarize_batch(self, batch: Batch, *, preset: DecodingPreset) -> list[Prediction]:
+        """Generate one summary for every row of a batch.
+
+        Args:
+            batch: Collated for generation.
+            preset: How to decode.
+        """
+        completions = generate(
+            self.language_model,
+            batch,
+            preset=preset,
+            terminator_ids=self.encoder.terminator_ids,
+            is_causal=self.is_causal,
+        )
+        return [
+            self._prediction(batch, row, completion=completion, preset=preset)
+            for row, completion in enumerate(completions)
+        ]
+
+    def _prediction(self, batch: Batch, row: int, *, completion: Completion, preset: DecodingPreset) -> Prediction:
+        dialogue = batch.dialogues[row]
+        text = self.encoder.decode(completion.ids)
+        return Prediction(
+            example_id=dialogue.example_id,
+            text=text,
+            raw_text=text,
+            dialogue=dialogue.text,
+            references=dialogue.references,
+            profile=dialogue.profile,
+            log_prob=completion.log_prob,
+            num_tokens=len(completion.ids),
+            reached_eos=completion.reached_eos,
+            attempts=1,
+            preset=preset.name,
+            slots=dialogue.slots,
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        """Scores of all rows, logged under `val/`."""
+        self._finish_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Scores of all rows, logged under `test/`."""
+        self._finish_evaluation("test")
+
+    def on_predict_epoch_end(self) -> None:
+        """All rows' predictions in input order; without references there is nothing to score."""
+        self.predictions = self.evaluation.gather()
+        self.evaluation.reset()
+
+    def _finish_evaluation(self, stage: str) -> None:
+        self.predictions = self.evaluation.gather()
+        self.scores = self.evaluation.compute(stage, self.predictions)
+        self.evaluation.reset()
+        if self.trainer.sanity_checking:
+            self.start_scores = self.scores
+            return
+        self.log_dict(self.scores)
+        if f"{stage}/rouge_sum" in self.scores:
+            self.log("rouge_sum", self.scores[f"{stage}/rouge_sum"], prog_bar=True, logger=False)
+
+    # Checkpoints.
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning leaves out: random states, and which encoder the weights were trained with."""
+        checkpoint[_CHECKPOINT_KEY] = {
+            "random_states": gather_random_states(),
+            "model_name": self.source.model_name,
+            "encoder": self.encoder.fingerprint,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the random states for the resume."""
+        record = checkpoint.get(_CHECKPOINT_KEY, {})
+        self._random_states = record.get("random_states", ())
+
+
+def _profiles(batch: Batch) -> list[Any]:
+    return [dialogue.profile for dialogue in batch.dialogues]

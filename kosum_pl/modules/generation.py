@@ -1,0 +1,153 @@
+"""From a batch of prompts to generated ids, text and log-probabilities.
+
+In: a model, prompts and a preset. Out: `Completion`s. Ids are kept, logits never: a sequence's log-probability
+comes from one teacher-forced pass over what was generated, with logits at the generated positions only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
+
+from kosum_pl.decode import DecodingPreset, generated_only_processors
+from kosum_pl.encode import Batch
+from kosum_pl.modules.loss import row_log_probs, shift_right, supervised_logits
+from kosum_pl.types import IGNORE_INDEX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One generated sequence.
+
+    Attributes:
+        ids: Generated ids, the terminator included where it was reached.
+        log_prob: Sum of their log-probabilities in nats.
+        reached_eos: Whether the last id is a terminator.
+    """
+
+    ids: tuple[int, ...]
+    log_prob: float
+    reached_eos: bool
+
+
+def generate(
+    model: PreTrainedModel,
+    batch: Batch,
+    *,
+    preset: DecodingPreset,
+    terminator_ids: Sequence[int],
+    is_causal: bool,
+) -> list[Completion]:
+    """Generate one summary for every row of a batch.
+
+    Args:
+        model: In evaluation mode; its `generation_config` holds special tokens only.
+        batch: With `prompt_ids` and `prompt_mask`, (B, P), left-padded for causal models.
+        preset: How to decode.
+        terminator_ids: Ids that end a summary.
+        is_causal: Whether the prompt stands in front of what is generated.
+    """
+    if batch.prompt_ids is None or batch.prompt_mask is None:
+        raise ValueError("the batch has no prompts; collate it with for_generation=True")
+    prompt_length = batch.prompt_ids.shape[1] if is_causal else 0
+    processors = generated_only_processors(preset, prompt_length=prompt_length) if is_causal else None
+    with _seeded(preset, row=batch.rows[0]):
+        sequences = model.generate(
+            input_ids=batch.prompt_ids,
+            attention_mask=batch.prompt_mask,
+            generation_config=_generation_config(model, preset, is_causal=is_causal),
+            logits_processor=processors or LogitsProcessorList(),
+        )
+    # An encoder-decoder's sequences begin with the decoder's start token, which nobody generated.
+    generated = sequences[:, prompt_length if is_causal else 1 :]
+    labels, lengths, finished = completion_labels(generated, terminator_ids)
+    log_probs = _log_probs(model, batch, labels=labels, num_tokens=sum(lengths), is_causal=is_causal)
+    return [
+        Completion(ids=tuple(ids[:length]), log_prob=log_prob, reached_eos=is_finished)
+        for ids, length, log_prob, is_finished in zip(
+            generated.tolist(), lengths, log_probs.tolist(), finished, strict=True
+        )
+    ]
+
+
+def completion_labels(generated: Tensor, terminator_ids: Sequence[int]) -> tuple[Tensor, list[int], list[bool]]:
+    """What of generated ids, (B, G), was generated: everything to the first terminator.
+
+    The pad id decides nothing, as it may be a terminator itself.
+
+    Returns:
+        The ids with `IGNORE_INDEX` behind the end, (B, G); lengths; whether each row reached a terminator.
+
+    Example:
+        >>> completion_labels(torch.tensor([[5, 1, 1], [5, 6, 7]]), [1])[1:]
+        ([2, 3], [True, False])
+    """
+    ends = torch.isin(generated, torch.tensor(list(terminator_ids), device=generated.device))
+    has_end = ends.any(dim=1)
+    lengths = torch.where(has_end, ends.int().argmax(dim=1) + 1, generated.shape[1])
+    behind = torch.arange(generated.shape[1], device=generated.device) >= lengths[:, None]
+    return generated.masked_fill(behind, IGNORE_INDEX), lengths.tolist(), has_end.tolist()
+
+
+def _generation_config(model: PreTrainedModel, preset: DecodingPreset, *, is_causal: bool) -> GenerationConfig:
+    special = model.generation_config
+    return GenerationConfig(
+        **{
+            **preset.generation_kwargs(is_causal),
+            "pad_token_id": special.pad_token_id,
+            "bos_token_id": special.bos_token_id,
+            "eos_token_id": special.eos_token_id,
+            "decoder_start_token_id": special.decoder_start_token_id,
+        }
+    )
+
+
+def _log_probs(model: PreTrainedModel, batch: Batch, *, labels: Tensor, num_tokens: int, is_causal: bool) -> Tensor:
+    """Log-probability of each row's generated ids, (B,), under the model without any rule of the preset."""
+    if batch.prompt_ids is None or batch.prompt_mask is None:
+        raise ValueError("the batch has no prompts; collate it with for_generation=True")
+    pad_token_id = int(model.generation_config.pad_token_id)
+    if is_causal:
+        prompt_length = batch.prompt_ids.shape[1]
+        inputs = torch.cat([batch.prompt_ids, labels.masked_fill(labels == IGNORE_INDEX, pad_token_id)], dim=1)
+        mask = torch.cat([batch.prompt_mask, (labels != IGNORE_INDEX).to(batch.prompt_mask.dtype)], dim=1)
+        targets = torch.full_like(inputs, IGNORE_INDEX)
+        targets[:, prompt_length - 1 : -1] = labels
+        logits, flat = supervised_logits(
+            model,
+            targets,
+            num_supervised=num_tokens,
+            input_ids=inputs,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
+        )
+    else:
+        targets = labels
+        start = int(model.generation_config.decoder_start_token_id)
+        logits, flat = supervised_logits(
+            model,
+            targets,
+            num_supervised=num_tokens,
+            input_ids=batch.prompt_ids,
+            attention_mask=batch.prompt_mask,
+            decoder_input_ids=shift_right(labels, start_token_id=start, pad_token_id=pad_token_id),
+        )
+    rows = (targets != IGNORE_INDEX).nonzero()[:, 0]
+    return row_log_probs(logits, flat, rows=rows, num_rows=targets.shape[0])
+
+
+@contextmanager
+def _seeded(preset: DecodingPreset, *, row: int) -> Iterator[None]:
+    """Sampling draws from its own stream, so that validation neither varies nor moves the training's."""
+    if not preset.do_sample:
+        yield
+        return
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed((preset.seed or 0) * 1_000_003 + row)
+        yield

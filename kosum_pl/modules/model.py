@@ -1,0 +1,218 @@
+"""A transformers model from a folder, a hub id, a GGUF file, or from a config alone.
+
+In: a model name and how to load it. Out: a model whose PAD, BOS and EOS agree with the tokenizer's, and one line
+for everything that had to be changed. No setting of a checkpoint's `generation_config` survives unseen: presets
+say how to decode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    GenerationConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from kosum_pl.lookup import resolve_path
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+# Per-layer lists that a config computes from its number of layers; stale once that number is overridden.
+_PER_LAYER_FIELDS = ("layer_types", "no_rope_layers", "mlp_layer_types")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSource:
+    """Where a model comes from and how it is loaded.
+
+    Attributes:
+        model_name: Local folder or hub id.
+        random_init: Random weights of the config's shape instead of trained ones.
+        config_overrides: Config fields to replace; with `model_type` among them the folder needs no config.json.
+        gguf_file: Name of a GGUF file inside the folder or repository.
+        dtype: `auto` (as stored), `float32`, `bfloat16`, `float16` or `float64`.
+        attn_implementation: `sdpa`, `eager`, `flash_attention_2` …; None leaves the choice to transformers.
+        trust_remote_code: Run code that a hub repository brings along.
+    """
+
+    model_name: str
+    random_init: bool = False
+    config_overrides: Mapping[str, Any] = field(default_factory=dict)
+    gguf_file: str | None = None
+    dtype: str = "float32"
+    attn_implementation: str | None = None
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no loading could serve."""
+        if self.dtype != "auto" and self.dtype not in _DTYPES:
+            raise ValueError(f"model.dtype is '{self.dtype}'; known: auto, {', '.join(_DTYPES)}")
+
+    @property
+    def torch_dtype(self) -> torch.dtype | str:
+        """The dtype as transformers takes it."""
+        return _DTYPES.get(self.dtype, "auto")
+
+
+def load_config(source: ModelSource, *, num_tokens: int) -> PretrainedConfig:
+    """The model's config with the overrides merged in.
+
+    Args:
+        source: Where the model comes from.
+        num_tokens: Length of the tokenizer, the least vocabulary of a randomly initialised model.
+
+    Raises:
+        ValueError: The config cannot be found, or an override names a field that it does not have.
+    """
+    overrides = dict(source.config_overrides)
+    stored = _stored_config(source, is_optional="model_type" in overrides)
+    model_type = str(overrides.pop("model_type", stored.pop("model_type", "")))
+    if stored.get("model_type", model_type) != model_type:
+        stored = {}
+    if "num_hidden_layers" in overrides:
+        stored = {name: value for name, value in stored.items() if name not in _PER_LAYER_FIELDS}
+    _check_overrides(overrides, model_type=model_type)
+    if source.random_init:
+        overrides["vocab_size"] = max(num_tokens, int(overrides.get("vocab_size", stored.get("vocab_size", 0))))
+    config: PretrainedConfig = AutoConfig.for_model(model_type, **{**stored, **overrides})
+    return config
+
+
+def _stored_config(source: ModelSource, *, is_optional: bool) -> dict[str, Any]:
+    """The config as its file says it, or nothing where an override brings the model type."""
+    arguments = {"gguf_file": source.gguf_file} if source.gguf_file else {}
+    try:
+        config = AutoConfig.from_pretrained(
+            resolve_path(source.model_name), trust_remote_code=source.trust_remote_code, **arguments
+        )
+    except (OSError, ValueError) as error:
+        if is_optional:
+            return {}
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"model.model_name '{source.model_name}': no usable config ({reason}); "
+            "give a local folder with config.json, a hub id, or model_type in model.config_overrides"
+        ) from error
+    stored: dict[str, Any] = config.to_dict()
+    return {name: value for name, value in stored.items() if name not in ("architectures", "transformers_version")}
+
+
+def _check_overrides(overrides: Mapping[str, Any], *, model_type: str) -> None:
+    known = AutoConfig.for_model(model_type)
+    unknown = sorted(name for name in overrides if not hasattr(known, name))
+    if unknown:
+        fields = ", ".join(sorted(name for name in known.to_dict() if not name.startswith("_")))
+        raise ValueError(
+            f"model.config_overrides: a {model_type} config has no field {', '.join(unknown)}; it has: {fields}"
+        )
+
+
+def load_model(source: ModelSource, *, config: PretrainedConfig, is_causal: bool) -> PreTrainedModel:
+    """The model itself, in training mode, on the CPU or on the device that is current.
+
+    Args:
+        source: Where the model comes from.
+        config: From `load_config`.
+        is_causal: A decoder-only model; otherwise an encoder-decoder.
+
+    Raises:
+        ValueError: The weights cannot be found, or the folder holds another kind of model.
+    """
+    factory = AutoModelForCausalLM if is_causal else AutoModelForSeq2SeqLM
+    options: dict[str, Any] = {"trust_remote_code": source.trust_remote_code}
+    if source.attn_implementation:
+        options["attn_implementation"] = source.attn_implementation
+    try:
+        if source.random_init:
+            dtype = torch.get_default_dtype() if source.dtype == "auto" else source.torch_dtype
+            model = factory.from_config(config, dtype=dtype, **options)
+        else:
+            if source.gguf_file:
+                options["gguf_file"] = source.gguf_file
+            model = factory.from_pretrained(
+                resolve_path(source.model_name), config=config, dtype=source.torch_dtype, **options
+            )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        remedy = "check the folder or hub id, or set model.random_init=true for random weights"
+        raise ValueError(f"model.model_name '{source.model_name}': no weights loaded ({reason}); {remedy}") from error
+    loaded: PreTrainedModel = model.train()
+    return loaded
+
+
+def align_special_tokens(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, terminator_ids: Sequence[int]
+) -> list[str]:
+    """Make PAD, BOS and EOS of model and generation those of the tokenizer, and drop stored decoding settings.
+
+    Args:
+        model: Changed in place: `config` and `generation_config`.
+        tokenizer: Says what the ids mean.
+        terminator_ids: Ids that end a summary, in the order of their weight.
+
+    Returns:
+        One line for everything that changed, to be shown once.
+
+    Raises:
+        ValueError: The model's vocabulary is smaller than the tokenizer's.
+    """
+    vocab_size = model.get_input_embeddings().weight.shape[0]
+    if vocab_size < len(tokenizer):
+        raise ValueError(
+            f"the model has {vocab_size} embeddings but the tokenizer {len(tokenizer)} tokens; "
+            "use the tokenizer that belongs to the model"
+        )
+    stored = model.generation_config
+    aligned = {"pad_token_id": tokenizer.pad_token_id, "bos_token_id": tokenizer.bos_token_id}
+    notes = [
+        f"{name}: {getattr(model.config, name, None)} -> {value} ('{tokenizer.convert_ids_to_tokens(value)}')"
+        for name, value in {**aligned, "eos_token_id": terminator_ids[0]}.items()
+        if value is not None and not _names_id(getattr(model.config, name, None), value)
+    ]
+    notes += _dropped_settings(stored, tokenizer)
+    for name, value in aligned.items():
+        setattr(model.config, name, value)
+    model.config.eos_token_id = terminator_ids[0]
+    model.generation_config = GenerationConfig(
+        **aligned, eos_token_id=list(terminator_ids), decoder_start_token_id=_decoder_start(model, tokenizer)
+    )
+    return [f"special tokens aligned with the tokenizer: {'; '.join(notes)}"] if notes else []
+
+
+def _names_id(stored: Any, token_id: int) -> bool:
+    return token_id in stored if isinstance(stored, (list, tuple)) else stored == token_id
+
+
+def _decoder_start(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Start token of an encoder-decoder: the checkpoint's, as it was trained with it, else BOS, else PAD."""
+    if not model.config.is_encoder_decoder:
+        return None
+    for candidate in (
+        model.generation_config.decoder_start_token_id,
+        getattr(model.config, "decoder_start_token_id", None),
+        tokenizer.bos_token_id,
+        tokenizer.pad_token_id,
+    ):
+        if candidate is not None:
+            return int(candidate)
+    raise ValueError("the model has no decoder_start_token_id; set it in model.config_overrides")
+
+
+def _dropped_settings(stored: GenerationConfig, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """What the checkpoint's generation config asked for beyond special tokens, in words."""
+    kept = {"pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id", "transformers_version"}
+    lines = []
+    for name, value in sorted(stored.to_diff_dict().items()):
+        if name in kept or name.startswith("_") or value is None:
+            continue
+        meaning = f" ('{tokenizer.convert_ids_to_tokens(value)}')" if name.endswith("token_id") else ""
+        lines.append(f"the checkpoint's {name}={value}{meaning} is not used, the preset decides")
+    return lines

@@ -1,0 +1,100 @@
+"""Optimizer and learning-rate schedule.
+
+In: named parameters and settings. Out: AdamW over two parameter groups and a per-step schedule with warm-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+ScheduleName = Literal["linear", "cosine", "constant"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """AdamW and its schedule.
+
+    Attributes:
+        learning_rate: Peak learning rate.
+        weight_decay: Decoupled decay of weight matrices; norms and biases never decay.
+        schedule: What follows the warm-up: linear or cosine to zero, or constant.
+        warmup_steps: Optimizer steps from zero to the peak; wins over `warmup_ratio`.
+        warmup_ratio: The same as a share of all optimizer steps.
+        betas: AdamW's averaging coefficients.
+    """
+
+    learning_rate: float = 3e-5
+    weight_decay: float = 0.01
+    schedule: ScheduleName = "linear"
+    warmup_steps: int = 0
+    warmup_ratio: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    def __post_init__(self) -> None:
+        """Refuse values that could only fail later or train nothing."""
+        if not self.learning_rate > 0:
+            raise ValueError(f"model.learning_rate is {self.learning_rate}; give a number above 0, such as 3e-5")
+        if self.weight_decay < 0:
+            raise ValueError(f"model.weight_decay is {self.weight_decay}; give 0 or a positive number")
+        if self.warmup_steps < 0:
+            raise ValueError(f"model.warmup_steps is {self.warmup_steps}; give 0 or a positive number")
+        if not 0 <= self.warmup_ratio < 1:
+            raise ValueError(f"model.warmup_ratio is {self.warmup_ratio}; give a share of all steps from 0 to below 1")
+
+    def num_warmup_steps(self, num_training_steps: int) -> int:
+        """Optimizer steps of warm-up.
+
+        Example:
+            >>> OptimizerSettings(warmup_ratio=0.1).num_warmup_steps(500)
+            50
+        """
+        return self.warmup_steps or round(self.warmup_ratio * num_training_steps)
+
+
+def parameter_groups(parameters: Iterable[tuple[str, nn.Parameter]], *, weight_decay: float) -> list[dict[str, Any]]:
+    """Two groups: matrices, which decay, and vectors (norms, biases), which do not.
+
+    Args:
+        parameters: `module.named_parameters()`; those without gradient are left out.
+        weight_decay: Decay of the first group.
+    """
+    trained = [parameter for _, parameter in parameters if parameter.requires_grad]
+    groups = [
+        {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def build_optimizer(
+    parameters: Iterable[tuple[str, nn.Parameter]], *, settings: OptimizerSettings, num_training_steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW and its schedule, to be stepped once an optimizer step.
+
+    Args:
+        parameters: `module.named_parameters()`.
+        settings: Rates, decay and schedule.
+        num_training_steps: Optimizer steps of the whole run, where the schedule ends.
+
+    Source:
+        Loshchilov and Hutter, Decoupled Weight Decay Regularization; schedules of transformers.optimization.
+    """
+    from transformers import get_scheduler
+
+    optimizer = torch.optim.AdamW(
+        parameter_groups(parameters, weight_decay=settings.weight_decay),
+        lr=settings.learning_rate,
+        betas=settings.betas,
+    )
+    schedule = get_scheduler(
+        "constant_with_warmup" if settings.schedule == "constant" else settings.schedule,
+        optimizer,
+        num_warmup_steps=settings.num_warmup_steps(num_training_steps),
+        num_training_steps=num_training_steps,
+    )
+    return optimizer, schedule

@@ -1,0 +1,39 @@
+"""The random state of every rank, so that a resumed run drops out what the uninterrupted one would have.
+
+In: nothing, or what a checkpoint holds. Out: tensors that load with `weights_only=True`. Lightning's checkpoints
+hold loops and loaders, not the generators that dropout draws from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+
+def gather_random_states() -> list[dict[str, Tensor]]:
+    """Generator states of all ranks, in the order of ranks; to be called by every rank."""
+    own = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        own["cuda"] = torch.cuda.get_rng_state()
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [own]
+    states: list[dict[str, Tensor]] = [{} for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather_object(states, own)
+    return states
+
+
+def restore_random_state(states: Sequence[Mapping[str, Tensor]], *, rank: int) -> None:
+    """Set this rank's generators to what they were.
+
+    Args:
+        states: From `gather_random_states`. Where the number of ranks has changed, exactness is lost anyway and
+            ranks without a state of their own keep the one they have.
+        rank: This process's rank.
+    """
+    if rank >= len(states):
+        return
+    torch.set_rng_state(states[rank]["cpu"].cpu())
+    if "cuda" in states[rank] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states[rank]["cuda"].cpu())

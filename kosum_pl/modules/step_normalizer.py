@@ -1,0 +1,58 @@
+"""The optimizer step's gradient as the mean over all its supervised tokens.
+
+In: micro-batches' summed losses and token counts. Out: gradients divided by the tokens of the whole step, over
+micro-batches and ranks, and the step's mean loss. A mean of micro-batches' means weighs a token by the company it
+keeps: a short summary in a small batch would count several times as much as one in a large batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+class StepNormalizer:
+    """Counts an optimizer step's tokens and rescales its gradient once, after the last backward.
+
+    Attributes:
+        unit_tokens: Micro-batches' sums are divided by this before the backward pass, so that fp16's loss scaling
+            starts in its usual range; a power of two, so that undoing it is exact.
+    """
+
+    unit_tokens = 1024
+
+    def __init__(self) -> None:
+        self._loss_sums: list[Tensor] = []
+        self._num_tokens = 0
+
+    def add(self, loss_sum: Tensor, *, num_tokens: int) -> None:
+        """Count a micro-batch: its summed loss (0-dim, detached) over `num_tokens` supervised tokens."""
+        self._loss_sums.append(loss_sum)
+        self._num_tokens += num_tokens
+
+    def normalize(self, parameters: Iterable[nn.Parameter], *, accumulate_grad_batches: int, world_size: int) -> Tensor:
+        """Rescale the accumulated gradients in place and forget the step.
+
+        Args:
+            parameters: Those whose `.grad` the step will use.
+            accumulate_grad_batches: Lightning divides every loss by it, also in a short last window.
+            world_size: Data-parallel wrappers average gradients over ranks.
+
+        Returns:
+            The step's mean loss over tokens, the same on every rank, 0-dim fp64.
+        """
+        device = self._loss_sums[0].device
+        # MPS has no fp64; elsewhere a count of tokens should not be rounded.
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        total = torch.stack([sum(self._loss_sums).to(dtype), torch.tensor(self._num_tokens, dtype=dtype, device=device)])
+        if world_size > 1:
+            torch.distributed.all_reduce(total)
+        loss_sum, num_tokens = total
+        factor = self.unit_tokens * accumulate_grad_batches * world_size / num_tokens
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.mul_(factor.to(parameter.grad.dtype))
+        self._loss_sums, self._num_tokens = [], 0
+        return loss_sum / num_tokens

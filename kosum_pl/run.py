@@ -1,0 +1,172 @@
+"""Run directories: where a run lies, which one is the latest, and which checkpoint a word means.
+
+In: a folder of runs, a config's name, and `best`, `last` or a path. Out: paths, or a `ValueError` of one line. Only
+the standard library is imported, so that a missing checkpoint is answered before anything heavy loads.
+
+    runs/<config name>/<start time>/        one run: config.yaml, checkpoints/, metrics.json, predictions.csv, …
+    runs/<config name>/<start time>/eval/   what validate, test and predict wrote of this run's checkpoints
+    runs/<config name>/latest               link that only `fit` moves
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LATEST = "latest"
+CHECKPOINT_FOLDER = "checkpoints"
+METRICS_FILE = "metrics.json"
+_TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
+_TIME_PATTERN = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?")
+
+
+@contextmanager
+def open_atomically(path: Path) -> Iterator[IO[str]]:
+    """Open a text file for writing that appears under its name only when it is complete.
+
+    Args:
+        path: File to write or to replace; its folder is made.
+
+    Yields:
+        A UTF-8 text file; line ends are written as given.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            yield file
+        # mkstemp makes private files; a run's files are as readable as any other the user writes.
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write or replace a UTF-8 text file in one step; see `open_atomically`."""
+    with open_atomically(path) as file:
+        file.write(text)
+
+
+def copy_atomically(source: Path, target: Path) -> None:
+    """Copy a file so that the target is the old one or the whole new one."""
+    temporary = target.with_name(f".{target.name}-{os.getpid()}")
+    shutil.copyfile(source, temporary)
+    os.replace(temporary, target)
+
+
+def make_time_folder(parent: Path, *, prefix: str = "") -> Path:
+    """Make a folder named after the present second; one that is taken gets a number.
+
+    Args:
+        parent: Where it is made, e.g. `runs/demo`.
+        prefix: Stands before the time, e.g. `validate-default-`.
+
+    Returns:
+        The new, empty folder's absolute path; no two callers get the same.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    name = prefix + datetime.now().strftime(_TIME_FORMAT)
+    number = 1
+    while True:
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder.resolve()
+
+
+def point_latest_at(run_dir: Path) -> None:
+    """Move the link `latest` beside a run so that it names this run; readers see the old one or the new one."""
+    temporary = run_dir.parent / f".{LATEST}-{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(run_dir.name, target_is_directory=True)
+    os.replace(temporary, run_dir.parent / LATEST)
+
+
+def config_name_of(config: Path) -> str:
+    """Name of the folder that a config's runs go into: its stem, or for a run's own `config.yaml` that run's.
+
+    Example:
+        >>> config_name_of(Path("configs/llama3b.yaml"))
+        'llama3b'
+        >>> config_name_of(Path("runs/demo/2026-11-22_19-40-05/config.yaml"))
+        'demo'
+    """
+    if config.name == "config.yaml":
+        for folder in config.resolve().parents:
+            if _TIME_PATTERN.fullmatch(folder.name):
+                return folder.parent.name
+    return config.stem
+
+
+def run_of(checkpoint: Path) -> Path | None:
+    """The run that a checkpoint belongs to; None where it lies outside of any."""
+    folder = checkpoint.resolve().parent
+    return folder.parent if folder.name == CHECKPOINT_FOLDER else None
+
+
+def find_checkpoint(name: str, *, runs_dir: Path, config_name: str) -> Path:
+    """Absolute path of the checkpoint that a word or a path means.
+
+    Args:
+        name: `best` or `last` of the config's latest run, or a path.
+        runs_dir: Folder of all runs.
+        config_name: Whose latest run is meant.
+
+    Raises:
+        ValueError: There is no such run or checkpoint.
+    """
+    if name not in ("best", "last"):
+        path = Path(name).expanduser()
+        if not path.exists():
+            raise ValueError(f"checkpoint '{name}' does not exist{_known(runs_dir / config_name / LATEST)}")
+        return path.resolve()
+    latest = runs_dir / config_name / LATEST
+    if not latest.is_dir():
+        raise ValueError(
+            f"--ckpt_path {name}: there is no run of '{config_name}' at {latest}; run fit first, or give a file"
+        )
+    run_dir = latest.resolve()
+    path = _best_of(run_dir) if name == "best" else run_dir / CHECKPOINT_FOLDER / "last.ckpt"
+    if not path.exists():
+        raise ValueError(f"--ckpt_path {name}: {path} does not exist{_known(run_dir)}; run fit first, or give a file")
+    return path.resolve()
+
+
+def _best_of(run_dir: Path) -> Path:
+    """The checkpoint that a run's `metrics.json` calls the best, also where the run was moved since."""
+    path = run_dir / METRICS_FILE
+    try:
+        best = json.loads(path.read_text(encoding="utf-8")).get("best_checkpoint")
+    except (OSError, json.JSONDecodeError):
+        best = None
+    if not best:
+        raise ValueError(f"--ckpt_path best: {path} names no best checkpoint{_known(run_dir)}; run fit first")
+    moved = run_dir / CHECKPOINT_FOLDER / Path(best).name
+    return moved if moved.exists() else Path(best)
+
+
+def _known(run_dir: Path) -> str:
+    """Which checkpoints a run has, as the tail of an error."""
+    names = sorted(path.name for path in (run_dir / CHECKPOINT_FOLDER).glob("*.ckpt"))
+    return f" (there: {', '.join(names)})" if names else ""
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

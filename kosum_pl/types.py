@@ -1,0 +1,102 @@
+"""Frozen values that pass through the doors between rooms.
+
+In: nothing. Out: `Dialogue` (what a file says), `EncodedExample` (what a model reads), `Prediction` (what came
+back). A bare dict never crosses a room, so that a misspelt key is an error where it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+IGNORE_INDEX: Final = -100
+"""Label of a position where nothing is learnt (the value `torch.nn.functional.cross_entropy` skips)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn of a chat-format row: `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialogue:
+    """One row of the data: a dialogue and what is known of it.
+
+    Attributes:
+        example_id: The row's id, unique in its file (`fname` in the contest's format).
+        text: The cleaned dialogue, one turn a line.
+        references: Reference summaries; empty where the split has none.
+        profile: Profile columns (`weekday`, `topic`, …), every value as text.
+        slots: Strings that a right summary carries over from the dialogue (names, times, amounts).
+        messages: The whole chat of a `messages` row, its last assistant turn included; empty otherwise.
+
+    Example:
+        >>> Dialogue(example_id="a", text="#Person1#: 안녕!", references=("#Person1#이 인사한다.",)).profile
+        {}
+    """
+
+    example_id: str
+    text: str
+    references: tuple[str, ...] = ()
+    profile: Mapping[str, str] = field(default_factory=dict)
+    slots: tuple[str, ...] = ()
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedExample:
+    """One row as ids.
+
+    Attributes:
+        example_id: The row's id.
+        input_ids: Causal: prompt ids + completion ids, (T,). Seq2Seq: source ids, (S,).
+        labels: Causal: as long as `input_ids`, `IGNORE_INDEX` where nothing is learnt. Seq2Seq: the target's ids.
+            Empty where the row has no reference.
+        prompt_length: The leading ids of `input_ids` that form the prompt of generation. Seq2Seq: all of them.
+        truncated_tokens: Dialogue tokens that were dropped to keep the source limit.
+        cut_tokens: Summary tokens that were cut at the summary's own limit.
+    """
+
+    example_id: str
+    input_ids: Sequence[int]
+    labels: Sequence[int]
+    prompt_length: int
+    truncated_tokens: int = 0
+    cut_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What the model said of one dialogue, and how.
+
+    Attributes:
+        example_id: The row's id.
+        text: What the user gets (post-processed, perhaps generated again).
+        raw_text: What the model said.
+        dialogue: The dialogue's text.
+        references: Reference summaries, perhaps none.
+        profile: The row's profile columns.
+        log_prob: Sum of the log-probabilities of the generated tokens.
+        num_tokens: Generated tokens, the terminator included.
+        reached_eos: Whether the model stopped by itself.
+        attempts: How often the row was generated.
+        preset: Name of the decoding preset that served the row.
+        slots: The row's slots.
+    """
+
+    example_id: str
+    text: str
+    raw_text: str
+    dialogue: str
+    references: tuple[str, ...]
+    profile: Mapping[str, str]
+    log_prob: float
+    num_tokens: int
+    reached_eos: bool
+    attempts: int
+    preset: str
+    slots: tuple[str, ...] = ()
