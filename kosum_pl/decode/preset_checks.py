@@ -1,0 +1,105 @@
+"""What a preset may say: types, ranges and settings that contradict one another.
+
+In: the fields as a YAML file gives them, so of any type. Out: the same fields with the types they should have, or a
+`ValueError` of one line. Kept apart so that `preset.py` reads as a description of the fields.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+_LEAST_INTEGER: Final = {
+    "num_beams": 1,
+    "max_new_tokens": 1,
+    "min_new_tokens": 0,
+    "no_repeat_ngram_size": 0,
+    "top_k": 1,
+    "seed": 0,
+}
+# Exclusive lower end, inclusive upper end.
+_NUMBER_RANGE: Final = {
+    "temperature": (0.0, math.inf),
+    "top_p": (0.0, 1.0),
+    "repetition_penalty": (0.0, math.inf),
+    "length_penalty": (-math.inf, math.inf),
+}
+_OPTIONAL: Final = {"top_k", "seed", "temperature", "top_p"}
+_SAMPLING_ONLY: Final = ("temperature", "top_p", "top_k", "seed")
+
+
+def check_preset(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a preset with whole numbers as floats where floats belong, and lists as tuples.
+
+    Args:
+        values: All fields of `DecodingPreset` but `when`, which has a reader of its own.
+
+    Raises:
+        ValueError: The first thing that is wrong, with preset, field, value and remedy.
+    """
+    name = values["name"]
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"preset: name is {name!r}; give it a text")
+    where = f"preset '{name}'"
+    checked: dict[str, Any] = {}
+    for key, value in values.items():
+        if value is None and key in _OPTIONAL:
+            continue
+        if key in _LEAST_INTEGER:
+            _check_integer(key, value, where=where)
+        elif key in _NUMBER_RANGE:
+            checked[key] = _check_number(key, value, where=where)
+    checked["bad_words"] = _check_words(values["bad_words"], where=where)
+    _check_switches(values, where=where)
+    _check_combinations({**values, **checked}, where=where)
+    return checked
+
+
+def _check_integer(key: str, value: Any, *, where: str) -> None:
+    least = _LEAST_INTEGER[key]
+    # A bool is an int to Python, not to whoever wrote it.
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{where}: {key} is {value!r}; write a whole number of at least {least}")
+
+
+def _check_number(key: str, value: Any, *, where: str) -> float:
+    low, high = _NUMBER_RANGE[key]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or not low < value <= high:
+        bounds = [f"above {low:g}"] * math.isfinite(low) + [f"at most {high:g}"] * math.isfinite(high)
+        hint = " (greedy decoding is do_sample: false)" if key == "temperature" and value == 0 else ""
+        # YAML reads 1e-1 as text, which looks like a number to whoever wrote it.
+        form = "a number in plain decimals" if isinstance(value, str) else "a number"
+        raise ValueError(f"{where}: {key} is {value!r}; write {form} {' and '.join(bounds)}".rstrip() + hint)
+    return float(value)
+
+
+def _check_words(value: Any, *, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(word, str) and word.strip() for word in value):
+        raise ValueError(f"{where}: bad_words is {value!r}; write a list of texts, none of them empty")
+    return tuple(value)
+
+
+def _check_switches(values: Mapping[str, Any], *, where: str) -> None:
+    if not isinstance(values["do_sample"], bool):
+        raise ValueError(f"{where}: do_sample is {values['do_sample']!r}; write true or false")
+    stopping = values["early_stopping"]
+    if not isinstance(stopping, bool) and stopping != "never":
+        raise ValueError(f"{where}: early_stopping is {stopping!r}; write true, false or never")
+
+
+def _check_combinations(values: Mapping[str, Any], *, where: str) -> None:
+    if not values["do_sample"]:
+        for key in _SAMPLING_ONLY:
+            if values[key] is not None:
+                remedy = f"set do_sample: true or take {key} out"
+                raise ValueError(f"{where}: {key} is {values[key]!r} without sampling; {remedy}")
+    if values["num_beams"] == 1:
+        for key, neutral in (("length_penalty", 1.0), ("early_stopping", False)):
+            if values[key] != neutral:
+                remedy = f"set num_beams above 1 or take {key} out"
+                raise ValueError(f"{where}: {key} is {values[key]!r} with one beam, where it does nothing; {remedy}")
+    shortest, longest = values["min_new_tokens"], values["max_new_tokens"]
+    if shortest > longest:
+        raise ValueError(f"{where}: min_new_tokens is {shortest}, above max_new_tokens {longest}; lower the first")

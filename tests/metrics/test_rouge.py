@@ -1,0 +1,227 @@
+"""ROUGE, against the package `rouge_score` with the same tokens."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rouge_score import rouge_scorer
+from torch import nn
+
+from kosum_pl.metrics import RougeMetric, RougeTokenizer, get_tokenizer, rouge_scores, score_rows
+from kosum_pl.metrics.rouge import lcs_length
+
+NAMES = ["rouge1", "rouge2", "rougeL"]
+words = st.sampled_from(["가", "나", "다", "라", "#Person1#"])
+token_lists = st.lists(words, max_size=12)
+sentences = st.lists(words, min_size=1, max_size=10).map(" ".join)
+rows = st.lists(st.tuples(sentences, st.lists(sentences, min_size=1, max_size=3)), min_size=1, max_size=6)
+
+
+class SameTokens:
+    """Our tokens, as `rouge_score` asks for them."""
+
+    def __init__(self, tokenize: Any) -> None:
+        self.tokenize = tokenize
+
+
+def oracle(prediction: str, references: Sequence[str], *, tokenize: Any, rule: str) -> list[float]:
+    """F1 by `rouge_score`, 0-1."""
+    scorer = rouge_scorer.RougeScorer(NAMES, tokenizer=SameTokens(tokenize))
+    if rule == "max":
+        best = scorer.score_multi(list(references), prediction)
+        return [best[name].fmeasure for name in NAMES]
+    each = [scorer.score(reference, prediction) for reference in references]
+    return [sum(scores[name].fmeasure for scores in each) / len(each) for name in NAMES]
+
+
+@given(prediction=token_lists, reference=token_lists)
+@settings(max_examples=500, deadline=None)
+def test_pairs_equal_rouge_score(prediction: list[str], reference: list[str]) -> None:
+    expected = oracle(" ".join(prediction), [" ".join(reference)], tokenize=str.split, rule="mean")
+    assert rouge_scores(prediction, reference) == pytest.approx(expected, abs=1e-12)
+
+
+@given(first=token_lists, second=token_lists)
+@settings(max_examples=300, deadline=None)
+def test_lcs_equals_the_table(first: list[str], second: list[str]) -> None:
+    table = np.zeros((len(first) + 1, len(second) + 1), dtype=int)
+    for i, a in enumerate(first):
+        for j, b in enumerate(second):
+            table[i + 1, j + 1] = table[i, j] + 1 if a == b else max(table[i, j + 1], table[i + 1, j])
+    assert lcs_length(first, second) == table[-1, -1] == lcs_length(second, first)
+
+
+@given(rows=rows, rule=st.sampled_from(["mean", "max"]), sizes=st.integers(1, 6))
+@settings(max_examples=100, deadline=None)
+def test_a_split_equals_rouge_score(rows: list[tuple[str, list[str]]], rule: str, sizes: int) -> None:
+    metric = RougeMetric(tokenizer="space", multi_reference=rule)
+    for start in range(0, len(rows), sizes):
+        part = rows[start : start + sizes]
+        metric.update([prediction for prediction, _ in part], [references for _, references in part])
+    tokenize = get_tokenizer("space")
+    each = [oracle(prediction, references, tokenize=tokenize, rule=rule) for prediction, references in rows]
+    expected = 100 * np.mean(each, axis=0)
+    scores = {name: float(value) for name, value in metric.compute().items()}
+    assert [scores[name] for name in NAMES] == pytest.approx(expected, abs=1e-9)
+    assert scores["rouge_sum"] == pytest.approx(sum(expected), abs=1e-9)
+    assert scores["rouge_mean"] == pytest.approx(sum(expected) / 3, abs=1e-9)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["kiwi", "mecab", "char", "space"])
+@pytest.mark.parametrize("rule", ["mean", "max"])
+def test_real_rows_equal_rouge_score(dev_references: list[list[str]], name: str, rule: str) -> None:
+    """The second person's summary against the two others; 60 rows, as the other package is slow."""
+    chosen = dev_references[::8]
+    predictions, references = [row[1] for row in chosen], [[row[0], row[2]] for row in chosen]
+    tokenizer = get_tokenizer(name)
+    known = dict(zip(flat := [text for row in chosen for text in row], tokenizer.tokenize_batch(flat), strict=True))
+    expected = [
+        oracle(prediction, texts, tokenize=known.__getitem__, rule=rule)
+        for prediction, texts in zip(predictions, references, strict=True)
+    ]
+    metric = RougeMetric(tokenizer=name, multi_reference=rule)
+    metric.update(predictions, references)
+    scores = metric.compute()
+    assert [float(scores[name]) for name in NAMES] == pytest.approx(100 * np.mean(expected, axis=0), abs=1e-9)
+    assert 60 < float(scores["rouge_sum"]) < 240
+
+
+def test_max_takes_the_best_reference_for_each_score_apart() -> None:
+    # The first reference shares more words, the second a word pair.
+    prediction, references = "가 나 다 라", ["라 다 나 가", "가 나 마 바"]
+    mean, best = (
+        score_rows([prediction], [references], tokenizer=get_tokenizer("space"), multi_reference=rule)[0]
+        for rule in ("mean", "max")
+    )
+    assert best == pytest.approx([1.0, 1 / 3, 0.5])
+    assert mean == pytest.approx([0.75, 1 / 6, 0.375])
+
+
+@pytest.mark.parametrize("name", ["kiwi", "char", "space"])
+def test_korean_is_scored(name: str) -> None:
+    """The stock tokenizer deletes Hangul: pure Korean scores 0, a shared tag alone scores 1."""
+    stock = rouge_scorer.RougeScorer(["rouge1"])
+    assert stock.score("비가 온다.", "비가 온다.")["rouge1"].fmeasure == 0
+    assert stock.score("#Person1#은 화가 났다.", "#Person1#의 새 자전거")["rouge1"].fmeasure == 1
+    tokenizer = get_tokenizer(name)
+    same, other = score_rows(
+        ["비가 온다.", "#Person1#의 새 자전거"], [["비가 온다."], ["#Person1#은 화가 났다."]], tokenizer=tokenizer
+    )
+    assert same == pytest.approx([1.0, 1.0, 1.0])
+    assert 0 < other[0] < 0.5
+    assert other[1] == 0
+
+
+def test_an_empty_prediction_scores_zero() -> None:
+    metric = RougeMetric(tokenizer="char")
+    metric.update(["", "비"], [["비"], ["비"]])
+    assert float(metric.compute()["rouge1"]) == 50.0
+
+
+def test_no_rows_are_an_error_not_a_score() -> None:
+    metric = RougeMetric(tokenizer="char")
+    with pytest.raises(ValueError, match=r"^ROUGE has seen no row; give it predictions before compute\(\)"):
+        metric.compute()
+    metric.update([], [])
+    with pytest.raises(ValueError, match=r"^ROUGE has seen no row"):
+        metric.compute()
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "message"),
+    [
+        (["가"], [], "ROUGE got 1 predictions, 0 references; give one of each a row"),
+        (["가"], [["나"], ["다"]], "ROUGE got 1 predictions, 2 references; give one of each a row"),
+        ("가", [["나"]], "ROUGE: predictions is str; give a list with one entry a row"),
+        (["가"], "나", "ROUGE: references is str; give a list with one entry a row"),
+        (["가", "나"], [["가"], []], "ROUGE: row 1 has no reference; leave it out, as nothing can be measured on it"),
+        (["가"], [[" "]], "ROUGE: row 0 has no reference; leave it out, as nothing can be measured on it"),
+        (["가"], [["가", " "]], "ROUGE: reference 1 of row 0 is empty; leave it out"),
+        (["가"], ["가"], "ROUGE: references of row 0 are a bare text; give a list of texts a row"),
+    ],
+)
+def test_wrong_rows_are_named(predictions: Any, references: Any, message: str) -> None:
+    metric = RougeMetric(tokenizer="char")
+    with pytest.raises(ValueError, match=r"^ROUGE") as caught:
+        metric.update(predictions, references)
+    assert str(caught.value) == message
+    assert int(metric.num_rows) == 0
+
+
+def test_unknown_rule() -> None:
+    with pytest.raises(ValueError, match=r"^multi_reference is 'best'; write mean or max$"):
+        RougeMetric(tokenizer="char", multi_reference="best")
+
+
+def test_record() -> None:
+    metric = RougeMetric(tokenizer="kiwi", multi_reference="max")
+    assert metric.record() == {"rouge_tokenizer": get_tokenizer("kiwi").label, "multi_reference": "max"}
+    assert metric.record()["rouge_tokenizer"].startswith("kiwi 0.")
+
+
+def some_rows(count: int) -> tuple[list[str], list[list[str]]]:
+    chooser = random.Random(0)
+    texts = [" ".join(chooser.choices("가나다라마바사", k=chooser.randint(1, 9))) for _ in range(4 * count)]
+    return texts[:count], [texts[count + 3 * row : count + 3 * row + 1 + row % 3] for row in range(count)]
+
+
+def test_the_same_bits_however_rows_are_spread() -> None:
+    predictions, references = some_rows(200)
+    whole = RougeMetric(tokenizer="space")
+    whole.update(predictions, references)
+    first, second = RougeMetric(tokenizer="space"), RougeMetric(tokenizer="space")
+    for row in sorted(range(200), key=lambda row: predictions[row]):
+        part = first if row % 3 else second
+        part.update([predictions[row]], [references[row]])
+    first.merge_state(second)
+    assert first.compute() == whole.compute()
+    assert int(first.num_rows) == 200
+
+
+def test_a_cast_module_keeps_exact_sums() -> None:
+    """`bf16-true` casts the whole module; a state in bfloat16 would stop counting at 256 rows."""
+
+    class Module(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rouge = RougeMetric(tokenizer="space")
+
+    predictions, references = some_rows(300)
+    plain, cast = Module(), Module().to(torch.bfloat16).half()
+    with torch.inference_mode():
+        plain.rouge.update(predictions, references)
+        cast.rouge.update(predictions, references)
+    assert plain.rouge.compute() == cast.rouge.compute()
+    # Validation resets under inference mode, and somebody may score outside it.
+    with torch.inference_mode():
+        cast.rouge.reset()
+    cast.rouge.update(predictions, references)
+    cast.rouge.update(predictions, references)
+    assert plain.rouge.compute() == cast.rouge.compute()
+
+
+def test_clones_are_independent() -> None:
+    metric = RougeMetric(tokenizer="kiwi")
+    metric.update(["비가 온다."], [["비가 온다."]])
+    cloned = copy.deepcopy(metric)
+    cloned.update(["눈"], [["비가 온다."]])
+    assert float(metric.compute()["rouge1"]) == 100
+    assert float(cloned.compute()["rouge1"]) == 50
+
+
+def test_known_scores_may_be_added() -> None:
+    predictions, references = some_rows(9)
+    tokenizer: RougeTokenizer = get_tokenizer("space")
+    by_text, by_score = RougeMetric(tokenizer="space"), RougeMetric(tokenizer="space")
+    by_text.update(predictions, references)
+    by_score.update_scores(score_rows(predictions, references, tokenizer=tokenizer))
+    assert by_text.compute() == by_score.compute()
