@@ -27,7 +27,8 @@ from kosum_pl.data import (
     count_leakage,
     read_dialogues,
 )
-from kosum_pl.encode import Batch, CollateItem, Collator, EncodedTable, TokenLimits, encode_table
+from kosum_pl.encode import Batch, CollateItem, Collator, TokenLimits
+from kosum_pl.encode.table import EncodedTable, encode_table
 from kosum_pl.modules import SummarizationModule
 
 Source = str | list[str | dict[str, Any]]
@@ -159,8 +160,8 @@ class SummarizationDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Read and encode once a node, so that the ranks' own `setup` finds everything cached."""
-        assert self.trainer is not None
-        for split in self._splits(str(self.trainer.state.fn)):
+        assert self.trainer is not None and self.trainer.state.fn is not None
+        for split in self._splits(self.trainer.state.fn.value):
             self._load(split)
 
     def setup(self, stage: str) -> None:
@@ -220,12 +221,19 @@ class SummarizationDataModule(LightningDataModule):
             rank=self._rank,
             row_weights=self.tables["train"].row_weights,
         )
+        if self.trainer is not None:
+            # A resume from an epoch's end restores no loader state, and Lightning sets the epoch of an iterator that
+            # it has made already.
+            sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
         return StatefulDataLoader(
             EncodedRows(encoded, dialogues=None),
             batch_sampler=sampler,
             collate_fn=self._collator(for_generation=False),
             num_workers=self._num_workers,
             pin_memory=torch.cuda.is_available(),
+            # The workers' seed must not come from the stream that dropout draws from: a resumed run draws it at
+            # another moment.
+            generator=torch.Generator().manual_seed(self._seed),
         )
 
     def val_dataloader(self) -> StatefulDataLoader[Batch] | list[Any]:
@@ -253,8 +261,7 @@ class SummarizationDataModule(LightningDataModule):
             num_replicas=self._world_size,
             rank=self._rank,
             groups=[
-                router.preset_for(table[int(row)].profile).name
-                for row in (range(len(table)) if rows is None else rows)
+                router.preset_for(table[int(row)].profile).name for row in (range(len(table)) if rows is None else rows)
             ],
         )
         return StatefulDataLoader(
@@ -272,9 +279,7 @@ class SummarizationDataModule(LightningDataModule):
 
     def _collator(self, *, for_generation: bool) -> Collator:
         pad_token_id = self._module.encoder.tokenizer.pad_token_id
-        return Collator(
-            pad_token_id=int(pad_token_id), is_causal=self._module.is_causal, for_generation=for_generation
-        )
+        return Collator(pad_token_id=int(pad_token_id), is_causal=self._module.is_causal, for_generation=for_generation)
 
     @property
     def _world_size(self) -> int:

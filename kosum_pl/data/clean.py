@@ -18,7 +18,7 @@ _BR_TAG = re.compile(r"<\s*/?\s*br\s*/?\s*>", re.IGNORECASE)
 # The zero-width joiner stays: it holds an emoji's parts together. The control characters leave tab and line feed out.
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f\u00ad\u180e\u200b\u200e\u200f\u2060\ufeff]")
 # U+3164, the Hangul filler, is a letter to Unicode and a blank to the reader.
-_BLANKS = re.compile("[^\\S\n\r]+|\u3164+")
+_BLANKS = re.compile("(?:[^\\S\n\r]|\u3164)+")
 
 
 def _unify_line_ends(text: str) -> str:
@@ -34,7 +34,7 @@ def _break_br_tags(text: str) -> str:
 
 
 def _trim_spaces(text: str) -> str:
-    text = _BLANKS.sub(" ", _BLANKS.sub(" ", _INVISIBLE.sub("", text)))
+    text = _BLANKS.sub(" ", _INVISIBLE.sub("", text))
     lines = (line.strip() for line in text.split("\n"))
     return "\n".join(line for line in lines if line)
 
@@ -64,7 +64,7 @@ DEFAULT_CLEANING: Final[tuple[str, ...]] = tuple(CLEANING_STEPS)
 
 
 def make_cleaner(steps: Sequence[str]) -> Callable[[str], str]:
-    """One function that runs the named steps in the given order.
+    r"""One function that runs the named steps in the given order.
 
     Args:
         steps: Names out of `CLEANING_STEPS`; an empty list leaves texts as they are.
@@ -76,8 +76,8 @@ def make_cleaner(steps: Sequence[str]) -> Callable[[str], str]:
         ValueError: A step has no such name; the message lists those that exist.
 
     Example:
-        >>> make_cleaner(DEFAULT_CLEANING)("#Person1#:  안녕!<br>#Person2#: 네.\\\\n")
-        '#Person1#: 안녕!\\n#Person2#: 네.'
+        >>> make_cleaner(DEFAULT_CLEANING)("#Person1#:  안녕!<br>#Person2#: 네.\\n")
+        '#Person1#: 안녕!\n#Person2#: 네.'
     """
     for step in steps:
         if step not in CLEANING_STEPS:

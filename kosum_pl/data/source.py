@@ -85,7 +85,9 @@ def _find_source(entry: object, argument: str) -> Source:
     elif isinstance(entry, Mapping) and {"path"} <= set(entry) <= {"path", "weight"}:
         name, weight = str(entry["path"]), _parse_weight(entry.get("weight", 1.0), str(entry["path"]), argument)
     else:
-        raise ValueError(f"{argument}: '{entry}' is neither a path nor {{path: ..., weight: ...}}; write one of the two")
+        raise ValueError(
+            f"{argument}: '{entry}' is neither a path nor {{path: ..., weight: ...}}; write one of the two"
+        )
     path = Path(resolve_path(name))
     if path.is_dir():
         files, file_format = _find_shards(path, argument)
@@ -103,21 +105,27 @@ def _find_source(entry: object, argument: str) -> Source:
 
 def _parse_weight(value: object, name: str, argument: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
-        raise ValueError(f"{argument}: weight {value!r} of '{name}' is not a positive number; leave the file out instead")
+        raise ValueError(
+            f"{argument}: weight {value!r} of '{name}' is not a positive number; leave the file out instead"
+        )
     return float(value)
 
 
 def _format_of(path: Path) -> str:
     if path.suffix.lower() not in FORMATS:
-        raise ValueError(f"{path}: unknown file ending '{path.suffix}'; known: {', '.join(FORMATS)}; rename or convert it")
+        raise ValueError(
+            f"{path}: unknown file ending '{path.suffix}'; known: {', '.join(FORMATS)}; rename or convert it"
+        )
     return FORMATS[path.suffix.lower()]
+
+
+def _is_data_file(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in FORMATS and path.name[0] not in "._"
 
 
 def _find_shards(folder: Path, argument: str) -> tuple[tuple[Path, ...], str]:
     """All data files of a folder; other files, such as a README, are left alone."""
-    files = tuple(
-        sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in FORMATS and file.name[0] not in "._")
-    )
+    files = tuple(sorted(file for file in folder.iterdir() if _is_data_file(file)))
     if not files:
         raise ValueError(f"{folder}: no file in this folder ends in {', '.join(FORMATS)}; check {argument}")
     formats = {_format_of(file): file.name for file in files}
@@ -131,6 +139,6 @@ def _suggest(path: Path) -> str:
     """What stands where the file was looked for."""
     if not path.parent.is_dir():
         return f"the folder {path.parent} does not exist (working folder: {Path.cwd()})"
-    names = sorted(file.name for file in path.parent.iterdir() if file.suffix.lower() in FORMATS)
+    names = sorted(file.name for file in path.parent.iterdir() if _is_data_file(file))
     more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
     return f"{path.parent.resolve()} holds {', '.join(names[:_MAX_LISTED]) or 'no data file'}{more}"

@@ -11,7 +11,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -19,7 +18,7 @@ from transformers import PreTrainedModel
 
 from kosum_pl.decode import DecodingPreset, PresetRouter, load_preset
 from kosum_pl.encode import Batch, ChatPrompt, Encoder, SourcePrompt, load_tokenizer
-from kosum_pl.modules.generation import Completion, generate
+from kosum_pl.modules.generation import first_prediction, generate
 from kosum_pl.modules.loss import cross_entropy_sum
 from kosum_pl.modules.model import ModelSource, align_special_tokens, load_config, load_model
 from kosum_pl.modules.optim import OptimizerSettings, ScheduleName, build_optimizer
@@ -245,9 +244,9 @@ class SummarizationModule(LightningModule):
         """Loss and generated summaries of one batch."""
         self._evaluate(batch)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> list[Prediction]:
-        """Summaries of one batch."""
-        return self._evaluate(batch)
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[str]:
+        """Summaries of one batch, as text; `predictions` has all rows in input order once the epoch has ended."""
+        return [prediction.text for prediction in self._evaluate(batch)]
 
     def _evaluate(self, batch: Batch) -> list[Prediction]:
         if batch.labels is not None:
@@ -264,9 +263,9 @@ class SummarizationModule(LightningModule):
         return predictions
 
     def _preset_of(self, batch: Batch) -> DecodingPreset:
-        presets = {preset.name: preset for preset in map(self.active_router.preset_for, _profiles(batch))}
-        assert len(presets) == 1, f"a batch mixes the presets {sorted(presets)}"
-        return next(iter(presets.values()))
+        first, *rest = [self.active_router.preset_for(dialogue.profile) for dialogue in batch.dialogues]
+        assert all(preset.name == first.name for preset in rest), "a batch mixes presets"
+        return first
 
     def summarize_batch(self, batch: Batch, *, preset: DecodingPreset) -> list[Prediction]:
         """Generate one summary for every row of a batch.
@@ -275,35 +274,11 @@ class SummarizationModule(LightningModule):
             batch: Collated for generation.
             preset: How to decode.
         """
-        completions = generate(
-            self.language_model,
-            batch,
-            preset=preset,
-            terminator_ids=self.encoder.terminator_ids,
-            is_causal=self.is_causal,
-        )
+        completions = generate(self.language_model, batch, preset=preset, encoder=self.encoder)
         return [
-            self._prediction(batch, row, completion=completion, preset=preset)
-            for row, completion in enumerate(completions)
+            first_prediction(dialogue, completion, text=self.encoder.decode(completion.ids), preset=preset.name)
+            for dialogue, completion in zip(batch.dialogues, completions, strict=True)
         ]
-
-    def _prediction(self, batch: Batch, row: int, *, completion: Completion, preset: DecodingPreset) -> Prediction:
-        dialogue = batch.dialogues[row]
-        text = self.encoder.decode(completion.ids)
-        return Prediction(
-            example_id=dialogue.example_id,
-            text=text,
-            raw_text=text,
-            dialogue=dialogue.text,
-            references=dialogue.references,
-            profile=dialogue.profile,
-            log_prob=completion.log_prob,
-            num_tokens=len(completion.ids),
-            reached_eos=completion.reached_eos,
-            attempts=1,
-            preset=preset.name,
-            slots=dialogue.slots,
-        )
 
     def on_validation_epoch_end(self) -> None:
         """Scores of all rows, logged under `val/`."""
@@ -343,7 +318,3 @@ class SummarizationModule(LightningModule):
         """Take the random states for the resume."""
         record = checkpoint.get(_CHECKPOINT_KEY, {})
         self._random_states = record.get("random_states", ())
-
-
-def _profiles(batch: Batch) -> list[Any]:
-    return [dialogue.profile for dialogue in batch.dialogues]

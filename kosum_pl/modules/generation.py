@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 from kosum_pl.decode import DecodingPreset, generated_only_processors
-from kosum_pl.encode import Batch
+from kosum_pl.encode import Batch, Encoder
 from kosum_pl.modules.loss import row_log_probs, shift_right, supervised_logits
-from kosum_pl.types import IGNORE_INDEX
+from kosum_pl.types import IGNORE_INDEX, Dialogue, Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,7 @@ def generate(
     batch: Batch,
     *,
     preset: DecodingPreset,
-    terminator_ids: Sequence[int],
-    is_causal: bool,
+    encoder: Encoder,
 ) -> list[Completion]:
     """Generate one summary for every row of a batch.
 
@@ -49,30 +49,53 @@ def generate(
         model: In evaluation mode; its `generation_config` holds special tokens only.
         batch: With `prompt_ids` and `prompt_mask`, (B, P), left-padded for causal models.
         preset: How to decode.
-        terminator_ids: Ids that end a summary.
-        is_causal: Whether the prompt stands in front of what is generated.
+        encoder: Rendered the prompts; knows the ids that end a summary.
     """
     if batch.prompt_ids is None or batch.prompt_mask is None:
         raise ValueError("the batch has no prompts; collate it with for_generation=True")
-    prompt_length = batch.prompt_ids.shape[1] if is_causal else 0
-    processors = generated_only_processors(preset, prompt_length=prompt_length) if is_causal else None
+    # What nobody generated stands in front: a causal model's prompt, an encoder-decoder's start token.
+    prompt_length = batch.prompt_ids.shape[1] if encoder.is_causal else 1
     with _seeded(preset, row=batch.rows[0]):
         sequences = model.generate(
             input_ids=batch.prompt_ids,
             attention_mask=batch.prompt_mask,
-            generation_config=_generation_config(model, preset, is_causal=is_causal),
-            logits_processor=processors or LogitsProcessorList(),
+            generation_config=_generation_config(model, preset, tokenizer=encoder.tokenizer),
+            logits_processor=generated_only_processors(preset, prompt_length=prompt_length),
         )
-    # An encoder-decoder's sequences begin with the decoder's start token, which nobody generated.
-    generated = sequences[:, prompt_length if is_causal else 1 :]
-    labels, lengths, finished = completion_labels(generated, terminator_ids)
-    log_probs = _log_probs(model, batch, labels=labels, num_tokens=sum(lengths), is_causal=is_causal)
+    generated = sequences[:, prompt_length:]
+    labels, lengths, finished = completion_labels(generated, encoder.terminator_ids)
+    log_probs = _log_probs(model, batch, labels=labels, num_tokens=sum(lengths), is_causal=encoder.is_causal)
     return [
         Completion(ids=tuple(ids[:length]), log_prob=log_prob, reached_eos=is_finished)
         for ids, length, log_prob, is_finished in zip(
             generated.tolist(), lengths, log_probs.tolist(), finished, strict=True
         )
     ]
+
+
+def first_prediction(dialogue: Dialogue, completion: Completion, *, text: str, preset: str) -> Prediction:
+    """What a model said of a dialogue at its first attempt.
+
+    Args:
+        dialogue: The row.
+        completion: What was generated.
+        text: The completion's ids as text.
+        preset: Name of the preset that served the row.
+    """
+    return Prediction(
+        example_id=dialogue.example_id,
+        text=text,
+        raw_text=text,
+        dialogue=dialogue.text,
+        references=dialogue.references,
+        profile=dialogue.profile,
+        log_prob=completion.log_prob,
+        num_tokens=len(completion.ids),
+        reached_eos=completion.reached_eos,
+        attempts=1,
+        preset=preset,
+        slots=dialogue.slots,
+    )
 
 
 def completion_labels(generated: Tensor, terminator_ids: Sequence[int]) -> tuple[Tensor, list[int], list[bool]]:
@@ -94,16 +117,16 @@ def completion_labels(generated: Tensor, terminator_ids: Sequence[int]) -> tuple
     return generated.masked_fill(behind, IGNORE_INDEX), lengths.tolist(), has_end.tolist()
 
 
-def _generation_config(model: PreTrainedModel, preset: DecodingPreset, *, is_causal: bool) -> GenerationConfig:
+def _generation_config(model: PreTrainedModel, preset: DecodingPreset, *, tokenizer: Any) -> GenerationConfig:
     special = model.generation_config
     return GenerationConfig(
-        **{
-            **preset.generation_kwargs(is_causal),
-            "pad_token_id": special.pad_token_id,
-            "bos_token_id": special.bos_token_id,
-            "eos_token_id": special.eos_token_id,
-            "decoder_start_token_id": special.decoder_start_token_id,
-        }
+        # `True`: also an encoder-decoder leaves its repetition rules to the processors. transformers' own count the
+        # start token, which is BART's EOS: a penalty would keep every summary from ending.
+        **preset.generation_kwargs(True, tokenizer=tokenizer),
+        pad_token_id=special.pad_token_id,
+        bos_token_id=special.bos_token_id,
+        eos_token_id=special.eos_token_id,
+        decoder_start_token_id=special.decoder_start_token_id,
     )
 
 

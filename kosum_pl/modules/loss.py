@@ -37,7 +37,7 @@ def head_at_positions(head: nn.Module, positions: Tensor) -> Iterator[None]:
         hidden, *rest = arguments
         return (hidden.flatten(0, -2).index_select(0, positions), *rest)
 
-    handle = head.register_forward_pre_hook(select)  # type: ignore[arg-type]
+    handle = head.register_forward_pre_hook(select)
     try:
         yield
     finally:
@@ -54,7 +54,9 @@ def supervised_positions(targets: Tensor, *, num_supervised: int) -> Tensor:
     return torch.nonzero_static(targets.flatten() != IGNORE_INDEX, size=num_supervised).squeeze(1)
 
 
-def supervised_logits(model: nn.Module, targets: Tensor, *, num_supervised: int, **inputs: Any) -> tuple[Tensor, Tensor]:
+def supervised_logits(
+    model: nn.Module, targets: Tensor, *, num_supervised: int, **inputs: Any
+) -> tuple[Tensor, Tensor]:
     """Logits and targets of the supervised positions: (N, V) and (N,).
 
     Args:

@@ -25,6 +25,10 @@ from transformers import (
 from kosum_pl.lookup import resolve_path
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+# Fields of a generation config that say nothing of how to decode, or are aligned by name.
+_NOT_DECODING = frozenset(
+    {"pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id", "transformers_version", "use_cache"}
+)
 # Per-layer lists that a config computes from its number of layers; stale once that number is overridden.
 _PER_LAYER_FIELDS = ("layer_types", "no_rope_layers", "mlp_layer_types")
 
@@ -208,10 +212,9 @@ def _decoder_start(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
 
 def _dropped_settings(stored: GenerationConfig, tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """What the checkpoint's generation config asked for beyond special tokens, in words."""
-    kept = {"pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id", "transformers_version"}
     lines = []
     for name, value in sorted(stored.to_diff_dict().items()):
-        if name in kept or name.startswith("_") or value is None:
+        if name in _NOT_DECODING or name.startswith("_") or value in (None, False):
             continue
         meaning = f" ('{tokenizer.convert_ids_to_tokens(value)}')" if name.endswith("token_id") else ""
         lines.append(f"the checkpoint's {name}={value}{meaning} is not used, the preset decides")

@@ -16,7 +16,7 @@ from kosum_pl.metrics import RougeMetric, SlotRecall, SummaryStatistics, TagReca
 from kosum_pl.types import Prediction
 
 ROUGE_NAMES = ("rouge1", "rouge2", "rougeL", "rouge_sum", "rouge_mean")
-SUMMARY_NAMES = ("eos_rate", "length_ratio")
+SUMMARY_NAMES = ("eos_rate", "length_ratio", "mean_length")
 
 
 class TokenMeanLoss(Metric):

@@ -46,13 +46,14 @@ class StepNormalizer:
         device = self._loss_sums[0].device
         # MPS has no fp64; elsewhere a count of tokens should not be rounded.
         dtype = torch.float32 if device.type == "mps" else torch.float64
-        total = torch.stack([sum(self._loss_sums).to(dtype), torch.tensor(self._num_tokens, dtype=dtype, device=device)])
+        num_own_tokens = torch.tensor(self._num_tokens, dtype=dtype, device=device)
+        total = torch.stack([torch.stack(self._loss_sums).sum(dtype=dtype), num_own_tokens])
         if world_size > 1:
             torch.distributed.all_reduce(total)
-        loss_sum, num_tokens = total
+        loss_sum, num_tokens = total.unbind()
         factor = self.unit_tokens * accumulate_grad_batches * world_size / num_tokens
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad.mul_(factor.to(parameter.grad.dtype))
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
         self._loss_sums, self._num_tokens = [], 0
-        return loss_sum / num_tokens
+        mean: Tensor = loss_sum / num_tokens
+        return mean

@@ -1,0 +1,93 @@
+"""Bytes of a file → text lines, with a bad byte found again by its place.
+
+In: a path. Out: an open text stream in which a byte that is not UTF-8 has become a lone surrogate (so that one broken
+row does not stop the reading of all others), and, for messages, where the first such byte stands and what it may be.
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+
+_UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadByte:
+    """The first byte of a file that is not UTF-8: its line from 1, its offset from 0, its value."""
+
+    line: int
+    offset: int
+    value: int
+
+
+def open_text(path: Path) -> TextIO:
+    """Opens a file as UTF-8, with or without a byte order mark; line ends stay as they are.
+
+    Raises:
+        ValueError: The file says of itself that it is UTF-16.
+    """
+    with path.open("rb") as stream:
+        if stream.read(2) in _UTF16_MARKS:
+            raise ValueError(f"{path}:1: the file is UTF-16, not UTF-8 (byte order mark at byte 0); save it as UTF-8")
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def is_utf8(text: str) -> bool:
+    """Whether the bytes behind a text of `open_text` were UTF-8.
+
+    Example:
+        >>> is_utf8("요약"), is_utf8("요약".encode("cp949").decode("utf-8", "surrogateescape"))
+        (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def find_bad_byte(path: Path) -> BadByte | None:
+    """The first byte of a file that is not UTF-8, found in pieces of 1 MiB; None where all bytes are."""
+    line, offset, rest = 1, 0, b""
+    with path.open("rb") as stream:
+        while True:
+            piece = stream.read(_PIECE)
+            data = rest + piece
+            try:
+                _, used = codecs.utf_8_decode(data, "strict", not piece)
+            except UnicodeDecodeError as error:
+                line += data.count(b"\n", 0, error.start)
+                return BadByte(line=line, offset=offset + error.start, value=data[error.start])
+            if not piece:
+                return None
+            line, offset, rest = line + data.count(b"\n", 0, used), offset + used, data[used:]
+
+
+def guess_encoding(text: str) -> str:
+    """What to call the encoding of a text that `is_utf8` refuses, as half a sentence.
+
+    Example:
+        >>> guess_encoding("요약".encode("cp949").decode("utf-8", "surrogateescape"))
+        "it reads as CP949, the default of Excel's CSV on Korean Windows"
+    """
+    num_bad = sum("\udc80" <= character <= "\udcff" for character in text)
+    num_good = sum(not character.isascii() for character in text) - num_bad
+    # Korean UTF-8 with a byte missing often reads as CP949 too, as nonsense; but then most of it is sound UTF-8.
+    if num_good > num_bad:
+        return "most of the row is, so a few bytes are broken"
+    try:
+        text.encode("utf-8", "surrogateescape").decode("cp949")
+    except UnicodeDecodeError:
+        return "nor is it CP949"
+    return "it reads as CP949, the default of Excel's CSV on Korean Windows"
+
+
+def describe_bad_byte(path: Path, text: str) -> str:
+    """Reason for a message about the first bad byte of a file, which stands in `text`."""
+    bad = find_bad_byte(path)
+    where = f" (byte 0x{bad.value:02x} at offset {bad.offset}, line {bad.line})" if bad else ""
+    return f"not UTF-8{where}: {guess_encoding(text)}"

@@ -1,0 +1,45 @@
+"""Run by `test_two_ranks.py` under two ranks: fit a step, validate all rows, write what each rank knows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Trainer
+
+from kosum_pl.datamodule import SummarizationDataModule
+from kosum_pl.modules import Seq2SeqModule
+
+SHAPE = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
+
+
+def main(folder: Path, *, num_ranks: int) -> None:
+    torch.manual_seed(3)
+    module = Seq2SeqModule(
+        "demo:bart", random_init=True, config_overrides=SHAPE, rouge_tokenizer="char", presets=["saturday", "default"],
+        fit_preset="fast",
+    )  # fmt: skip
+    data = SummarizationDataModule(
+        str(folder / "dev.csv"), val_file=str(folder / "dev.csv"), batch_size=4, eval_batch_size=4, num_workers=0
+    )
+    trainer = Trainer(
+        accelerator="cpu", devices=num_ranks, strategy="ddp" if num_ranks > 1 else "auto", max_steps=2,
+        num_sanity_val_steps=0, use_distributed_sampler=False, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.validate(module, datamodule=data, verbose=False)
+    record = {"scores": module.scores, "ids": [prediction.example_id for prediction in module.predictions]}
+    trainer.fit(module, datamodule=data)
+    trainer.predict(module, dataloaders=None, datamodule=_predicting(folder))
+    record["predicted"] = [prediction.example_id for prediction in module.predictions]
+    (folder / f"rank_{trainer.global_rank}_of_{num_ranks}.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def _predicting(folder: Path) -> SummarizationDataModule:
+    return SummarizationDataModule(predict_file=str(folder / "dev.csv"), batch_size=4, eval_batch_size=4)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), num_ranks=int(sys.argv[2]))

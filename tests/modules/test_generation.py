@@ -1,0 +1,112 @@
+"""Generation in batches against one row at a time, and what is read off the generated ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kosum_pl.decode import DecodingPreset
+from kosum_pl.encode import Batch
+from kosum_pl.modules import SummarizationModule
+from kosum_pl.modules.generation import completion_labels, generate
+from kosum_pl.types import IGNORE_INDEX, Dialogue
+
+PRESETS = {
+    "greedy": DecodingPreset(name="greedy", max_new_tokens=12, min_new_tokens=6),
+    "beams": DecodingPreset(name="beams", num_beams=4, max_new_tokens=12, min_new_tokens=6, no_repeat_ngram_size=3),
+    "penalty": DecodingPreset(name="penalty", max_new_tokens=12, repetition_penalty=1.3, no_repeat_ngram_size=2),
+}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_batched_generation_equals_one_by_one(
+    kind: str,
+    preset: str,
+    make_module: Callable[..., SummarizationModule],
+    collate: Callable[..., Batch],
+    dialogues: list[Dialogue],
+) -> None:
+    module = make_module(kind).eval()
+    arguments = {"preset": PRESETS[preset], "encoder": module.encoder}
+    with torch.inference_mode():
+        together = generate(module.language_model, collate(module, dialogues, for_generation=True), **arguments)
+        alone = [
+            generate(module.language_model, collate(module, [row], for_generation=True), **arguments)[0]
+            for row in dialogues
+        ]
+    assert [completion.ids for completion in together] == [completion.ids for completion in alone]
+    assert len({completion.ids for completion in together}) > 1, "rows that all say the same prove nothing"
+    assert [c.log_prob for c in together] == pytest.approx([c.log_prob for c in alone], abs=1e-4)
+
+
+def test_log_prob_is_that_of_the_ids(
+    kind: str, make_module: Callable[..., SummarizationModule], collate: Callable[..., Batch], dialogues: list[Dialogue]
+) -> None:
+    module = make_module(kind).eval()
+    model = module.language_model
+    batch = collate(module, dialogues[2:3], for_generation=True)
+    with torch.inference_mode():
+        completion = generate(model, batch, preset=PRESETS["greedy"], encoder=module.encoder)[0]
+        ids = torch.tensor([completion.ids])
+        if module.is_causal:
+            logits = model(input_ids=torch.cat([batch.prompt_ids, ids], dim=1)).logits[
+                :, batch.prompt_ids.shape[1] - 1 :
+            ]
+        else:
+            start = torch.tensor([[model.generation_config.decoder_start_token_id]])
+            logits = model(input_ids=batch.prompt_ids, decoder_input_ids=torch.cat([start, ids], dim=1)).logits
+    log_probs = logits[0, : len(completion.ids)].log_softmax(dim=1)
+    expected = log_probs[range(len(completion.ids)), completion.ids].sum()
+    assert completion.log_prob == pytest.approx(float(expected), abs=1e-4)
+
+
+@given(st.lists(st.lists(st.integers(0, 5), min_size=6, max_size=6), min_size=1, max_size=4))
+def test_completions_end_at_the_first_terminator(rows: list[list[int]]) -> None:
+    labels, lengths, finished = completion_labels(torch.tensor(rows), (4, 0))
+    for row, label, length, is_finished in zip(rows, labels.tolist(), lengths, finished, strict=True):
+        ends = [place for place, token in enumerate(row) if token in (4, 0)]
+        assert is_finished == bool(ends)
+        assert length == (ends[0] + 1 if ends else 6)
+        assert label == row[:length] + [IGNORE_INDEX] * (6 - length)
+
+
+def test_sampling_neither_varies_nor_moves_the_trainings_stream(
+    make_module: Callable[..., SummarizationModule], collate: Callable[..., Batch], dialogues: list[Dialogue]
+) -> None:
+    module = make_module("causal").eval()
+    batch = collate(module, dialogues, for_generation=True)
+    preset = DecodingPreset(name="sampling", do_sample=True, temperature=1.0, max_new_tokens=8)
+    arguments = {"preset": preset, "encoder": module.encoder}
+    state = torch.get_rng_state()
+    first = generate(module.language_model, batch, **arguments)
+    assert torch.equal(state, torch.get_rng_state())
+    torch.manual_seed(99)
+    assert generate(module.language_model, batch, **arguments) == first
+
+
+def test_a_causal_model_may_quote_its_prompt(
+    make_module: Callable[..., SummarizationModule], collate: Callable[..., Batch], dialogues: list[Dialogue]
+) -> None:
+    """A model that copies its own prompt's start is not stopped by an n-gram rule that has seen the prompt."""
+    module = make_module("causal").eval()
+    batch = collate(module, dialogues[:1], for_generation=True)
+    prompt = batch.prompt_ids[0].tolist()
+    num_steps = iter(range(5))
+    original = module.language_model.forward
+
+    def forward(*args: object, **kwargs: object) -> object:
+        output = original(*args, **kwargs)
+        step = next(num_steps, None)
+        if step is not None:
+            output.logits[:, -1] = -1e4
+            output.logits[:, -1, prompt[step]] = 0.0
+        return output
+
+    module.language_model.forward = forward
+    preset = DecodingPreset(name="strict", max_new_tokens=5, no_repeat_ngram_size=2)
+    completion = generate(module.language_model, batch, preset=preset, encoder=module.encoder)[0]
+    assert list(completion.ids) == prompt[:5]

@@ -1,0 +1,124 @@
+"""The optimizer step's gradient is the mean over its supervised tokens, however the rows are cut into batches."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from kosum_pl.encode import Batch
+from kosum_pl.modules import SummarizationModule
+from kosum_pl.types import Dialogue
+
+# Llama's norms compute in fp32 whatever the weights are; GPT-2's do not, and allow a comparison in fp64.
+GPT2 = {
+    "model_type": "gpt2", "n_layer": 2, "n_embd": 32, "n_head": 2, "n_positions": 512, "initializer_range": 0.3,
+    "attn_pdrop": 0.0, "resid_pdrop": 0.0, "embd_pdrop": 0.0,
+}  # fmt: skip
+SCRIPT = Path(__file__).with_name("gradients_of_two_ranks.py")
+
+
+class GradientTape(Callback):
+    """Keeps the gradients and losses that the first optimizer step sees."""
+
+    def __init__(self) -> None:
+        self.gradients: dict[str, Tensor] = {}
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: SummarizationModule, optimizer: object) -> None:
+        if not self.gradients:
+            self.gradients = {
+                name: parameter.grad.clone()
+                for name, parameter in pl_module.named_parameters()
+                if parameter.grad is not None
+            }
+
+
+def make_wide_module(make_module: Callable[..., SummarizationModule], kind: str) -> SummarizationModule:
+    """A module whose whole forward and backward pass is fp64."""
+    shape = {"config_overrides": GPT2} if kind == "causal" else {}
+    return make_module(kind, dtype="float64", generate_during_fit=False, **shape)
+
+
+def oracle(module: SummarizationModule, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss and gradients of all rows in one batch, by plain autograd over the full logits in fp64."""
+    logits, targets = module.supervised_logits(batch)
+    loss = torch.nn.functional.cross_entropy(logits, targets)
+    loss.backward()
+    gradients = {n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None}
+    module.zero_grad()
+    return loss.detach(), gradients
+
+
+@pytest.mark.parametrize(("rows_per_batch", "num_batches"), [(8, 1), (4, 2), (1, 8), (3, 3)])
+def test_gradients_do_not_depend_on_how_rows_are_cut(
+    kind: str,
+    rows_per_batch: int,
+    num_batches: int,
+    make_module: Callable[..., SummarizationModule],
+    collate: Callable[..., Batch],
+    dialogues: list[Dialogue],
+) -> None:
+    module = make_wide_module(make_module, kind)
+    loss, expected = oracle(module, collate(module, dialogues))
+    batches = [collate(module, dialogues[start : start + rows_per_batch]) for start in range(0, 8, rows_per_batch)]
+    assert len(batches) == num_batches
+    tape = GradientTape()
+    trainer = Trainer(
+        accelerator="cpu", precision="64-true", max_epochs=1, accumulate_grad_batches=num_batches, callbacks=[tape],
+        logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(module, train_dataloaders=DataLoader(batches, batch_size=None))
+    assert tape.gradients.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(tape.gradients[name], gradient, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(trainer.callback_metrics["train/loss"].double(), loss, rtol=1e-6, atol=0)
+
+
+def test_a_short_last_window_is_a_mean_too(
+    make_module: Callable[..., SummarizationModule], collate: Callable[..., Batch], dialogues: list[Dialogue]
+) -> None:
+    """Lightning divides by `accumulate_grad_batches` also where the epoch ends early; the step must not."""
+    module = make_wide_module(make_module, "causal")
+    _, expected = oracle(module, collate(module, dialogues[:3]))
+    tape = GradientTape()
+    trainer = Trainer(
+        accelerator="cpu", precision="64-true", max_epochs=1, accumulate_grad_batches=8, callbacks=[tape],
+        logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    rows = [collate(module, [row]) for row in dialogues[:3]]
+    trainer.fit(module, train_dataloaders=DataLoader(rows, batch_size=None))
+    for name, gradient in expected.items():
+        torch.testing.assert_close(tape.gradients[name], gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_two_ranks_have_the_gradients_of_one(
+    kind: str,
+    tmp_path: Path,
+    make_module: Callable[..., SummarizationModule],
+    collate: Callable[..., Batch],
+    dialogues: list[Dialogue],
+) -> None:
+    module = make_wide_module(make_module, kind)
+    _, expected = oracle(module, collate(module, dialogues))
+    shards = [
+        [collate(module, rows) for rows in ([dialogues[0], dialogues[5]], dialogues[6:8])],
+        [collate(module, rows) for rows in (dialogues[1:4], dialogues[4:5])],
+    ]
+    torch.save({"module": module, "shards": shards}, tmp_path / "input.pt")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(SCRIPT)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for rank in range(2):
+        found = torch.load(tmp_path / f"gradients_{rank}.pt", weights_only=True)
+        assert found.keys() == expected.keys()
+        for name, gradient in expected.items():
+            torch.testing.assert_close(found[name], gradient, rtol=1e-9, atol=1e-12)
