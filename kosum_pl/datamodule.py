@@ -231,9 +231,7 @@ class SummarizationDataModule(LightningDataModule):
             collate_fn=self._collator(for_generation=False),
             num_workers=self._num_workers,
             pin_memory=torch.cuda.is_available(),
-            # The workers' seed must not come from the stream that dropout draws from: a resumed run draws it at
-            # another moment.
-            generator=torch.Generator().manual_seed(self._seed),
+            generator=self._generator(),
         )
 
     def val_dataloader(self) -> StatefulDataLoader[Batch] | list[Any]:
@@ -270,6 +268,7 @@ class SummarizationDataModule(LightningDataModule):
             collate_fn=self._collator(for_generation=True),
             num_workers=0,
             pin_memory=torch.cuda.is_available(),
+            generator=self._generator(),
         )
 
     def _subset(self, num_all: int, num_rows: int | None) -> np.ndarray[Any, Any] | None:
@@ -280,6 +279,13 @@ class SummarizationDataModule(LightningDataModule):
     def _collator(self, *, for_generation: bool) -> Collator:
         pad_token_id = self._module.encoder.tokenizer.pad_token_id
         return Collator(pad_token_id=int(pad_token_id), is_causal=self._module.is_causal, for_generation=for_generation)
+
+    def _generator(self) -> torch.Generator:
+        """What a loader draws its workers' seed from: never from the stream of dropout, which a resumed run restores.
+
+        Validation makes an iterator, and a run resumed at an epoch's end skips the validation that came before.
+        """
+        return torch.Generator().manual_seed(self._seed)
 
     @property
     def _world_size(self) -> int:

@@ -40,6 +40,28 @@ def user_error_line(error: BaseException) -> str | None:
     return None
 
 
+def checkpoint_misfit(error: Exception, checkpoint: str) -> UsageError | None:
+    """What to tell where a checkpoint and a config do not belong together; None for any other error.
+
+    Args:
+        error: As PyTorch or Lightning raised it.
+        checkpoint: The checkpoint's path.
+
+    Example:
+        >>> checkpoint_misfit(RuntimeError("CUDA out of memory"), "last.ckpt") is None
+        True
+    """
+    lines = [line.strip() for line in str(error).splitlines()] or [""]
+    if "Error(s) in loading state_dict" in lines[0]:
+        return UsageError(
+            f"checkpoint {checkpoint} does not fit the model of this config: {lines[-1]} "
+            "Give the config of its run: config.yaml beside checkpoints/"
+        )
+    if "checkpoint contains only the model" in lines[0]:
+        return UsageError(f"checkpoint {checkpoint} holds weights alone, and fit cannot resume from it; give last.ckpt")
+    return None
+
+
 def one_line(text: str) -> str:
     r"""A message without line breaks.
 

@@ -15,7 +15,9 @@ import os
 import re
 import shutil
 import tempfile
-from contextlib import contextmanager
+import zipfile
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -28,6 +30,12 @@ CHECKPOINT_FOLDER = "checkpoints"
 METRICS_FILE = "metrics.json"
 _TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 _TIME_PATTERN = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?")
+
+
+def is_rank_zero() -> bool:
+    """Whether this process writes: the only one, or the first of several, before any of them is connected."""
+    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return next((rank for rank in ranks if rank is not None), "0") == "0"
 
 
 @contextmanager
@@ -89,6 +97,54 @@ def make_time_folder(parent: Path, *, prefix: str = "") -> Path:
             return folder.resolve()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunFolders:
+    """Where one command writes.
+
+    Attributes:
+        run_dir: The run: a new one, or the one whose checkpoint is resumed or evaluated.
+        output_dir: Where this command's files go: the run itself, or a folder under its `eval/`.
+        is_new: Whether this command made `output_dir`, and may take it away if nothing comes of it.
+    """
+
+    run_dir: Path
+    output_dir: Path
+    is_new: bool
+
+    def remove(self) -> None:
+        """Take a new output folder away, and the folders above it that it leaves empty."""
+        if not self.is_new:
+            return
+        shutil.rmtree(self.output_dir, ignore_errors=True)
+        with suppress(OSError):  # not empty: others' runs are there
+            for parent in list(self.output_dir.parents)[:3]:
+                parent.rmdir()
+
+
+def open_folders(command: str, *, runs_dir: Path, config_name: str, checkpoint: Path | None, preset: str) -> RunFolders:
+    """Make the folders that a command writes into.
+
+    A checkpoint of a run keeps its run: `fit` goes on in it, the others write under its `eval/`. Anything else
+    opens a new run.
+
+    Args:
+        command: `fit`, `validate`, `test` or `predict`.
+        runs_dir: Folder of all runs.
+        config_name: Folder of this config's runs.
+        checkpoint: What `--ckpt_path` means.
+        preset: Name of the decoding preset, for the evaluation's folder.
+    """
+    run_dir = run_of(checkpoint) if checkpoint else None
+    if run_dir is None:
+        new_run = make_time_folder(runs_dir / config_name)
+        return RunFolders(run_dir=new_run, output_dir=new_run, is_new=True)
+    if command == "fit":
+        return RunFolders(run_dir=run_dir, output_dir=run_dir, is_new=False)
+    preset = re.sub(r"[^\w.+-]+", "-", preset)
+    output_dir = make_time_folder(run_dir / "eval", prefix=f"{command}-{preset}-")
+    return RunFolders(run_dir=run_dir, output_dir=output_dir, is_new=True)
+
+
 def point_latest_at(run_dir: Path) -> None:
     """Move the link `latest` beside a run so that it names this run; readers see the old one or the new one."""
     temporary = run_dir.parent / f".{LATEST}-{os.getpid()}"
@@ -128,12 +184,15 @@ def find_checkpoint(name: str, *, runs_dir: Path, config_name: str) -> Path:
         config_name: Whose latest run is meant.
 
     Raises:
-        ValueError: There is no such run or checkpoint.
+        ValueError: There is no such run or checkpoint, or the file is something else.
     """
     if name not in ("best", "last"):
         path = Path(name).expanduser()
         if not path.exists():
             raise ValueError(f"checkpoint '{name}' does not exist{_known(runs_dir / config_name / LATEST)}")
+        # A sharded checkpoint is a folder, any other a zip archive; its content is read much later.
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise ValueError(f"{name} is no checkpoint, or half of one; give a file that fit has written")
         return path.resolve()
     latest = runs_dir / config_name / LATEST
     if not latest.is_dir():
