@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Read when the hub's client is imported: no test asks a hub.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -27,6 +30,5 @@ def shared_dir() -> Path:
 
 @pytest.fixture(autouse=True)
 def _isolated_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's own caches, and none asks a hub."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    """No test reads or writes the user's own caches."""
     monkeypatch.setenv("KOSUM_CACHE", str(tmp_path / "kosum-cache"))

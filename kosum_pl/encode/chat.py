@@ -1,0 +1,156 @@
+"""Chats as ids: the prompt around a dialogue, and rows that are chats themselves.
+
+In: a dialogue's text or a row's messages. Out: prompt ids, and for a chat row the whole `EncodedExample`. Every
+assistant turn that is learnt follows the very ids that inference would see before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kosum_pl.encode.limits import TokenLimits
+from kosum_pl.encode.prompt import ChatPrompt, ChatRenderer
+from kosum_pl.encode.text import TextTokenizer
+from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample, Message
+
+
+class ChatTokenizer:
+    """A template and a tokenizer together.
+
+    Args:
+        tokenizer: The tokenizer.
+        prompt: The instructions and the template's settings.
+
+    Raises:
+        ValueError: There is no usable template, or it ends assistant turns without a token of its own.
+    """
+
+    def __init__(self, tokenizer: Any, prompt: ChatPrompt) -> None:
+        self.renderer = ChatRenderer(tokenizer, prompt)
+        self.text = TextTokenizer(tokenizer, template=self.renderer.template)
+        # Rendering once is enough: the template hands the user's text through as it is (`frame` has checked it).
+        self.frame = self.renderer.frame()
+        self._bos_id: int | None = tokenizer.bos_token_id
+        self.terminator_id = self._find_terminator()
+
+    def dialogue_ids(self, dialogue: str) -> list[int]:
+        """Prompt ids (P,) that ask for the summary of a dialogue."""
+        return self._with_bos(self.text.ids(self.frame[0] + self.text.mark(dialogue) + self.frame[1]))
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        """Prompt ids (P,) of a chat whose next turn is the assistant's."""
+        marked = [Message(role=turn.role, content=self._marked(turn)) for turn in messages]
+        return self._with_bos(self.text.ids(self.renderer.render(marked, is_open=True)))
+
+    def answer_ids(self, turn: Message) -> list[int]:
+        """Ids (U,) of an assistant's earlier turn, the terminator last."""
+        return [*self.text.ids(self._marked(turn)), self.terminator_id]
+
+    def _marked(self, turn: Message) -> str:
+        return self.text.mark(turn.content.strip(), is_answer=turn.role == "assistant")
+
+    def _with_bos(self, ids: list[int]) -> list[int]:
+        """The ids with what the tokenizer puts in front of a text, unless the template wrote it: at most one BOS."""
+        leading = self.text.leading_ids
+        if leading and ids[: len(leading)] != leading:
+            ids = leading + ids
+        while self._bos_id is not None and ids[:2] == [self._bos_id, self._bos_id]:
+            ids = ids[1:]
+        return ids
+
+    def _find_terminator(self) -> int:
+        """The token that ends an assistant turn: what the template writes after any content."""
+        closing = self.renderer.closing()
+        ids = self.text.ids(closing)
+        if not ids or ids[0] not in self.text.added_ids:
+            raise ValueError(
+                f"the chat template of tokenizer '{self.renderer.name}' ends an assistant turn with {closing!r}, "
+                "no special token of its vocabulary, so that no model learns to stop; set model.prompt.template_file"
+            )
+        return ids[0]
+
+
+def encode_chat(chat: ChatTokenizer, dialogue: Dialogue, *, limits: TokenLimits, with_summary: bool) -> EncodedExample:
+    """A row in chat format as ids.
+
+    The row's last turn, where it is the assistant's, is the completion; the turns before it are the prompt. Where
+    the prompt is too long, its oldest exchanges go, never the system turn nor the last user turn.
+
+    Args:
+        chat: Template and tokenizer.
+        dialogue: A row with messages.
+        limits: Limits in tokens; `supervised_turns` says which assistant turns are learnt.
+        with_summary: Whether the completion follows; labels are empty otherwise.
+
+    Raises:
+        ValueError: There is nothing to learn from, nothing to answer, or no room.
+    """
+    has_answer = dialogue.messages[-1].role == "assistant"
+    history = dialogue.messages[:-1] if has_answer else dialogue.messages
+    if not any(turn.role == "user" for turn in history):
+        raise ValueError(f"example '{dialogue.example_id}': no user turn stands before the assistant's; mend the row")
+    if with_summary and not has_answer:
+        raise ValueError(
+            f"example '{dialogue.example_id}': nothing to learn from, the last turn is not the assistant's; mend it"
+        )
+    turns, prompt, truncated = _fit_history(chat, history, limits, dialogue.example_id)
+    labels: list[int] = []
+    completion: list[int] = []
+    cut = 0
+    if with_summary:
+        completion, cut = chat.text.completion_ids(
+            dialogue.messages[-1].content,
+            terminator_id=chat.terminator_id,
+            max_tokens=limits.max_summary_tokens,
+            example_id=dialogue.example_id,
+        )
+        is_all = limits.supervised_turns == "all"
+        history_labels = _history_labels(chat, turns, prompt, dialogue.example_id) if is_all else None
+        labels = (history_labels or [IGNORE_INDEX] * len(prompt)) + completion
+    return EncodedExample(
+        example_id=dialogue.example_id,
+        input_ids=prompt + completion,
+        labels=labels,
+        prompt_length=len(prompt),
+        truncated_tokens=truncated,
+        cut_tokens=cut,
+    )
+
+
+def _fit_history(
+    chat: ChatTokenizer, history: Sequence[Message], limits: TokenLimits, example_id: str
+) -> tuple[list[Message], list[int], int]:
+    """The turns that stay, their prompt ids (P,), and how many tokens were dropped."""
+    turns = list(history)
+    whole = prompt = chat.prompt_ids(turns)
+    while len(prompt) > limits.max_source_tokens:
+        users = [index for index, turn in enumerate(turns) if turn.role == "user"]
+        if len(users) < 2:
+            raise ValueError(
+                f"example '{example_id}': system and last user turn take {len(prompt)} tokens, more than "
+                f"data.max_source_tokens={limits.max_source_tokens}; raise it or shorten the row"
+            )
+        # Everything between the system turn and the second user turn: the oldest exchange.
+        turns = [turn for turn in turns[: users[1]] if turn.role == "system"] + turns[users[1] :]
+        prompt = chat.prompt_ids(turns)
+    return turns, prompt, len(whole) - len(prompt)
+
+
+def _history_labels(chat: ChatTokenizer, turns: Sequence[Message], prompt: list[int], example_id: str) -> list[int]:
+    """Labels (P,) of a prompt, with the assistant's earlier turns and their terminators supervised."""
+    labels = [IGNORE_INDEX] * len(prompt)
+    first_user = next(index for index, turn in enumerate(turns) if turn.role == "user")
+    for index, turn in enumerate(turns):
+        if turn.role != "assistant" or index < first_user:
+            continue  # an opening line that answers nobody is context
+        before = chat.prompt_ids(turns[:index])
+        answer = chat.answer_ids(turn)
+        end = len(before) + len(answer)
+        if prompt[:end] != before + answer:
+            raise ValueError(
+                f"example '{example_id}': the chat template of tokenizer '{chat.renderer.name}' writes earlier "
+                "assistant turns otherwise than it prompts for them; set data.supervised_turns=last"
+            )
+        labels[len(before) : end] = answer
+    return labels

@@ -1,0 +1,190 @@
+"""Prompt ids + completion ids: one row as a model reads it.
+
+In: a `Dialogue` and `TokenLimits`. Out: an `EncodedExample` whose labels are known by construction, since prompt and
+completion are made apart and joined as ids: nothing is searched for, and the prompt of generation is exactly the
+beginning of the training example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Final, Protocol
+
+from kosum_pl.encode.chat import ChatTokenizer, encode_chat
+from kosum_pl.encode.limits import TokenLimits, fit_dialogue
+from kosum_pl.encode.prompt import ChatPrompt, SourcePrompt
+from kosum_pl.encode.text import TextTokenizer
+from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample
+
+__all__ = ["CausalEncoder", "Encoder", "Seq2SeqEncoder", "TokenLimits"]
+
+_VERSION: Final = 1
+"""Part of every fingerprint: raise it when the same input would give other ids, or old caches are read."""
+
+
+class Encoder(Protocol):
+    """What fit, validate, test and predict need of an encoder.
+
+    Attributes:
+        is_causal: Whether prompt and completion are one sequence.
+        tokenizer: The tokenizer.
+        fingerprint: Hash (hex) of the tokenizer's content and the prompt; the same in every process.
+        terminator_ids: Ids that end a completion.
+    """
+
+    is_causal: bool
+    tokenizer: Any
+    fingerprint: str
+    terminator_ids: tuple[int, ...]
+
+    def encode(self, dialogue: Dialogue, *, limits: TokenLimits, with_summary: bool) -> EncodedExample:
+        """One row as ids, with its first reference as the summary, or without any."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of generated ids, without control tokens and without clean-up of spaces."""
+        ...
+
+
+class CausalEncoder:
+    """Dialogue → chat prompt + summary + terminator, loss on the completion alone.
+
+    Args:
+        tokenizer: From `load_tokenizer`.
+        prompt: The instructions.
+
+    Raises:
+        ValueError: The template is missing, or the token that ends an assistant turn cannot be told from it.
+    """
+
+    is_causal = True
+
+    def __init__(self, tokenizer: Any, prompt: ChatPrompt) -> None:
+        self.tokenizer = tokenizer
+        self.prompt = prompt
+        self._chat = ChatTokenizer(tokenizer, prompt)
+        terminator, eos = self._chat.terminator_id, tokenizer.eos_token_id
+        self.terminator_ids: tuple[int, ...] = (terminator,) if eos in (None, terminator) else (terminator, eos)
+        # The template's text and what it made of the prompt, not the file it was read from.
+        parts = [_VERSION, "causal", self._chat.renderer.template, prompt.template_args, *self._chat.frame]
+        self.fingerprint = self._chat.text.fingerprint([*parts, terminator, self._chat.text.leading_ids])
+
+    def encode(self, dialogue: Dialogue, *, limits: TokenLimits, with_summary: bool) -> EncodedExample:
+        """One row as ids: prompt (P,), then summary and terminator where wanted.
+
+        A row in chat format is rendered as it is, without the prompt's own instructions.
+
+        Args:
+            dialogue: The row; its first reference is the summary.
+            limits: Limits in tokens.
+            with_summary: Whether the completion follows; labels are empty otherwise.
+
+        Raises:
+            ValueError: The row cannot be brought within the limits, or has nothing to learn from.
+        """
+        if dialogue.messages:
+            return encode_chat(self._chat, dialogue, limits=limits, with_summary=with_summary)
+        prompt, truncated = fit_dialogue(
+            dialogue.text.strip(), to_ids=self._chat.dialogue_ids, limits=limits, example_id=dialogue.example_id
+        )
+        completion, cut = _target(self._chat.text, self._chat.terminator_id, dialogue, limits, with_summary)
+        return EncodedExample(
+            example_id=dialogue.example_id,
+            input_ids=prompt + completion,
+            labels=[IGNORE_INDEX] * len(prompt) + completion if with_summary else [],
+            prompt_length=len(prompt),
+            truncated_tokens=truncated,
+            cut_tokens=cut,
+        )
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of generated ids, without control tokens and without clean-up of spaces."""
+        return self._chat.text.decode(ids)
+
+
+class Seq2SeqEncoder:
+    """Dialogue → source ids of the encoder; summary + EOS → labels of the decoder.
+
+    Labels never begin with BOS: the model shifts them and puts its own start token in front.
+
+    Args:
+        tokenizer: From `load_tokenizer`.
+        prompt: What stands around the dialogue.
+
+    Raises:
+        ValueError: The tokenizer lacks EOS, or BOS where it is asked for.
+    """
+
+    is_causal = False
+
+    def __init__(self, tokenizer: Any, prompt: SourcePrompt) -> None:
+        self.tokenizer = tokenizer
+        self.prompt = prompt
+        self._text = TextTokenizer(tokenizer)
+        if tokenizer.eos_token_id is None:
+            raise ValueError(f"tokenizer '{tokenizer.name_or_path}' has no EOS; set eos_token in its config")
+        if prompt.add_bos and tokenizer.bos_token_id is None:
+            raise ValueError(f"tokenizer '{tokenizer.name_or_path}' has no BOS; set model.prompt.add_bos to null")
+        text = self._text
+        self._leading = _forced(text.leading_ids, tokenizer.bos_token_id, prompt.add_bos, at_end=False)
+        self._trailing = _forced(text.trailing_ids, tokenizer.eos_token_id, prompt.add_eos, at_end=True)
+        self.terminator_ids: tuple[int, ...] = (tokenizer.eos_token_id,)
+        self.fingerprint = text.fingerprint([_VERSION, "seq2seq", asdict(prompt), self._leading, self._trailing])
+
+    def encode(self, dialogue: Dialogue, *, limits: TokenLimits, with_summary: bool) -> EncodedExample:
+        """One row as ids: source (S,) and, where wanted, labels (U,).
+
+        Args:
+            dialogue: The row; its first reference is the summary.
+            limits: Limits in tokens.
+            with_summary: Whether labels are made; they are empty otherwise.
+
+        Raises:
+            ValueError: The row cannot be brought within the limits, or has nothing to learn from.
+        """
+        source, truncated = fit_dialogue(
+            dialogue.text.strip(), to_ids=self._source_ids, limits=limits, example_id=dialogue.example_id
+        )
+        labels, cut = _target(self._text, self.terminator_ids[0], dialogue, limits, with_summary)
+        return EncodedExample(
+            example_id=dialogue.example_id,
+            input_ids=source,
+            labels=labels,
+            prompt_length=len(source),
+            truncated_tokens=truncated,
+            cut_tokens=cut,
+        )
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of generated ids, without control tokens and without clean-up of spaces."""
+        return self._text.decode(ids)
+
+    def _source_ids(self, dialogue: str) -> list[int]:
+        text = self.prompt.prefix + self._text.mark(dialogue) + self.prompt.suffix
+        return self._leading + self._text.ids(text) + self._trailing
+
+
+def _target(
+    text: TextTokenizer, terminator_id: int, dialogue: Dialogue, limits: TokenLimits, with_summary: bool
+) -> tuple[list[int], int]:
+    """Ids of the row's first reference, the terminator last, and how many were cut; nothing where none is wanted."""
+    if not with_summary:
+        return [], 0
+    if not dialogue.references:
+        raise ValueError(f"example '{dialogue.example_id}' has no summary: nothing to learn from; map its column")
+    return text.completion_ids(
+        dialogue.references[0],
+        terminator_id=terminator_id,
+        max_tokens=limits.max_summary_tokens,
+        example_id=dialogue.example_id,
+    )
+
+
+def _forced(own: list[int], token_id: int | None, wanted: bool | None, *, at_end: bool) -> list[int]:
+    """The tokenizer's own special ids at one end, with a token forced there or taken away."""
+    if wanted is None or token_id is None or (token_id in own) == wanted:
+        return own
+    if not wanted:
+        return [index for index in own if index != token_id]
+    return [*own, token_id] if at_end else [token_id, *own]

@@ -1,0 +1,99 @@
+"""A tokenizer, loaded and put in order once.
+
+In: a local folder, `demo:NAME` or a hub id. Out: the tokenizer and one line for each thing that was changed. What is
+changed is the least that generation needs: a pad token where there is none, and no clean-up of spaces. The padding
+side stays as it is, because the collator pads.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from kosum_pl.lookup import resolve_path
+
+_PAD_TOKENS: Final = (
+    "<|finetune_right_pad_id|>",
+    "<pad>",
+    "<|pad|>",
+    "[PAD]",
+    "<PAD>",
+    "<|padding|>",
+    "<|pad_token|>",
+    "<|endoftext|>",
+)
+"""Names under which vocabularies keep a token for padding, the plainest first."""
+
+
+def load_tokenizer(
+    model_name: str, *, gguf_file: str | None = None, trust_remote_code: bool = False
+) -> tuple[Any, list[str]]:
+    """Load a tokenizer, give it a pad token where it has none, and switch clean-up of spaces off.
+
+    Args:
+        model_name: A local folder, `demo:NAME`, or a hub id `owner/name`.
+        gguf_file: Name of a GGUF file in that folder or repository, which holds the tokenizer.
+        trust_remote_code: Whether code that comes with the model may run.
+
+    Returns:
+        The tokenizer, and one line for each thing that was changed.
+
+    Raises:
+        ValueError: No tokenizer could be loaded from there.
+    """
+    source = resolve_path(model_name)
+    _check_source(model_name, source)
+    from transformers import AutoTokenizer  # 2 s: wait until a tokenizer is wanted
+
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    if gguf_file is not None:
+        options["gguf_file"] = gguf_file
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+    except Exception as error:  # a hub client, parsers and remote code may raise anything
+        raise _load_error(model_name, _first_line(error)) from error
+    notes = [_choose_pad_token(tokenizer)] if tokenizer.pad_token_id is None else []
+    if getattr(tokenizer, "clean_up_tokenization_spaces", False):
+        notes.append("tokenizer: clean_up_tokenization_spaces switched off, it would damage tags such as '#Person1#'")
+    tokenizer.clean_up_tokenization_spaces = False
+    return tokenizer, notes
+
+
+def _check_source(model_name: str, source: str) -> None:
+    """Answer a misspelt path at once; a hub client would first try the network for a while."""
+    is_path = model_name.startswith(("/", ".", "~", "demo:"))
+    if is_path and not Path(source).exists():
+        raise _load_error(model_name, "no such folder")
+    if not model_name:
+        raise _load_error(model_name, "the name is empty")
+    if Path(source).is_file():
+        raise _load_error(model_name, "a file, not a folder")
+
+
+def _load_error(model_name: str, reason: str) -> ValueError:
+    is_offline = any(os.environ.get(name, "") in ("1", "true", "ON", "YES") for name in ("HF_HUB_OFFLINE",))
+    offline = " (HF_HUB_OFFLINE is set: only what is cached can be used)" if is_offline else ""
+    return ValueError(
+        f"tokenizer '{model_name}' cannot be loaded: {reason}; set model.model_name to a local folder with "
+        f"tokenizer files or to a hub id `owner/name` that is cached or reachable{offline}"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(" .:;") if lines else type(error).__name__
+
+
+def _choose_pad_token(tokenizer: Any) -> str:
+    """Make a token that exists already the pad token; the vocabulary, and so the model, keeps its size."""
+    vocabulary = tokenizer.get_vocab()
+    candidates = [*_PAD_TOKENS, tokenizer.unk_token, tokenizer.eos_token]
+    token = next((token for token in candidates if token is not None and token in vocabulary), None)
+    if token is None:
+        raise ValueError(
+            f"tokenizer '{tokenizer.name_or_path}' has no pad, unknown or eos token; "
+            "set pad_token in its tokenizer_config.json"
+        )
+    tokenizer.pad_token = token
+    return f"tokenizer: no pad token, '{token}' (id {tokenizer.pad_token_id}) pads; masks go by length"

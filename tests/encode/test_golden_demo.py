@@ -1,0 +1,59 @@
+"""Prompts of the embedded tokenizers, id by id: other ids mean that the embedded tokenizer was made anew."""
+
+from __future__ import annotations
+
+import pytest
+
+from kosum_pl.encode import CausalEncoder, ChatPrompt, Seq2SeqEncoder, SourcePrompt, TokenLimits, load_tokenizer
+from kosum_pl.types import IGNORE_INDEX, Dialogue
+
+LIMITS = TokenLimits(max_source_tokens=256, max_summary_tokens=64)
+ROW = Dialogue(
+    example_id="golden",
+    text="#Person1#: KTX 표 예매했어?\n#Person2#: 응, 7시 30분 표야.",
+    references=("#Person2#는 7시 30분 KTX 표를 예매했다.",),
+)
+# fmt: off
+LLAMA_PROMPT = [
+    0, 4, 583, 953, 308, 840, 738, 332, 764, 458, 559, 20, 3, 5, 267, 458, 438, 519, 20, 205, 2385, 32, 1209,
+    715, 1349, 923, 308, 37, 205, 2386, 32, 1112, 18, 462, 286, 463, 445, 715, 444, 20, 3, 6,
+]
+LLAMA_SUMMARY = [
+    2386, 299, 462, 286, 463, 445, 1209, 1110, 1349, 923, 274, 20, 3,
+]
+BART_SOURCE = [
+    0, 2385, 32, 1209, 715, 1349, 923, 308, 37, 205, 2386, 32, 1112, 18, 462, 286, 463, 445, 715, 444, 20, 2,
+]
+BART_LABELS = [
+    2386, 299, 462, 286, 463, 445, 1209, 1110, 1349, 923, 274, 20, 2,
+]
+# fmt: on
+
+
+def test_llama() -> None:
+    tokenizer, notes = load_tokenizer("demo:llama")
+    encoder = CausalEncoder(
+        tokenizer, ChatPrompt(system="한국어 대화를 요약합니다.", user="요약해 주세요.\n{dialogue}")
+    )
+    example = encoder.encode(ROW, limits=LIMITS, with_summary=True)
+    assert notes == []
+    assert example.input_ids == LLAMA_PROMPT + LLAMA_SUMMARY
+    assert example.labels == [IGNORE_INDEX] * len(LLAMA_PROMPT) + LLAMA_SUMMARY
+    assert encoder.terminator_ids == (tokenizer.convert_tokens_to_ids("<|end|>"),)
+    assert example.input_ids.count(tokenizer.bos_token_id) == 1
+    assert encoder.decode(LLAMA_SUMMARY) == ROW.references[0]
+
+
+def test_bart() -> None:
+    tokenizer, notes = load_tokenizer("demo:bart")
+    encoder = Seq2SeqEncoder(tokenizer, SourcePrompt())
+    example = encoder.encode(ROW, limits=LIMITS, with_summary=True)
+    assert notes == []
+    assert (example.input_ids, example.labels) == (BART_SOURCE, BART_LABELS)
+    assert encoder.decode(BART_LABELS) == ROW.references[0]
+
+
+@pytest.mark.parametrize("name", ["bart", "llama"])
+def test_tags_are_one_token(name: str) -> None:
+    tokenizer, _ = load_tokenizer(f"demo:{name}")
+    assert len(tokenizer("#Person1#", add_special_tokens=False)["input_ids"]) == 1
