@@ -160,7 +160,8 @@ class SummarizationDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Read and encode once a node, so that the ranks' own `setup` finds everything cached."""
-        assert self.trainer is not None and self.trainer.state.fn is not None
+        assert self.trainer is not None
+        assert self.trainer.state.fn is not None
         for split in self._splits(self.trainer.state.fn.value):
             self._load(split)
 
@@ -224,7 +225,8 @@ class SummarizationDataModule(LightningDataModule):
         if self.trainer is not None:
             # A resume from an epoch's end restores no loader state, and Lightning sets the epoch of an iterator that
             # it has made already.
-            sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
+            progress = self.trainer.fit_loop.epoch_progress.current
+            sampler.set_epoch(progress.processed)  # type: ignore[attr-defined]
         return StatefulDataLoader(
             EncodedRows(encoded, dialogues=None),
             batch_sampler=sampler,

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, Features, Sequence, Value
 from datasets.arrow_writer import ArrowWriter
-from kosum_pl.encode.example import Encoder, TokenLimits
 
 from kosum_pl.data import DialogueTable
+from kosum_pl.encode.example import Encoder, TokenLimits
 from kosum_pl.types import IGNORE_INDEX, EncodedExample
 
 _FORMAT_VERSION = 1
