@@ -15,7 +15,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import Dataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from kosum_pl.data import (
@@ -27,39 +26,13 @@ from kosum_pl.data import (
     count_leakage,
     read_dialogues,
 )
-from kosum_pl.encode import Batch, CollateItem, Collator, TokenLimits
-from kosum_pl.encode.table import EncodedTable, encode_table
+from kosum_pl.encode import Batch, Collator, TokenLimits
+from kosum_pl.encode.table import EncodedRows, EncodedTable, encode_table
 from kosum_pl.modules import SummarizationModule
 
 Source = str | list[str | dict[str, Any]]
 _STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
 _REFERENCED_SPLITS = ("train", "val", "test")
-
-
-class EncodedRows(Dataset[CollateItem]):
-    """Rows of a split for a loader; a negative index `~i` is row `i`, not to be counted.
-
-    Args:
-        encoded: The split's ids.
-        dialogues: The split's rows, where batches shall carry them; None while training.
-        rows: The subset's places in the split; None for all rows.
-    """
-
-    def __init__(
-        self, encoded: EncodedTable, *, dialogues: DialogueTable | None, rows: np.ndarray[Any, Any] | None = None
-    ) -> None:
-        self._encoded = encoded
-        self._dialogues = dialogues
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._encoded) if self._rows is None else len(self._rows)
-
-    def __getitem__(self, index: int) -> CollateItem:
-        place = ~index if index < 0 else index
-        row = int(place if self._rows is None else self._rows[place])
-        dialogue = None if self._dialogues is None else self._dialogues[row]
-        return CollateItem(example=self._encoded[row], row=row, dialogue=dialogue, is_counted=index >= 0)
 
 
 class _PlainLoader:

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, Features, Sequence, Value
 from datasets.arrow_writer import ArrowWriter
+from torch.utils.data import Dataset as TorchDataset
 
 from kosum_pl.data import DialogueTable
+from kosum_pl.encode.collate import CollateItem
 from kosum_pl.encode.example import Encoder, TokenLimits
 from kosum_pl.types import IGNORE_INDEX, EncodedExample
 
@@ -103,6 +105,32 @@ class EncodedTable:
         row = self._rows[index]
         row.pop("num_supervised")
         return EncodedExample(**row)
+
+
+class EncodedRows(TorchDataset[CollateItem]):
+    """Rows of a split for a loader; a negative index `~i` is row `i`, not to be counted.
+
+    Args:
+        encoded: The split's ids.
+        dialogues: The split's rows, where batches shall carry them; None while training.
+        rows: The subset's places in the split; None for all rows.
+    """
+
+    def __init__(
+        self, encoded: EncodedTable, *, dialogues: DialogueTable | None, rows: np.ndarray[Any, Any] | None = None
+    ) -> None:
+        self._encoded = encoded
+        self._dialogues = dialogues
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._encoded) if self._rows is None else len(self._rows)
+
+    def __getitem__(self, index: int) -> CollateItem:
+        place = ~index if index < 0 else index
+        row = int(place if self._rows is None else self._rows[place])
+        dialogue = None if self._dialogues is None else self._dialogues[row]
+        return CollateItem(example=self._encoded[row], row=row, dialogue=dialogue, is_counted=index >= 0)
 
 
 def _offsets(rows: Dataset, column: str) -> np.ndarray[Any, Any]:

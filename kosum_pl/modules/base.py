@@ -24,7 +24,7 @@ from kosum_pl.modules.model import ModelSource, align_special_tokens, load_confi
 from kosum_pl.modules.optim import OptimizerSettings, ScheduleName, build_optimizer
 from kosum_pl.modules.random_state import gather_random_states, restore_random_state
 from kosum_pl.modules.scores import ROUGE_NAMES, SUMMARY_NAMES, EvaluationScores
-from kosum_pl.modules.step_normalizer import StepNormalizer
+from kosum_pl.modules.step_normalizer import StepNormalizer, is_last_micro_batch
 from kosum_pl.types import Prediction
 
 _CHECKPOINT_KEY = "kosum_pl"
@@ -218,7 +218,7 @@ class SummarizationModule(LightningModule):
 
         Callbacks' `on_before_optimizer_step` runs before the module's: here is where they still see the right norm.
         """
-        if not self._is_last_micro_batch():
+        if not is_last_micro_batch(self.trainer):
             return
         loss = self.normalizer.normalize(
             self.parameters(),
@@ -226,13 +226,6 @@ class SummarizationModule(LightningModule):
             world_size=self.trainer.world_size,
         )
         self.log("train/loss", loss, prog_bar=True)
-
-    def _is_last_micro_batch(self) -> bool:
-        """Whether the optimizer steps after this batch: the window is full, or the epoch ends."""
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        num_ready = progress.current.ready
-        is_full = num_ready % self.trainer.accumulate_grad_batches == 0
-        return is_full or progress.is_last_batch or num_ready >= self.trainer.num_training_batches
 
     # Evaluation.
 

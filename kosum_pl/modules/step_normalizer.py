@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
 
@@ -57,3 +58,15 @@ class StepNormalizer:
         self._loss_sums, self._num_tokens = [], 0
         mean: Tensor = loss_sum / num_tokens
         return mean
+
+
+def is_last_micro_batch(trainer: Trainer) -> bool:
+    """Whether the optimizer steps after the current batch: the accumulation window is full, or the epoch ends.
+
+    Args:
+        trainer: In the middle of a training batch.
+    """
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    num_ready = progress.current.ready
+    is_full = num_ready % trainer.accumulate_grad_batches == 0
+    return is_full or progress.is_last_batch or num_ready >= trainer.num_training_batches
