@@ -1,0 +1,99 @@
+"""Entry of `python -m kosum_pl` and of the console script `kosum_pl`: finds the command and tells of errors.
+
+In: the command line. Out: an exit status (0 done, 2 the user's error in one line, 130 interrupted). A command's code is
+imported only when it runs, so that help and misspelt names answer at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from kosum_pl import __version__
+from kosum_pl.errors import UsageError, one_line, user_error_line
+
+EXIT_USER_ERROR: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+# Name: (what it does, module with `run(command, arguments) -> int`). A new command is a line here and a file in
+# kosum_pl/commands/.
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "fit": ("train, and keep the checkpoint with the best generated ROUGE", "kosum_pl.cli_arguments"),
+    "validate": ("score a checkpoint on data.val_file", "kosum_pl.cli_arguments"),
+    "test": ("score a checkpoint on data.test_file", "kosum_pl.cli_arguments"),
+    "predict": ("write a submission for data.predict_file", "kosum_pl.cli_arguments"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: The command line without the program's name; None for the process's own.
+
+    Returns:
+        The exit status.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except KeyboardInterrupt as interrupt:
+        print(f"kosum_pl: interrupted{_told(interrupt)}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        line = user_error_line(error)
+        if line is None or os.environ.get("KOSUM_DEBUG") == "1":
+            raise
+        print(f"kosum_pl: error: {line}", file=sys.stderr)
+        return EXIT_USER_ERROR
+
+
+def help_text() -> str:
+    """What a bare `--help` prints."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {summary}" for name, (summary, _) in COMMANDS.items())
+    return (
+        "usage: python -m kosum_pl COMMAND --config NAME [options]\n\n"
+        f"Train, choose, evaluate and use Korean dialogue summarizers.\n\ncommands:\n{commands}\n\n"
+        "options:\n  --help     this text; `COMMAND --help` shows all options of a command\n"
+        "  --version  the version\n\n"
+        "first run: python -m kosum_pl fit --config demo\n"
+        "KOSUM_DEBUG=1 shows the traceback of an error."
+    )
+
+
+def _dispatch(words: list[str]) -> int:
+    first = words[0] if words else ""
+    if first in ("-h", "--help", "help"):
+        print(help_text())
+        return 0
+    if first == "--version":
+        print(f"kosum_pl {__version__}")
+        return 0
+    if first not in COMMANDS:
+        raise UsageError(_unknown_command(first))
+    status = importlib.import_module(COMMANDS[first][1]).run(first, words[1:])
+    return int(status)
+
+
+def _unknown_command(word: str) -> str:
+    known = f"commands: {', '.join(COMMANDS)}; see --help"
+    if not word:
+        return f"a command is missing; {known}"
+    if word.startswith("-"):
+        return f"'{word}' stands before the command; {known}"
+    nearest = difflib.get_close_matches(word, COMMANDS, n=1)
+    guess = f"; did you mean '{nearest[0]}'?" if nearest else ";"
+    return f"unknown command '{word}'{guess} {known}"
+
+
+def _told(interrupt: KeyboardInterrupt) -> str:
+    return f"; {one_line(str(interrupt))}" if str(interrupt) else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

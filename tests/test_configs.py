@@ -1,0 +1,107 @@
+"""Every shipped config is complete, starts with the command that runs it, and is parsed by the real parser."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kosum_pl.__main__ import main
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
+EXPECTED = {"demo", "demo_causal", "kobart", "kot5", "llama3b", "qwen4b"}
+TINY = {
+    "Seq2SeqModule": (
+        "demo:bart",
+        "{d_model: 16, encoder_layers: 1, decoder_layers: 1, encoder_attention_heads: 2, decoder_attention_heads: 2, "
+        "encoder_ffn_dim: 16, decoder_ffn_dim: 16}",
+    ),
+    "CausalModule": (
+        "demo:llama",
+        "{hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 2, head_dim: 8, "
+        "intermediate_size: 16}",
+    ),
+}
+
+
+def values_of(path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return values
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+def test_the_shipped_configs_are_these() -> None:
+    assert {path.stem for path in CONFIGS} >= EXPECTED
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
+def test_the_first_line_is_the_command_that_runs_it(path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first == f"# python -m kosum_pl fit --config {path.name}"
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").rglob("*.yaml")), ids=name)
+def test_every_yaml_starts_with_a_command(path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert re.match(r"# python -m kosum_pl (fit|validate|test|predict) --config \S+", first)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
+@pytest.mark.parametrize("command", ["fit", "predict"])
+def test_the_real_parser_takes_it(
+    path: Path, command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main([command, "--config", path.stem, "--print_config"])
+    assert end.value.code == 0
+    parsed, given = yaml.safe_load(capsys.readouterr().out), values_of(path)
+    assert parsed["model"]["class_path"] == f"kosum_pl.modules.{given['model']['class_path']}"
+    for key, value in given["model"]["init_args"].items():
+        if key != "prompt":
+            assert parsed["model"]["init_args"][key] == value
+    assert parsed["data"].items() >= given["data"].items()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
+def test_settings_that_hold_for_all(path: Path) -> None:
+    trainer = values_of(path)["trainer"]
+    assert trainer["use_distributed_sampler"] is False
+    assert trainer["num_sanity_val_steps"] == (-1 if path.stem.startswith("demo") else 0)
+    assert trainer["callbacks"][0]["class_path"] == "RougeSumCheckpoint"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
+def test_it_runs_with_a_small_model_in_the_place_of_its_own(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model_name, overrides = TINY[values_of(path)["model"]["class_path"]]
+    arguments = [
+        f"--model.model_name={model_name}",
+        "--model.random_init=true",
+        f"--model.config_overrides={overrides}",
+        "--model.rouge_tokenizer=space",
+        *(f"--data.{split}_file=demo:{file}.csv" for split, file in (("train", "dev"), ("val", "dev"))),
+        "--data.max_source_tokens=512",
+        "--data.num_workers=0",
+        "--trainer.accelerator=cpu",
+        "--trainer.max_steps=2",
+        "--trainer.accumulate_grad_batches=1",
+        "--trainer.limit_train_batches=2",
+        "--trainer.limit_val_batches=1",
+        "--trainer.num_sanity_val_steps=0",
+        "--trainer.enable_progress_bar=false",
+    ]
+    assert main(["fit", "--config", path.stem, *arguments]) == 0
+    run_dir = (tmp_path / "runs" / path.stem / "latest").resolve()
+    assert (run_dir / "predictions.csv").exists()
+    assert (run_dir / "checkpoints" / "last.ckpt").exists()
