@@ -67,12 +67,12 @@ class EncodingCounts:
             'train: 3 rows, 90 supervised tokens; 1 dialogue truncated (20 tokens), 0 summaries cut'
         """
         dialogues = "dialogue" if self.num_truncated == 1 else "dialogues"
+        truncated = f"{self.num_truncated:,} {dialogues} truncated ({self.truncated_tokens:,} tokens)"
+        if not self.supervised_tokens:
+            return f"{split}: {self.num_rows:,} rows; {truncated}"
         summaries = "summary" if self.num_cut == 1 else "summaries"
-        return (
-            f"{split}: {self.num_rows:,} rows, {self.supervised_tokens:,} supervised tokens; "
-            f"{self.num_truncated:,} {dialogues} truncated ({self.truncated_tokens:,} tokens), "
-            f"{self.num_cut:,} {summaries} cut"
-        )
+        supervised = f"{self.num_rows:,} rows, {self.supervised_tokens:,} supervised tokens"
+        return f"{split}: {supervised}; {truncated}, {self.num_cut:,} {summaries} cut"
 
 
 class EncodedTable:
