@@ -89,7 +89,7 @@ class RougeSumCheckpoint(ModelCheckpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse a fit without validation: nothing would ever be kept."""
         super().on_train_start(trainer, pl_module)
-        if not sum(trainer.num_val_batches):
+        if not _validates(trainer):
             raise ValueError(
                 f"RougeSumCheckpoint chooses by {self.chosen_by[0]}, but this fit validates on nothing; "
                 "set data.val_file, or take the callback out"
@@ -202,6 +202,15 @@ def explain_choice(scores: Mapping[int, float], *, best: int, monitor: str, is_l
     score, step = others[0]
     tie = ", and the earlier of equal ones is taken" if sign * score == scores[best] else ""
     return f"{text}; the next is {sign * score:.2f} at step {step:,}{tie}"
+
+
+def _validates(trainer: Trainer) -> bool:
+    """Whether this fit has rows to validate on."""
+    if trainer.val_dataloaders is not None:
+        return sum(trainer.num_val_batches) > 0
+    # Lightning opens the loaders in the first epoch that validates, which `check_val_every_n_epoch` may put off.
+    datamodule = getattr(trainer, "datamodule", None)
+    return trainer.limit_val_batches != 0 and (datamodule is None or len(datamodule.val_dataloader()) > 0)
 
 
 def _load_weights(trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

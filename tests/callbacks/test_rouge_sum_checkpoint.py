@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -126,6 +126,30 @@ def test_a_fit_without_validation_is_an_error_before_the_first_step(tmp_path: Pa
     module = Scripted({})
     with pytest.raises(ValueError, match=r"chooses by val/rouge_sum, but this fit validates on nothing"):
         fit(module, RougeSumCheckpoint(), tmp_path, limit_val_batches=0)
+    assert module.weight.item() == 0
+
+
+def test_a_first_epoch_without_validation_is_no_error(tmp_path: Path) -> None:
+    module = Scripted({})
+    fit(module, RougeSumCheckpoint(), tmp_path, check_val_every_n_epoch=2)
+    assert module.weight.item() == 4
+
+
+def test_a_data_module_without_validation_rows_is_an_error_also_where_validation_comes_later(tmp_path: Path) -> None:
+    class OnlyTraining(LightningDataModule):
+        def train_dataloader(self) -> DataLoader[Tensor]:
+            return DataLoader(torch.zeros(4, 1), batch_size=1)  # type: ignore[arg-type]
+
+        def val_dataloader(self) -> list[Any]:
+            return []
+
+    module = Scripted({})
+    trainer = Trainer(
+        default_root_dir=tmp_path, max_steps=4, check_val_every_n_epoch=2, num_sanity_val_steps=0, logger=False,
+        accelerator="cpu", callbacks=[RougeSumCheckpoint()], enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"chooses by val/rouge_sum, but this fit validates on nothing"):
+        trainer.fit(module, datamodule=OnlyTraining())
     assert module.weight.item() == 0
 
 
