@@ -111,6 +111,8 @@ class KosumCLI(LightningCLI):
         ours = {"weights_only": True, "verbose": False, "return_predictions": False}
         added = self._subcommand_method_arguments[subcommand]
         parser.set_defaults({name: value for name, value in ours.items() if name in added})
+        # The data module's samplers know about ranks; and a check on two batches scores nothing worth waiting for.
+        parser.set_defaults({"trainer.use_distributed_sampler": False, "trainer.num_sanity_val_steps": 0})
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

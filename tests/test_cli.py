@@ -382,3 +382,18 @@ def test_two_ranks_share_one_run(work: Path) -> None:
     assert [row[:2] for row in rows[1:]] == [[str(row), f"dev_{row}"] for row in range(4)]
     assert read_json(latest(work) / "metrics.json")["num_rows"] == 4
     assert result.stdout.count("run directory: ") == 1
+
+
+def test_what_a_config_leaves_out_has_our_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(
+        "model: {class_path: Seq2SeqModule, init_args: {model_name: 'demo:bart'}}\ndata: {batch_size: 4}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(SystemExit) as end:
+        main(["fit", "--config", "mine.yaml", "--print_config"])
+    assert end.value.code == 0
+    trainer = yaml.safe_load(capsys.readouterr().out)["trainer"]
+    assert (trainer["num_sanity_val_steps"], trainer["use_distributed_sampler"]) == (0, False)

@@ -153,7 +153,7 @@ class SummarizationModule(LightningModule):
             self.model, self.encoder.tokenizer, terminator_ids=self.encoder.terminator_ids
         )
         if self.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            self.model.activation_checkpointing_enable({"use_reentrant": False})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and its schedule, stepped once an optimizer step."""
