@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from kosum_pl.datamodule import SummarizationDataModule
-from kosum_pl.lookup import resolve_path
 from kosum_pl.modules import CausalModule, Seq2SeqModule, SummarizationModule
 from kosum_pl.types import IGNORE_INDEX
 
@@ -32,17 +32,9 @@ def make_trainer(**settings: Any) -> Trainer:
 
 
 @pytest.fixture
-def small_files(tmp_path: Path) -> dict[str, str]:
+def small_files(cut_demo: Callable[[int, int], dict[str, str]]) -> dict[str, str]:
     """48 training and 20 validation rows of the demo."""
-    paths = {}
-    for split, name, num_rows in (("train", "train.csv", 48), ("val", "dev.csv", 20)):
-        with Path(resolve_path(f"demo:{name}")).open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))[: num_rows + 1]
-        path = tmp_path / name
-        with path.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows(rows)
-        paths[f"{split}_file"] = str(path)
-    return paths
+    return cut_demo(48, 20)
 
 
 def attached(stage: str, module: SummarizationModule, data: SummarizationDataModule) -> SummarizationDataModule:

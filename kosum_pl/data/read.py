@@ -124,6 +124,7 @@ class _Reader:
         self._existing: list[ExistingColumns] = []
 
     def read(self, sources: Sequence[Source], hub: Mapping[str, Any]) -> None:
+        """Read all sources in order, and finish the table; `hub` holds the loaded data sets by source name."""
         rows_per_source: list[int] = []
         for source in sources:
             num_before = self._writer.num_rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from kosum_pl.datamodule import SummarizationDataModule
-from kosum_pl.lookup import resolve_path
 from kosum_pl.metrics import RougeMetric
 from kosum_pl.modules import CausalModule, Seq2SeqModule, SummarizationModule
 
@@ -37,17 +36,9 @@ class Tape(Callback):
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> dict[str, str]:
+def files(cut_demo: Callable[[int, int], dict[str, str]]) -> dict[str, str]:
     """40 training and 12 validation rows of the demo."""
-    paths = {}
-    for split, name, num_rows in (("train", "train.csv", 40), ("val", "dev.csv", 12)):
-        with Path(resolve_path(f"demo:{name}")).open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))[: num_rows + 1]
-        path = tmp_path / name
-        with path.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows(rows)
-        paths[f"{split}_file"] = str(path)
-    return paths
+    return cut_demo(40, 12)
 
 
 @pytest.fixture(autouse=True)
