@@ -6,12 +6,16 @@ back). A bare dict never crosses a room, so that a misspelt key is an error wher
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 IGNORE_INDEX: Final = -100
 """Label of a position where nothing is learnt (the value `torch.nn.functional.cross_entropy` skips)."""
+
+TAG_PATTERN: Final = re.compile(r"#[A-Za-z]+\d*#")
+"""A speaker or a masked value: `#Person1#`, `#PhoneNumber#`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,9 @@ from kosum_pl.metrics.rouge import RougeMetric, rouge_scores, score_rows
 from kosum_pl.metrics.slots import SlotRecall, find_slots
 from kosum_pl.metrics.summary import SummaryStatistics
 from kosum_pl.metrics.tags import TagRecall, tag_recall
-from kosum_pl.metrics.tokenize import TAG_PATTERN, RougeTokenizer, get_tokenizer
+from kosum_pl.metrics.tokenize import RougeTokenizer, get_tokenizer
 
 __all__ = [
-    "TAG_PATTERN",
     "RougeMetric",
     "RougeTokenizer",
     "SlotRecall",

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from kosum_pl.metrics import sums
-from kosum_pl.metrics.tokenize import TAG_PATTERN
+from kosum_pl.types import TAG_PATTERN
 
 
 def tag_recall(prediction: str, reference: str) -> float | None:

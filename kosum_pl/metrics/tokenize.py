@@ -19,8 +19,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-TAG_PATTERN: Final = re.compile(r"#[A-Za-z]+\d*#")
-"""A speaker or a masked value: `#Person1#`, `#PhoneNumber#`."""
+from kosum_pl.types import TAG_PATTERN
 
 _CACHED_TEXTS: Final = 8192
 _MAX_THREADS: Final = 4

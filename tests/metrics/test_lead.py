@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kosum_pl.metrics import TAG_PATTERN, lead_summary
+from kosum_pl.metrics import lead_summary
+from kosum_pl.types import TAG_PATTERN
 
 
 @pytest.mark.parametrize(

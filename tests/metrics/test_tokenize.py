@@ -14,9 +14,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kosum_pl.metrics import TAG_PATTERN, RougeTokenizer, get_tokenizer
+from kosum_pl.metrics import RougeTokenizer, get_tokenizer
 from kosum_pl.metrics import tokenize as tokenize_module
 from kosum_pl.metrics.tokenize import split_tags
+from kosum_pl.types import TAG_PATTERN
 
 NAMES = ("kiwi", "mecab", "char", "space")
 pieces = st.sampled_from(

@@ -1,0 +1,195 @@
+"""Strings that may stand in a summary though their characters are not in the charset.
+
+In: a dialogue and a charset. Out: its *row literals*, and for any text the places of characters that nothing licenses.
+*Fixed* literals (tags) are licensed everywhere; row literals in the summary of their own dialogue, as whole words and
+exactly as written there. The automaton accepts a text if and only if `foreign_places` finds nothing in it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Final, Protocol
+
+from kosum_pl.types import TAG_PATTERN
+
+DEFAULT_LITERALS: Final = (
+    *(f"#Person{number}#" for number in range(1, 8)),
+    *(f"#{name}#" for name in ("PhoneNumber", "Address", "DateOfBirth", "PassportNumber")),
+    *(f"#{name}#" for name in ("SSN", "CardNumber", "CarNumber", "Email")),
+)
+"""Speakers and masked values."""
+
+CONNECTORS: Final = frozenset("-.'’_&+@,:")
+"""Marks that join two parts of a word or number: `Wi-Fi`, `U.S`, `1,000km`."""
+_CONNECT_DIGITS_ONLY: Final = frozenset(",:")
+_MAX_BYTES: Final = 96
+# Broken text stays out of a summary even where a dialogue holds it: control and format characters, surrogates,
+# private use, unassigned.
+_NEVER_LICENSED: Final = ("Cc", "Cf", "Cs", "Co", "Cn")
+
+
+class CharacterSet(Protocol):
+    """The part of `Charset` that is asked here."""
+
+    def __contains__(self, char: object) -> bool:
+        """Whether a character may stand in any summary."""
+
+
+def is_word_character(char: str) -> bool:
+    """Whether a character runs on into a Latin word or number beside it: letters and digits but Hangul.
+
+    Example:
+        >>> [is_word_character(char) for char in "가K5-"]
+        [False, True, True, False]
+    """
+    return char.isalnum() and not ("가" <= char <= "힣" or "ㄱ" <= char <= "ㅣ")
+
+
+def row_literals(text: str, charset: CharacterSet) -> tuple[str, ...]:
+    """Words of a dialogue that hold a character outside the charset, in order of their first use.
+
+    A word is a run of letters, digits and signs (Hangul and the charset's marks end it) with single connectors
+    between them. Tags are no words. Broken characters, and words of more than 96 bytes, license nothing.
+
+    Args:
+        text: A dialogue.
+        charset: Characters that need no licence.
+
+    Returns:
+        Different words, NFC.
+
+    Example:
+        >>> from kosum_pl.decode.charset import Charset
+        >>> row_literals("#Person1#: KTX로 가서 Jimmy랑 5km 걷자. U.S. 3시 Wi-Fi!", Charset())
+        ('KTX', 'Jimmy', '5km', 'U.S', 'Wi-Fi')
+    """
+    normal = TAG_PATTERN.sub(" ", unicodedata.normalize("NFC", text))
+    words = []
+    start = 0
+    while start < len(normal):
+        end = _word_end(normal, start, charset)
+        word = normal[start:end]
+        if any(char not in charset for char in word) and len(word.encode()) <= _MAX_BYTES:
+            words.append(word)
+        start = max(end, start + 1)
+    return tuple(dict.fromkeys(words))
+
+
+def _word_end(text: str, start: int, charset: CharacterSet) -> int:
+    """End of the word that begins at `start`; `start` itself where none does."""
+
+    def is_part(place: int) -> bool:
+        if not 0 <= place < len(text):
+            return False
+        char = text[place]
+        return is_word_character(char) or (char not in charset and _is_sound(char))
+
+    end = start
+    while is_part(end) or (end > start and is_part(end + 1) and _connects(text[end - 1 : end + 2])):
+        end += 1
+    return end
+
+
+def _connects(three: str) -> bool:
+    mark = three[1]
+    return mark in CONNECTORS and (mark not in _CONNECT_DIGITS_ONLY or (three[0].isdecimal() and three[2].isdecimal()))
+
+
+@lru_cache(maxsize=65536)
+def _is_sound(char: str) -> bool:
+    is_jamo = "\u1100" <= char <= "\u11ff" or "\ua960" <= char <= "\ua97f" or "\ud7b0" <= char <= "\ud7ff"
+    return not is_jamo and char != "\ufffd" and unicodedata.category(char) not in _NEVER_LICENSED and not char.isspace()
+
+
+def starts_word(text: str, place: int, charset: CharacterSet) -> bool:
+    """Whether a row literal may start here: not behind a letter, a digit, a sign, nor one of these and a connector.
+
+    Example:
+        >>> from kosum_pl.decode.charset import Charset
+        >>> [starts_word(text, len(text), Charset()) for text in ("", "가", "3", "3.", "3. ", "(")]
+        [True, True, False, False, True, True]
+    """
+    if place and _continues_word(text[place - 1], charset):
+        return False
+    return place < 2 or text[place - 1] not in CONNECTORS or not _continues_word(text[place - 2], charset)
+
+
+def ends_word(text: str, place: int, charset: CharacterSet) -> bool:
+    """Whether a row literal may end before this place: no letter, digit or sign goes on.
+
+    Example:
+        >>> from kosum_pl.decode.charset import Charset
+        >>> [ends_word(text, 0, Charset()) for text in ("", "가", "3", "k", ".")]
+        [True, True, False, False, True]
+    """
+    return place >= len(text) or not _continues_word(text[place], charset)
+
+
+def _continues_word(char: str, charset: CharacterSet) -> bool:
+    return is_word_character(char) or char not in charset
+
+
+def foreign_places(
+    text: str, *, charset: CharacterSet, literals: Sequence[str] = (), row_words: Sequence[str] = ()
+) -> list[int]:
+    """Places of the characters that neither the charset nor a literal licenses, as few as any reading leaves.
+
+    Args:
+        text: A summary, taken as it is: decomposed Hangul is foreign.
+        charset: Characters that need no licence.
+        literals: Licensed everywhere.
+        row_words: The row's own literals: licensed as whole words.
+
+    Example:
+        >>> from kosum_pl.decode.charset import Charset
+        >>> text = "#Person1#은 KTX와 bus를 會議에서 탄다."
+        >>> "".join(text[i] for i in foreign_places(text, charset=Charset(), literals=["#Person1#"], row_words=["KTX"]))
+        'bus會議'
+    """
+    if all(char in charset for char in text):
+        return []
+    words = [word for word in row_words if word and word in text]
+    fixed = [literal for literal in literals if literal and literal in text]
+
+    def is_licensed(word: str, start: int) -> bool:
+        return starts_word(text, start, charset) and ends_word(text, start + len(word), charset)
+
+    ends = _occurrences(text, fixed, lambda _word, _start: True)
+    for end, starts in _occurrences(text, words, is_licensed).items():
+        ends.setdefault(end, []).extend(starts)
+    # The cheapest reading of every prefix: how many foreign characters, and where its last piece starts.
+    costs, begins = [0], [0]
+    for end in range(1, len(text) + 1):
+        is_foreign = text[end - 1] not in charset
+        cost, begin = costs[-1] + is_foreign, end - 1
+        for start in ends.get(end, ()):
+            if costs[start] < cost:
+                cost, begin = costs[start], start
+        costs.append(cost)
+        begins.append(begin)
+    return _foreign_of(text, costs, begins)
+
+
+def _occurrences(text: str, words: Sequence[str], is_licensed: Callable[[str, int], bool]) -> dict[int, list[int]]:
+    """End to starts of the places where one of the words stands and is licensed."""
+    found: dict[int, list[int]] = {}
+    for word in words:
+        start = text.find(word)
+        while start >= 0:
+            if is_licensed(word, start):
+                found.setdefault(start + len(word), []).append(start)
+            start = text.find(word, start + 1)
+    return found
+
+
+def _foreign_of(text: str, costs: Sequence[int], begins: Sequence[int]) -> list[int]:
+    places = []
+    end = len(text)
+    while end:
+        start = begins[end]
+        if costs[end] > costs[start]:
+            places.append(start)
+        end = start
+    return places[::-1]
