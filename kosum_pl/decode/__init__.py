@@ -1,27 +1,75 @@
-"""Room of decoding: which preset serves a row, and which scores a step of generation may use.
+"""Room of decoding: which preset serves a row, what may be said in it, and what becomes of the text.
 
-In: a row's profile, ids and scores. Out: a preset, its arguments for `generate`, and logits processors. Presets and
-their router need neither torch nor transformers, so a misspelt preset is answered at once; `constraint` is loaded
-when one of its names is first asked for.
+In: a row's profile and dialogue, ids and scores. Out: a preset and its arguments for `generate`, logits processors, final
+text. Presets, charsets and settings need neither torch nor transformers, so a misspelt one is answered at once; the
+rest is loaded when one of its names is first asked for.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
+from kosum_pl.decode.charset import Charset
+from kosum_pl.decode.literals import DEFAULT_LITERALS, foreign_places, row_literals
 from kosum_pl.decode.preset import DecodingPreset, load_preset
 from kosum_pl.decode.router import PresetRouter
+from kosum_pl.decode.settings import ConstraintSettings
 
 if TYPE_CHECKING:
-    from kosum_pl.decode.constraint import GeneratedNGramBan, generated_only_processors
+    from kosum_pl.decode.constraint import (
+        AutomatonConstraint,
+        BatchConstraint,
+        Constraint,
+        PrefixFunctionConstraint,
+        StaticMaskConstraint,
+    )
+    from kosum_pl.decode.constraint_processors import GenerationShape
+    from kosum_pl.decode.head import check_small_head, compact_head, constrained_head
+    from kosum_pl.decode.repetition import GeneratedNGramBan, generated_only_processors
+    from kosum_pl.decode.table_cache import load_tables
 
-__all__ = ["DecodingPreset", "GeneratedNGramBan", "PresetRouter", "generated_only_processors", "load_preset"]
+_LAZY: Final = {
+    "constraint": (
+        "AutomatonConstraint",
+        "BatchConstraint",
+        "Constraint",
+        "PrefixFunctionConstraint",
+        "StaticMaskConstraint",
+    ),
+    "constraint_processors": ("GenerationShape",),
+    "head": ("check_small_head", "compact_head", "constrained_head"),
+    "repetition": ("GeneratedNGramBan", "generated_only_processors"),
+    "table_cache": ("load_tables",),
+}
+_FILE_OF: Final = {name: file for file, names in _LAZY.items() for name in names}
+
+__all__ = [
+    "DEFAULT_LITERALS",
+    "AutomatonConstraint",
+    "BatchConstraint",
+    "Charset",
+    "Constraint",
+    "ConstraintSettings",
+    "DecodingPreset",
+    "GeneratedNGramBan",
+    "GenerationShape",
+    "PrefixFunctionConstraint",
+    "PresetRouter",
+    "StaticMaskConstraint",
+    "check_small_head",
+    "compact_head",
+    "constrained_head",
+    "foreign_places",
+    "generated_only_processors",
+    "load_preset",
+    "load_tables",
+    "row_literals",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Load `constraint`, and with it torch and transformers, at first use."""
-    if name not in __all__:
+    """Load what needs torch and transformers at first use."""
+    if name not in _FILE_OF:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from kosum_pl.decode import constraint
-
-    return getattr(constraint, name)
+    return getattr(import_module(f"{__name__}.{_FILE_OF[name]}"), name)

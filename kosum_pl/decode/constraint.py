@@ -1,77 +1,214 @@
-"""Rules on the scores of a generation step: repetition within what was generated.
+"""Constraints on what may be generated: exact, and two simpler ones that users know.
 
-In: ids (B, T) of prompt and completion, scores (B, V). Out: scores. Causal models read prompt and completion as one
-sequence, and transformers' rules take it as a whole: a four-word phrase of the dialogue could never be quoted. Here
-the rules see the completion alone, as they do for encoder-decoders.
+In: token tables, and the words of each row of a batch. Out: for that batch a logits processor and the ids that it may
+ever allow. `AutomatonConstraint` is exact. `StaticMaskConstraint` is one list of tokens: it loses syllables or leaks,
+and shows by how much. `PrefixFunctionConstraint` is the automaton behind `prefix_allowed_tokens_fn`: exact and slow.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from transformers import (
-    LogitsProcessor,
-    LogitsProcessorList,
-    NoRepeatNGramLogitsProcessor,
-    RepetitionPenaltyLogitsProcessor,
+from transformers import LogitsProcessor, PrefixConstrainedLogitsProcessor
+
+from kosum_pl.decode.automaton import DEAD
+from kosum_pl.decode.constraint_processors import (
+    AllowedColumns,
+    AutomatonProcessor,
+    GenerationShape,
+    StaticMaskProcessor,
 )
+from kosum_pl.decode.row_tables import RowTables, RowTablesBuilder, VocabularyIndex
+from kosum_pl.decode.tables import UNREACHABLE, TokenTables
+from kosum_pl.decode.tracker import ENDED, StateTracker
 
-from kosum_pl.decode.preset import DecodingPreset
+_CACHED_ROWS = 2048
 
 
-class GeneratedNGramBan(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped to mypy
-    """Forbids the tokens that would complete an n-gram for the second time in the completion.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BatchConstraint:
+    """A constraint for the rows of one batch and one `generate` call.
 
-    Stateless, so that beam search may reorder rows between steps.
+    Attributes:
+        processor: For `logits_processor`.
+        columns: Ids that the batch may ever be allowed.
+        tracker: State of each sequence.
+    """
+
+    processor: LogitsProcessor
+    columns: AllowedColumns
+    tracker: StateTracker
+
+
+class Constraint(Protocol):
+    """A rule on what may be generated; one object serves many batches."""
+
+    name: ClassVar[str]
+    tables: TokenTables
+
+    def for_rows(self, row_words: Sequence[Sequence[str]], shape: GenerationShape) -> BatchConstraint:
+        """The constraint of one batch.
+
+        Args:
+            row_words: By row, strings outside the charset that are allowed in it: `row_literals` of its dialogue.
+            shape: The call of `generate`.
+        """
+
+
+class AutomatonConstraint:
+    """The exact constraint: text of the charset, literals and the row's own words, and nothing else.
 
     Args:
-        ngram_size: Size of the n-grams, at least 1.
-        prompt_length: Leading positions of every row that are prompt: the padded width where prompts are left-padded.
+        tables: From `build_tables`.
+        eos_token_ids: Terminators, allowed between characters.
 
     Raises:
-        ValueError: A size below 1 or a negative length.
-
-    Example:
-        >>> import torch
-        >>> ids = torch.tensor([[3, 4, 5, 6, 5]])  # prompt: 3 4; completion: 5 6 5
-        >>> GeneratedNGramBan(ngram_size=2, prompt_length=2)(ids, torch.zeros(1, 8))
-        tensor([[0., 0., 0., 0., 0., 0., -inf, 0.]])
+        ValueError: There is no terminator.
     """
 
-    def __init__(self, *, ngram_size: int, prompt_length: int) -> None:
-        if ngram_size < 1 or prompt_length < 0:
-            raise ValueError(
-                f"ngram_size is {ngram_size} and prompt_length {prompt_length}; give at least 1 and at least 0"
-            )
-        self.prompt_length = prompt_length
-        # transformers' rule is one comparison over all rows and windows since 5.x; only what it sees must change.
-        self._rule = NoRepeatNGramLogitsProcessor(ngram_size)
+    name: ClassVar[str] = "automaton"
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Scores, (B, V), with banned tokens at minus infinity; `input_ids` is (B, T)."""
-        banned: Tensor = self._rule(input_ids[:, self.prompt_length :], scores)
-        return banned
+    def __init__(self, tables: TokenTables, *, eos_token_ids: Sequence[int]) -> None:
+        if not eos_token_ids:
+            raise ValueError("a constraint needs the ids that end a text; give eos_token_ids")
+        self.tables = tables
+        self.eos_token_ids = tuple(dict.fromkeys(eos_token_ids))
+        # A terminator may be text as well (a line break): here it is the terminator.
+        self.columns = np.union1d(tables.columns, np.array(self.eos_token_ids, dtype=np.int64))
+        self._row_tables = lru_cache(maxsize=_CACHED_ROWS)(self._build_row_tables)
+
+    @cached_property
+    def vocabulary(self) -> VocabularyIndex:
+        """The vocabulary in byte order; a second, at the first row that has words."""
+        return VocabularyIndex(self.tables)
+
+    def _build_row_tables(self, words: tuple[str, ...]) -> RowTables:
+        return RowTablesBuilder(self.vocabulary, words).build()
+
+    def row_tables(self, words: Sequence[str]) -> RowTables | None:
+        """What a row's words add; None for a row without words."""
+        return self._row_tables(tuple(sorted(set(words)))) if words else None
+
+    def tracker(self, row_words: Sequence[Sequence[str]], *, prompt_length: int) -> StateTracker:
+        """Tells the state of the sequences of a batch.
+
+        Args:
+            row_words: Words of each row.
+            prompt_length: Leading positions that nobody generated.
+        """
+        rows = [self.row_tables(words) for words in row_words]
+        return StateTracker(self.tables, eos_token_ids=self.eos_token_ids, rows=rows, prompt_length=prompt_length)
+
+    def for_rows(self, row_words: Sequence[Sequence[str]], shape: GenerationShape) -> BatchConstraint:
+        """The constraint of one batch.
+
+        Args:
+            row_words: By row, strings outside the charset that are allowed in it.
+            shape: The call of `generate`.
+        """
+        tracker = self.tracker(row_words, prompt_length=shape.prompt_length)
+        columns = ever_allowed(self.columns, tracker.rows)
+        cost = self.cost(columns.ids.numpy())
+        processor = AutomatonProcessor(tracker, columns=columns, cost=cost, shape=shape)
+        return BatchConstraint(processor=processor, columns=columns, tracker=tracker)
+
+    def cost(self, columns: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Tokens that must follow each column, (Q + 2, C): by common state, inside a row's word, behind the end."""
+        tables = self.tables
+        cost = np.full((len(tables.distance) + 2, len(columns)), UNREACHABLE, dtype=np.uint8)
+        cost[:-2, np.searchsorted(columns, tables.columns)] = tables.cost
+        ending = np.searchsorted(columns, self.eos_token_ids)
+        cost[:-2, ending] = np.where(tables.automaton.is_accepting, 0, UNREACHABLE)[:, None]
+        # A finished row is asked as well, and must not be empty.
+        cost[-1, ending] = 0
+        return cost
 
 
-def generated_only_processors(preset: DecodingPreset, *, prompt_length: int) -> LogitsProcessorList:
-    """Repetition rules of a preset over generated tokens alone, in transformers' own order.
+class PrefixFunctionConstraint(AutomatonConstraint):
+    """The automaton as a `prefix_allowed_tokens_fn`: a list of ids for each sequence and step."""
+
+    name: ClassVar[str] = "prefix_function"
+
+    def for_rows(self, row_words: Sequence[Sequence[str]], shape: GenerationShape) -> BatchConstraint:
+        """The constraint of one batch.
+
+        Args:
+            row_words: By row, strings outside the charset that are allowed in it.
+            shape: The call of `generate`.
+        """
+        tracker = self.tracker(row_words, prompt_length=shape.prompt_length)
+        columns = ever_allowed(self.columns, tracker.rows)
+        cost = self.cost(self.columns)
+
+        def allowed(row: int, input_ids: Tensor) -> list[int]:
+            generated = input_ids[shape.prompt_length :].tolist()
+            if shape.has_forced_bos and not generated:
+                return list(range(len(self.tables.written)))
+            state = tracker.fold(generated, row=row)
+            common = tracker.common_state(state, row=row)
+            left = shape.tokens_left(len(generated))
+            place = {ENDED: -1, DEAD: -2}.get(common, common)
+            tokens: list[int] = self.columns[cost[place] <= left].tolist()
+            added = tracker.rows[row]
+            if added is not None and state in added.tokens:
+                tokens += added.tokens[state][added.cost[state] <= left].tolist()
+            return tokens
+
+        processor = PrefixConstrainedLogitsProcessor(allowed, shape.num_beams)
+        return BatchConstraint(processor=processor, columns=columns, tracker=tracker)
+
+
+class StaticMaskConstraint(AutomatonConstraint):
+    """One list of allowed tokens for all steps.
 
     Args:
-        preset: Its `repetition_penalty` and `no_repeat_ngram_size` are used.
-        prompt_length: Leading positions that are prompt, padding included.
-
-    Returns:
-        At most two processors; none where the preset has no such rule.
-
-    Example:
-        >>> len(generated_only_processors(DecodingPreset(name="plain"), prompt_length=5))
-        0
+        tables: From `build_tables`.
+        eos_token_ids: Terminators.
+        allow_fragments: Also allow tokens that are pieces of a character. Without them most rare syllables cannot be
+            written; with them any script can.
     """
-    processors = LogitsProcessorList()
-    if preset.repetition_penalty != 1.0:
-        # An integer cuts the prompt off. A length per row would not survive beams, which multiply the rows.
-        processors.append(
-            RepetitionPenaltyLogitsProcessor(preset.repetition_penalty, prompt_ignore_length=prompt_length)
-        )
-    if preset.no_repeat_ngram_size:
-        processors.append(GeneratedNGramBan(ngram_size=preset.no_repeat_ngram_size, prompt_length=prompt_length))
-    return processors
+
+    name: ClassVar[str] = "static_mask"
+
+    def __init__(self, tables: TokenTables, *, eos_token_ids: Sequence[int], allow_fragments: bool = False) -> None:
+        super().__init__(tables, eos_token_ids=eos_token_ids)
+        if not allow_fragments:
+            behind = tables.following[tables.automaton.start]
+            is_whole = np.append(tables.automaton.is_accepting, False)[behind]
+            self.columns = np.union1d(tables.columns[is_whole], np.array(self.eos_token_ids, dtype=np.int64))
+
+    def for_rows(self, row_words: Sequence[Sequence[str]], shape: GenerationShape) -> BatchConstraint:
+        """The constraint of one batch: a row's words allow every token that is a part of one.
+
+        Args:
+            row_words: By row, strings outside the charset that are allowed in it.
+            shape: The call of `generate`.
+        """
+        tracker = self.tracker(row_words, prompt_length=shape.prompt_length)
+        columns = ever_allowed(self.columns, tracker.rows)
+        processor = StaticMaskProcessor(columns, shape=shape)
+        return BatchConstraint(processor=processor, columns=columns, tracker=tracker)
+
+
+def ever_allowed(common: NDArray[np.int64], rows: Sequence[RowTables | None]) -> AllowedColumns:
+    """Ids that some row of a batch may ever be allowed.
+
+    Args:
+        common: Ids that every row may be allowed.
+        rows: What each row adds.
+    """
+    added = [row.all_tokens if row is not None else np.zeros(0, dtype=np.int64) for row in rows]
+    columns = np.unique(np.concatenate([common, *added]))
+    if len(columns) == len(common):
+        return AllowedColumns(ids=torch.from_numpy(columns), is_denied=None)
+    is_denied = np.broadcast_to(~np.isin(columns, common), (len(rows), len(columns))).copy()
+    for row, tokens in enumerate(added):
+        is_denied[row, np.searchsorted(columns, tokens)] = False
+    return AllowedColumns(ids=torch.from_numpy(columns), is_denied=torch.from_numpy(is_denied))

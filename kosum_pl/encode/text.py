@@ -185,7 +185,17 @@ def _is_control(token: Any, tokenizer: Any, template: str) -> bool:
         return False
     if content in (tokenizer.bos_token, tokenizer.eos_token, tokenizer.cls_token, tokenizer.sep_token):
         return True
-    return _CONTROL_SHAPE.fullmatch(content) is not None and (bool(token.special) or content in template)
+    return is_control_shaped(content) and (bool(token.special) or content in template)
+
+
+def is_control_shaped(content: str) -> bool:
+    """Whether a token has the form of a control token: `<…>`, `[…]`, `{…}` or `|…|`.
+
+    Example:
+        >>> [is_control_shaped(token) for token in ("<think>", "[SEP]", "#Person1#", "^^")]
+        [True, True, False, False]
+    """
+    return _CONTROL_SHAPE.fullmatch(content) is not None
 
 
 def _ends(with_special: Sequence[int], without: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -1,0 +1,77 @@
+"""Rules on the scores of a generation step: repetition within what was generated.
+
+In: ids (B, T) of prompt and completion, scores (B, V). Out: scores. Causal models read prompt and completion as one
+sequence, and transformers' rules take it as a whole: a four-word phrase of the dialogue could never be quoted. Here
+the rules see the completion alone, as they do for encoder-decoders.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+)
+
+from kosum_pl.decode.preset import DecodingPreset
+
+
+class GeneratedNGramBan(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped to mypy
+    """Forbids the tokens that would complete an n-gram for the second time in the completion.
+
+    Stateless, so that beam search may reorder rows between steps.
+
+    Args:
+        ngram_size: Size of the n-grams, at least 1.
+        prompt_length: Leading positions of every row that are prompt: the padded width where prompts are left-padded.
+
+    Raises:
+        ValueError: A size below 1 or a negative length.
+
+    Example:
+        >>> import torch
+        >>> ids = torch.tensor([[3, 4, 5, 6, 5]])  # prompt: 3 4; completion: 5 6 5
+        >>> GeneratedNGramBan(ngram_size=2, prompt_length=2)(ids, torch.zeros(1, 8))
+        tensor([[0., 0., 0., 0., 0., 0., -inf, 0.]])
+    """
+
+    def __init__(self, *, ngram_size: int, prompt_length: int) -> None:
+        if ngram_size < 1 or prompt_length < 0:
+            raise ValueError(
+                f"ngram_size is {ngram_size} and prompt_length {prompt_length}; give at least 1 and at least 0"
+            )
+        self.prompt_length = prompt_length
+        # transformers' rule is one comparison over all rows and windows since 5.x; only what it sees must change.
+        self._rule = NoRepeatNGramLogitsProcessor(ngram_size)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Scores, (B, V), with banned tokens at minus infinity; `input_ids` is (B, T)."""
+        banned: Tensor = self._rule(input_ids[:, self.prompt_length :], scores)
+        return banned
+
+
+def generated_only_processors(preset: DecodingPreset, *, prompt_length: int) -> LogitsProcessorList:
+    """Repetition rules of a preset over generated tokens alone, in transformers' own order.
+
+    Args:
+        preset: Its `repetition_penalty` and `no_repeat_ngram_size` are used.
+        prompt_length: Leading positions that are prompt, padding included.
+
+    Returns:
+        At most two processors; none where the preset has no such rule.
+
+    Example:
+        >>> len(generated_only_processors(DecodingPreset(name="plain"), prompt_length=5))
+        0
+    """
+    processors = LogitsProcessorList()
+    if preset.repetition_penalty != 1.0:
+        # An integer cuts the prompt off. A length per row would not survive beams, which multiply the rows.
+        processors.append(
+            RepetitionPenaltyLogitsProcessor(preset.repetition_penalty, prompt_ignore_length=prompt_length)
+        )
+    if preset.no_repeat_ngram_size:
+        processors.append(GeneratedNGramBan(ngram_size=preset.no_repeat_ngram_size, prompt_length=prompt_length))
+    return processors

@@ -1,0 +1,238 @@
+"""The words of one row's dialogue, laid over the common tables.
+
+In: common token tables and a row's literals. Out: the transitions and tokens that these words add, for this row alone.
+A *row state* is a state of the common automaton together with the words that are half written; few tokens touch a
+word, so a row needs some hundred entries where the common tables have a hundred thousand.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kosum_pl.decode.automaton import DEAD
+from kosum_pl.decode.tables import UNREACHABLE, TokenTables
+
+_RowState = tuple[int, frozenset[int]]
+"""Common state (`DEAD` inside a word) and nodes of the words that are half written."""
+_NO_WORDS: Final[frozenset[int]] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowTables:
+    """What a row adds to the common tables of Q states.
+
+    Row states are numbered: 0 to Q-1 are the common ones, more follow.
+
+    Attributes:
+        following: Row state behind a token, only where it differs from the common table: (row state, token) to state.
+        common: Common state of each row state, `DEAD` inside a word.
+        tokens: By row state: tokens, ascending, that the common table does not allow there, int64.
+        cost: By row state: fewest tokens that must follow each of `tokens`, uint8.
+    """
+
+    following: dict[tuple[int, int], int]
+    common: Sequence[int]
+    tokens: dict[int, NDArray[np.int64]]
+    cost: dict[int, NDArray[np.uint8]]
+
+    @cached_property
+    def all_tokens(self) -> NDArray[np.int64]:
+        """Tokens that the row may write and the common table knows in no state, among others; ascending."""
+        return np.unique(np.concatenate([*self.tokens.values(), np.zeros(0, dtype=np.int64)]))
+
+
+class VocabularyIndex:
+    """A vocabulary in byte order, and the places where a row's word may start inside a token.
+
+    Args:
+        tables: Common tables.
+    """
+
+    def __init__(self, tables: TokenTables) -> None:
+        self.tables = tables
+        order = sorted((piece, index) for index, piece in enumerate(tables.written) if piece)
+        self.pieces = [piece for piece, _ in order]
+        self.ids = [index for _, index in order]
+
+    @cached_property
+    def heads(self) -> dict[int, list[bytes]]:
+        """By byte: beginnings of tokens, perhaps empty, behind which a word may start with that byte in the token.
+
+        A beginning is allowed from some common state, and leads to one where a word may start.
+        """
+        transitions, is_free = self.tables.automaton.transitions, self.tables.automaton.is_free
+        alive = {b"": np.arange(len(transitions))}
+        heads: dict[int, set[bytes]] = {byte: set() for byte in range(256)}
+        for piece in self.pieces:
+            for place, byte in enumerate(piece):
+                head = piece[:place]
+                if head not in alive:
+                    states = np.unique(transitions[alive[head[:-1]], head[-1]])
+                    alive[head] = states[states != DEAD]
+                if not len(alive[head]):
+                    break
+                if is_free[alive[head]].any():
+                    heads[byte].add(head)
+        return {byte: sorted(found) for byte, found in heads.items()}
+
+    def children(self, prefix: bytes, low: int, high: int) -> Iterator[tuple[int, int, int]]:
+        """(byte, first place, last place) of the longer tokens among `pieces[low:high]`, which all begin so."""
+        depth = len(prefix)
+        while low < high and len(self.pieces[low]) == depth:
+            low += 1
+        while low < high:
+            byte = self.pieces[low][depth]
+            end = self.end_of(prefix + bytes([byte]), low, high)
+            yield byte, low, end
+            low = end
+
+    def end_of(self, prefix: bytes, low: int = 0, high: int | None = None) -> int:
+        """Place behind the last token that begins with `prefix`."""
+        top = len(self.pieces) if high is None else high
+        # No token's bytes end in this many 0xFF, so that this sorts behind all that begin with the prefix.
+        return bisect_left(self.pieces, prefix + b"\xff" * 8, low, top)
+
+
+class _WordTrie:
+    """Bytes of a row's words; node 0 is the root."""
+
+    def __init__(self, words: Sequence[bytes]) -> None:
+        self.children: list[dict[int, int]] = [{}]
+        self.is_end = [False]
+        for word in words:
+            node = 0
+            for byte in word:
+                if byte not in self.children[node]:
+                    self.children[node][byte] = len(self.children)
+                    self.children.append({})
+                    self.is_end.append(False)
+                node = self.children[node][byte]
+            self.is_end[node] = True
+
+
+class RowTablesBuilder:
+    """Walks a row's words through a vocabulary.
+
+    Args:
+        index: The vocabulary.
+        words: The row's literals.
+    """
+
+    def __init__(self, index: VocabularyIndex, words: Sequence[str]) -> None:
+        self.index = index
+        self.automaton = index.tables.automaton
+        self.trie = _WordTrie([word.encode() for word in words if word])
+        self.num_common = len(self.automaton.transitions)
+        self.states: list[_RowState] = [(state, _NO_WORDS) for state in range(self.num_common)]
+        self.numbers = {state: number for number, state in enumerate(self.states)}
+        # Tokens behind a row state and a first part of the token, as states in which a token is cut are met again.
+        self._walks: dict[tuple[_RowState, bytes], dict[int, _RowState]] = {}
+
+    def build(self) -> RowTables:
+        """Everything that the words add."""
+        following: dict[tuple[int, int], int] = {}
+        for number, state in enumerate(self.states):  # grows while it is read
+            for token, target in self._tokens_behind(state).items():
+                if target != (self._common_target(state[0], token), _NO_WORDS):
+                    following[number, token] = self._number(target)
+        return self._finish(following)
+
+    def _number(self, state: _RowState) -> int:
+        if state not in self.numbers:
+            self.numbers[state] = len(self.states)
+            self.states.append(state)
+        return self.numbers[state]
+
+    def _common_target(self, state: int, token: int) -> int:
+        column = self.index.tables.column_of.get(token)
+        return DEAD if column is None or state == DEAD else int(self.index.tables.following[state, column])
+
+    def _step(self, state: _RowState, byte: int) -> _RowState:
+        common, nodes = state
+        children = self.trie.children
+        reached = {children[node][byte] for node in nodes if byte in children[node]}
+        following = DEAD
+        if common != DEAD:
+            following = int(self.automaton.transitions[common, byte])
+            if self.automaton.is_free[common] and byte in children[0]:
+                reached.add(children[0][byte])
+        if following == DEAD and any(self.trie.is_end[node] for node in reached):
+            following = self.automaton.after_word
+        return following, frozenset(node for node in reached if children[node])
+
+    def _tokens_behind(self, state: _RowState) -> dict[int, _RowState]:
+        """Tokens of which at least one byte belongs to a word, and the states behind them."""
+        found: dict[int, _RowState] = {}
+        for head in self._heads(state):
+            low = bisect_left(self.index.pieces, head)
+            current = state
+            for byte in head:
+                current = self._step(current, byte)
+                if current == (DEAD, _NO_WORDS):
+                    break
+            else:
+                found |= self._walk_words(current, head, low)
+        return found
+
+    def _heads(self, state: _RowState) -> list[bytes]:
+        common, nodes = state
+        heads = {b""} if nodes else set()
+        if common != DEAD:
+            for byte in self.trie.children[0]:
+                heads.update(self.index.heads[byte])
+        return sorted(heads)
+
+    def _walk_words(self, state: _RowState, head: bytes, low: int) -> dict[int, _RowState]:
+        """Tokens that begin with `head` and go on with a byte of a word."""
+        key = (state, head)
+        if key not in self._walks:
+            common, nodes = state
+            starting = nodes | {0} if common != DEAD and self.automaton.is_free[common] else nodes
+            found: dict[int, _RowState] = {}
+            for byte in {byte for node in starting for byte in self.trie.children[node]}:
+                prefix = head + bytes([byte])
+                first = bisect_left(self.index.pieces, prefix, low)
+                self._walk(self._step(state, byte), prefix, first, self.index.end_of(prefix, first), found)
+            self._walks[key] = found
+        return self._walks[key]
+
+    def _walk(self, state: _RowState, prefix: bytes, low: int, high: int, found: dict[int, _RowState]) -> None:
+        """All tokens among `pieces[low:high]`, which begin with `prefix`, that stay alive from `state` on."""
+        place = low
+        while place < high and len(self.index.pieces[place]) == len(prefix):
+            found[self.index.ids[place]] = state
+            place += 1
+        for byte, first, last in self.index.children(prefix, place, high):
+            following = self._step(state, byte)
+            if following != (DEAD, _NO_WORDS):
+                self._walk(following, prefix + bytes([byte]), first, last, found)
+
+    def _finish(self, following: dict[tuple[int, int], int]) -> RowTables:
+        """Distances of the new states, and without the tokens from which no text could be finished."""
+        common = [state for state, _ in self.states]
+        base = self.index.tables.distance
+        distance = [int(base[state]) if state != DEAD else UNREACHABLE for state in common]
+        is_changed = True
+        while is_changed:
+            is_changed = False
+            for (number, _), target in following.items():
+                if distance[target] + 1 < distance[number]:
+                    distance[number], is_changed = distance[target] + 1, True
+        reachable = {key: target for key, target in following.items() if distance[target] < UNREACHABLE}
+        added: dict[int, list[tuple[int, int]]] = {}
+        for (number, token), target in sorted(reachable.items()):
+            if self._common_target(common[number], token) == DEAD:
+                added.setdefault(number, []).append((token, distance[target]))
+        return RowTables(
+            following=reachable,
+            common=common,
+            tokens={number: np.array([token for token, _ in pairs], np.int64) for number, pairs in added.items()},
+            cost={number: np.array([cost for _, cost in pairs], np.uint8) for number, pairs in added.items()},
+        )
