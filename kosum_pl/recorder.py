@@ -203,7 +203,7 @@ class RunRecorder(Callback):
         if output_dir != run_dir:
             for name in (SUBMISSION_FILE, DETAILS_FILE):
                 copy_atomically(output_dir / name, run_dir / name)
-        scores = {} if stage == "predict" else scores_of(trainer, pl_module)
+        scores = prefixed(bare(scores_of(trainer, pl_module), stage), stage)
         baseline = {} if stage == "predict" else baseline_scores(predictions, pl_module)
         checkpoint = str(trainer.ckpt_path) if trainer.ckpt_path else None
         added = {"num_empty_predictions": num_filled, "stage": stage, "best_checkpoint": checkpoint}

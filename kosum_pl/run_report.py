@@ -21,6 +21,8 @@ from kosum_pl.prediction_files import submitted_summary
 from kosum_pl.types import Prediction
 
 NUM_SHOWN: Final = 5
+SLICE_COLUMNS: Final = ("num_rows", "rouge_sum", "contamination_rate", "eos_rate", "tag_recall", "length_ratio")
+_COUNTS: Final = ("num_rows", "changed_rows", "regenerated_rows")
 _MAX_TURNS: Final = 6
 _MAX_CHARACTERS: Final = 400
 
@@ -62,9 +64,38 @@ def score_table(columns: Mapping[str, Mapping[str, float]]) -> Table:
     for title in columns:
         table.add_column(title, justify="right")
     for name in list(columns.values())[-1]:
-        cells = [f"{scores[name]:.2f}" if name in scores else "" for scores in columns.values()]
-        table.add_row(name, *cells)
+        if "=" not in name:
+            table.add_row(name, *(_cell(name, scores) for scores in columns.values()))
     return table
+
+
+def slice_table(scores: Mapping[str, float]) -> Table | None:
+    """The main scores of each slice; None where there are no slices.
+
+    Args:
+        scores: By bare name; those of a slice end in `/column=value`.
+    """
+    slices = [name.removeprefix("num_rows/") for name in scores if name.startswith("num_rows/") and "=" in name]
+    if not slices:
+        return None
+    table = Table(title="scores by slice", title_justify="left")
+    table.add_column("slice")
+    shown = [name for name in SLICE_COLUMNS if any(f"{name}/{part}" in scores for part in slices)]
+    for name in shown:
+        table.add_column(name, justify="right")
+    for part in slices:
+        table.add_row(part, *(_cell(f"{name}/{part}", scores) for name in shown))
+    return table
+
+
+def _cell(name: str, scores: Mapping[str, float]) -> str:
+    """A score as people read it: counts whole, rates to three places, all else to two."""
+    if name not in scores:
+        return ""
+    value = scores[name]
+    if name.startswith(_COUNTS):
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
 
 
 def shown_rows(predictions: Sequence[Prediction], number: int = NUM_SHOWN) -> list[Prediction]:
@@ -128,6 +159,9 @@ class RunReport:
         filled = {title: scores for title, scores in self.columns.items() if scores}
         if filled:
             console.print(score_table(filled))
+            slices = slice_table(list(filled.values())[-1])
+            if slices is not None:
+                console.print(slices)
         for prediction in shown_rows(self.predictions):
             console.print(dialogue_panel(prediction))
         for line in self.lines:

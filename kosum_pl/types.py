@@ -90,6 +90,7 @@ class Prediction:
         attempts: How often the row was generated.
         preset: Name of the decoding preset that served the row.
         slots: The row's slots.
+        changed_steps: Names of the post-processing steps that changed the raw text.
     """
 
     example_id: str
@@ -104,3 +105,4 @@ class Prediction:
     attempts: int
     preset: str
     slots: tuple[str, ...] = ()
+    changed_steps: tuple[str, ...] = ()

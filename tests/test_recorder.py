@@ -178,6 +178,7 @@ def test_predictions_are_those_of_the_best_validation_in_the_submission_format(t
         "attempts": 1,
         "preset": "fast",
         "slots": [],
+        "changed_steps": [],
         "summary": "요약 2",
     }
 
@@ -276,12 +277,13 @@ def test_an_evaluation_of_a_run_writes_beneath_it_and_its_predictions_on_top(tmp
         assert (run_dir / name).read_bytes() == (output_dir / name).read_bytes()
 
 
-def test_predict_writes_the_submission_and_no_scores(tmp_path: Path) -> None:
+def test_predict_writes_the_submission_and_only_scores_of_its_own(tmp_path: Path) -> None:
     recorder = RunRecorder(new_run(tmp_path), config_text="")
     make_trainer(recorder).predict(Scored(ROUGE), datamodule=Rows(), return_predictions=False)
     run_dir = recorder.folders.run_dir
     assert (run_dir / "predictions.csv").read_text().splitlines()[1] == "0,dev_0,요약 0"
-    assert not [name for name in read_json(run_dir / "metrics.json") if "/" in name]
+    names = [name for name in read_json(run_dir / "metrics.json") if "/" in name]
+    assert names == ["predict/rouge_sum", "predict/loss"]
     assert recorder.report is not None
     assert f"3 summaries: {run_dir / 'predictions.csv'}" in recorder.report.lines
 

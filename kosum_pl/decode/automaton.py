@@ -6,12 +6,12 @@ another way, write any character of any script.
 
 Words of a row's dialogue are laid over it in `row_tables`. To know where one may start, the states between two
 characters tell what stands before: nothing that a word could run on from (*free*), a letter or digit, or one of these
-and a connector. One more state stands right behind a row's word, where no letter or digit may follow.
+and a connector. Each has a twin right behind a row's word, where no letter or digit may follow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,11 +20,14 @@ from numpy.typing import NDArray
 
 from kosum_pl.decode.charset import Charset, Span, merge_spans, subtract_spans
 from kosum_pl.decode.literals import CONNECTORS, is_word_character
+from kosum_pl.decode.utf8 import utf8_sequences
 
 DEAD: Final = -1
 """No transition: this byte cannot follow."""
-_FREE, _WORD, _JOINED, _AFTER = range(4)
-_ROOTS: Final = (_FREE, _WORD, _JOINED, _AFTER)
+_FREE, _WORD, _JOINED = range(3)
+_AFTER: Final = 3
+"""Added to one of these: the same behind a row's word."""
+_ROOTS: Final = range(6)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +39,15 @@ class ByteAutomaton:
         is_accepting: Whether a text may end in a state: no character and no literal has been begun, (Q,).
         is_free: Whether a row's word may start in a state, (Q,).
         start: State of the empty text.
-        after_word: State right behind a row's word.
+        behind_word: State right behind a row's word, by what it ends on (nothing to run on from, a letter or digit, a
+            connector) and by the state that the same text leads to without it, `DEAD` last, (3, Q + 1) int32.
     """
 
     transitions: NDArray[np.int32]
     is_accepting: NDArray[np.bool_]
     is_free: NDArray[np.bool_]
     start: int
-    after_word: int
+    behind_word: NDArray[np.int32]
 
     def accepts(self, text: bytes) -> bool:
         """Whether a text is allowed from its first byte to its last.
@@ -60,6 +64,18 @@ class ByteAutomaton:
                 return False
         return bool(self.is_accepting[state])
 
+    def ending_of(self, word: str) -> int:
+        """What a row's word ends on: first index of `behind_word`."""
+        if self._runs_on(word[-1]):
+            return _WORD
+        return _JOINED if word[-1] in CONNECTORS and len(word) > 1 and self._runs_on(word[-2]) else _FREE
+
+    def _runs_on(self, char: str) -> bool:
+        state = int(self.behind_word[_WORD, DEAD])
+        for byte in char.encode():
+            state = int(self.transitions[state, byte]) if state != DEAD else DEAD
+        return state == DEAD
+
 
 def build_automaton(charset: Charset, literals: Sequence[str] = ()) -> ByteAutomaton:
     """The minimal automaton of a charset and fixed literals.
@@ -68,10 +84,71 @@ def build_automaton(charset: Charset, literals: Sequence[str] = ()) -> ByteAutom
         charset: Characters of which text is made.
         literals: Strings that stand for one character each.
     """
-    arcs = _nondeterministic_arcs(charset, literals)
-    members, transitions = _determinise(arcs)
-    is_accepting = np.array([any(node in _ROOTS for node in state) for state in members])
-    is_free = np.array([_FREE in state for state in members])
+    arcs = _Arcs()
+    for root in _ROOTS:
+        for spans, target in _characters(charset, root):
+            for sequence in utf8_sequences(spans):
+                arcs.add(root, sequence, target)
+        for literal in dict.fromkeys(literals):
+            # What the charset spells anyway must not make a second reading of the same text.
+            is_needed = any(char not in charset for char in literal)
+            if is_needed and not (root >= _AFTER and _runs_on(literal[0], charset)):
+                arcs.add_literal(root, literal, charset)
+    return _minimal_automaton(arcs)
+
+
+def build_utf8_automaton() -> ByteAutomaton:
+    """The automaton of all valid UTF-8: its states tell where a character ends.
+
+    Example:
+        >>> automaton = build_utf8_automaton()
+        >>> automaton.accepts("漢字 😀".encode()), automaton.accepts("뷁".encode()[:2])
+        (True, False)
+    """
+    arcs = _Arcs()
+    for sequence in utf8_sequences([(0, 0xD7FF), (0xE000, 0x10FFFF)]):
+        for root in _ROOTS:
+            arcs.add(root, sequence, _FREE)
+    return _minimal_automaton(arcs)
+
+
+class _Arcs:
+    """(first byte, last byte, next node) of every node of a nondeterministic automaton; the roots come first."""
+
+    def __init__(self) -> None:
+        self.nodes: list[list[tuple[int, int, int]]] = [[] for _ in _ROOTS]
+        # What the text of a literal's node ends on, where a character ends there.
+        self.endings: dict[int, set[int]] = {}
+        self._known: dict[tuple[tuple[Span, ...], int], int] = {}
+
+    def add_literal(self, node: int, literal: str, charset: Charset) -> None:
+        """Lead from a node through the bytes of a literal to the root behind it."""
+        target = _behind(literal, charset)
+        spelt = tuple((byte, byte) for byte in literal.encode())
+        self.add(node, spelt, target)
+        for end in range(1, len(literal)):
+            inner = self._known[spelt[len(literal[:end].encode()) :], target]
+            self.endings.setdefault(inner, set()).add(_behind(literal[:end], charset))
+
+    def add(self, node: int, sequence: tuple[Span, ...], target: int) -> None:
+        """Lead from a node through ranges of bytes to a root."""
+        self.nodes[node].append((*sequence[0], self._node_before(sequence[1:], target)))
+
+    def _node_before(self, rest: tuple[Span, ...], target: int) -> int:
+        """Node from which `rest` leads to `target`; the same rest is the same node."""
+        if not rest:
+            return target
+        if (rest, target) not in self._known:
+            self._known[rest, target] = len(self.nodes)
+            self.nodes.append([])
+            self.add(self._known[rest, target], rest, target)
+        return self._known[rest, target]
+
+
+def _minimal_automaton(arcs: _Arcs) -> ByteAutomaton:
+    members, transitions, behind_word = _determinise(arcs)
+    is_accepting = np.array([not state.isdisjoint(_ROOTS) for state in members])
+    is_free = np.array([_FREE in state or _AFTER + _FREE in state for state in members])
     classes = _minimal_classes(transitions, is_accepting, is_free)
     first = np.unique(classes, return_index=True)[1]
     renamed = np.append(classes, DEAD)  # the last one is where DEAD points to
@@ -80,34 +157,17 @@ def build_automaton(charset: Charset, literals: Sequence[str] = ()) -> ByteAutom
         is_accepting=is_accepting[first],
         is_free=is_free[first],
         start=int(classes[0]),
-        after_word=int(classes[1]),
+        behind_word=_renamed_behind_word(behind_word, classes),
     )
 
 
-def _nondeterministic_arcs(charset: Charset, literals: Sequence[str]) -> list[list[tuple[int, int, int]]]:
-    """(first byte, last byte, next node) of every node; the roots come first."""
-    arcs: list[list[tuple[int, int, int]]] = [[] for _ in _ROOTS]
-    known: dict[tuple[tuple[Span, ...], int], int] = {}
-
-    def node_of(rest: tuple[Span, ...], target: int) -> int:
-        """Node from which `rest` leads to `target`; the same rest is the same node."""
-        if not rest:
-            return target
-        if (rest, target) not in known:
-            known[rest, target] = len(arcs)
-            arcs.append([])
-            arcs[known[rest, target]].append((*rest[0], node_of(rest[1:], target)))
-        return known[rest, target]
-
-    for root in _ROOTS:
-        for spans, target in _characters(charset, root):
-            for sequence in utf8_sequences(spans):
-                arcs[root].append((*sequence[0], node_of(sequence[1:], target)))
-        for literal in dict.fromkeys(filter(None, literals)):
-            if root != _AFTER or not _runs_on(literal[0], charset):
-                spelt = tuple((byte, byte) for byte in literal.encode())
-                arcs[root].append((*spelt[0], node_of(spelt[1:], _behind(literal, charset))))
-    return arcs
+def _renamed_behind_word(behind_word: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.int32]:
+    renamed = np.repeat(classes[behind_word[:, -1:]], classes.max() + 2, axis=1)
+    for ending, row in enumerate(behind_word):
+        # Of states that are one now, some may never have stood behind a word with this ending.
+        is_own = row[:-1] != row[-1]
+        renamed[ending, classes[is_own]] = classes[row[:-1][is_own]]
+    return renamed.astype(np.int32)
 
 
 def _characters(charset: Charset, root: int) -> list[tuple[tuple[Span, ...], int]]:
@@ -115,9 +175,9 @@ def _characters(charset: Charset, root: int) -> list[tuple[tuple[Span, ...], int
     word = merge_spans((point, point) for point in charset.code_points if is_word_character(chr(point)))
     joining = merge_spans((ord(char), ord(char)) for char in CONNECTORS if char in charset)
     rest = subtract_spans(subtract_spans(charset.spans, word), joining)
-    behind_connector = _JOINED if root in (_WORD, _AFTER) else _FREE
+    behind_connector = _JOINED if root in (_WORD, _AFTER + _WORD) else _FREE
     follows = [(rest, _FREE), (joining, behind_connector)]
-    return follows if root == _AFTER else [*follows, (word, _WORD)]
+    return follows if root >= _AFTER else [*follows, (word, _WORD)]
 
 
 def _runs_on(char: str, charset: Charset) -> bool:
@@ -131,64 +191,35 @@ def _behind(literal: str, charset: Charset) -> int:
     return _JOINED if is_joined else _FREE
 
 
-def utf8_sequences(spans: Sequence[Span]) -> Iterator[tuple[Span, ...]]:
-    """Ranges of code points as sequences of byte ranges.
+def _determinise(arcs: _Arcs) -> tuple[list[frozenset[int]], NDArray[np.int64], NDArray[np.int64]]:
+    """Subset construction from the free root and from those behind a row's word, which become states 0 and 1 to 3.
 
-    Source: R. Cox, Regular Expression Matching in the Wild (https://swtch.com/~rsc/regexp/regexp3.html).
-
-    Example:
-        >>> list(utf8_sequences([(0x20, 0x7E), (0xAC00, 0xACFF)]))
-        [((32, 126),), ((234, 234), (176, 179), (128, 191))]
+    Returns:
+        Nodes of each state, its transitions, and `behind_word`.
     """
-    pending = list(reversed(spans))
-    while pending:
-        first, last = pending.pop()
-        for limit in (0x7F, 0x7FF, 0xFFFF):
-            if first <= limit < last:
-                pending += [(limit + 1, last), (first, limit)]
-                break
-        else:
-            split = _split(first, last)
-            if split is None:
-                yield tuple(zip(chr(first).encode(), chr(last).encode(), strict=True))
-            else:
-                pending += split
-
-
-def _split(first: int, last: int) -> list[Span] | None:
-    """The same range in two, later part first, where its continuation bytes are not a plain product of ranges."""
-    for shift in (6, 12, 18):
-        mask = (1 << shift) - 1
-        if last <= 0x7F or (first | mask) == (last | mask):
-            continue
-        if first & mask:
-            return [((first | mask) + 1, last), (first, first | mask)]
-        if last & mask != mask:
-            return [(last & ~mask, last), (first, (last & ~mask) - 1)]
-    return None
-
-
-def _determinise(arcs: Sequence[Sequence[tuple[int, int, int]]]) -> tuple[list[frozenset[int]], NDArray[np.int64]]:
-    """Subset construction from the free root and the one behind a row's word, which become states 0 and 1."""
-    members = [frozenset({_FREE}), frozenset({_AFTER})]
+    members = [frozenset({root}) for root in (_FREE, *_ROOTS[_AFTER:])]
     index = {state: place for place, state in enumerate(members)}
+    behind: list[list[int]] = []
     rows = []
-    for state in members:  # grows while it is read
+
+    def place_of(state: frozenset[int]) -> int:
+        if state not in index:
+            index[state] = len(members)
+            members.append(state)
+        return index[state]
+
+    for place, state in enumerate(members):  # grows while it is read
         following: list[set[int]] = [set() for _ in range(256)]
         for node in state:
-            for first, last, target in arcs[node]:
+            for first, last, target in arcs.nodes[node]:
                 for byte in range(first, last + 1):
                     following[byte].add(target)
-        row = np.full(256, DEAD)
-        for byte, targets in enumerate(following):
-            if targets:
-                key = frozenset(targets)
-                if key not in index:
-                    index[key] = len(members)
-                    members.append(key)
-                row[byte] = index[key]
-        rows.append(row)
-    return members, np.array(rows)
+        rows.append([place_of(frozenset(targets)) if targets else DEAD for targets in following])
+        # Where a text may go on anyway, the word adds nothing; within a fixed literal, it may end here as well.
+        behind.append([1, 2, 3] if state.isdisjoint(_ROOTS) else [place] * 3)
+        for ending in set().union(*(arcs.endings.get(node, ()) for node in state)) if behind[-1] == [1, 2, 3] else ():
+            behind[-1][ending] = place_of(state | {_AFTER + ending})
+    return members, np.array(rows), np.array([*behind, [1, 2, 3]]).T
 
 
 def _minimal_classes(transitions: NDArray[np.int64], *marks: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -37,7 +37,7 @@ NAMED_SETS: Final[dict[str, tuple[Span, ...]]] = {
 
 _RANGE: Final = re.compile(r"(?:U\+)?([0-9A-Fa-f]{4,6})\s*(?:-|\.\.)\s*(?:U\+)?([0-9A-Fa-f]{4,6})")
 _SURROGATES: Final = range(0xD800, 0xE000)
-_REPLACEMENT: Final = 0xFFFD
+_BROKEN: Final = ((_SURROGATES.start, _SURROGATES.stop - 1), (0xFFFD, 0xFFFD))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +66,11 @@ class Charset:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ranges", tuple(self.ranges))
-        for code_point in (point for span in self.spans for point in span):
-            if code_point in _SURROGATES or code_point == _REPLACEMENT:
-                raise ValueError(
-                    f"charset: U+{code_point:04X} is no character of a text but the sign of a broken one; leave it out"
-                )
+        broken = intersect_spans(self.spans, _BROKEN)
+        if broken:
+            raise ValueError(
+                f"charset: U+{broken[0][0]:04X} is no character of a text but the sign of a broken one; leave it out"
+            )
 
     @cached_property
     def spans(self) -> tuple[Span, ...]:

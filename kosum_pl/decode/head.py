@@ -34,6 +34,7 @@ def constrained_head(model: nn.Module, columns: AllowedColumns, *, is_small: boo
     Raises:
         ValueError: `is_small` and the head is no plain linear layer, or carries an adapter.
     """
+    model = _without_wrapper(model)
     columns = columns.to(_weight(model).device)
     vocab_size = _weight(model).shape[0]
 
@@ -74,6 +75,7 @@ def compact_head(model: nn.Module, ids: Tensor) -> Iterator[None]:
     Raises:
         ValueError: The head is no plain linear layer, or carries an adapter.
     """
+    model = _without_wrapper(model)
     head = _plain_head(model)
     # One copy a block: C rows of V.
     weight = head.weight.index_select(0, ids)
@@ -98,6 +100,12 @@ def check_small_head(model: nn.Module) -> None:
         ValueError: The head is no plain linear layer, or carries an adapter.
     """
     _plain_head(model)
+
+
+def _without_wrapper(model: nn.Module) -> nn.Module:
+    """The transformers model: `generate` of a peft model calls it, and no hook of the wrapper."""
+    base: nn.Module = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
+    return base
 
 
 def _output_head(model: nn.Module) -> nn.Module:

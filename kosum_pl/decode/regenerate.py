@@ -29,7 +29,8 @@ def _is_empty(prediction: Prediction, row: RowLicence, threshold: float) -> bool
 
 
 def _is_contaminated(prediction: Prediction, row: RowLicence, threshold: float) -> bool:
-    return bool(row.foreign_places(prediction.text))
+    # What the model said: a filter would have left the stump of a sentence.
+    return bool(row.foreign_places(prediction.raw_text))
 
 
 def _is_other_language(prediction: Prediction, row: RowLicence, threshold: float) -> bool:
@@ -51,7 +52,7 @@ REGENERATION_CHECKS: Final[Mapping[str, _Check]] = MappingProxyType(
 )
 """What fails a prediction, worst first, by the name the config uses.
 
-`empty`: no letter and no digit. `contamination`: a character that nothing licenses. `language`: Korean is less
+`empty`: no letter and no digit. `contamination`: a character in the raw text that nothing licenses. `language`: Korean is less
 probable than `min_korean_probability`. `no_eos`: the model did not stop by itself.
 """
 
@@ -72,7 +73,7 @@ class Regenerator:
     Example:
         >>> regenerator = Regenerator(max_attempts=1, checks=["empty", "no_eos"])
         >>> [preset.name for preset in regenerator.presets]
-        ['default']
+        ['retry']
         >>> Regenerator(checks=["eos"])
         Traceback (most recent call last):
         ValueError: model.regenerator.checks: unknown check 'eos'; known: empty, contamination, language, no_eos
@@ -82,7 +83,7 @@ class Regenerator:
         self,
         *,
         max_attempts: int = 2,
-        presets: Sequence[str] = ("default",),
+        presets: Sequence[str] = ("retry",),
         checks: Sequence[str] = tuple(REGENERATION_CHECKS),
         min_korean_probability: float = 0.5,
     ) -> None:
@@ -110,7 +111,7 @@ class Regenerator:
         """Names of the checks that a prediction fails, worst first.
 
         Args:
-            prediction: Judged by its `text` and `reached_eos`.
+            prediction: Judged by its texts and `reached_eos`.
             charset: Characters that need no licence.
             literals: Licensed in every row.
         """

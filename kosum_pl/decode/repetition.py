@@ -7,6 +7,9 @@ the rules see the completion alone, as they do for encoder-decoders.
 
 from __future__ import annotations
 
+from typing import Protocol
+
+import torch
 from torch import Tensor
 from transformers import (
     LogitsProcessor,
@@ -18,6 +21,13 @@ from transformers import (
 from kosum_pl.decode.preset import DecodingPreset
 
 
+class CharacterBoundaries(Protocol):
+    """Knows where characters end; `StateTracker` does."""
+
+    def is_between_characters(self, input_ids: Tensor) -> list[bool]:
+        """Whether each sequence, (N, T), has finished its last character."""
+
+
 class GeneratedNGramBan(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped to mypy
     """Forbids the tokens that would complete an n-gram for the second time in the completion.
 
@@ -26,6 +36,7 @@ class GeneratedNGramBan(LogitsProcessor):  # type: ignore[misc]  # transformers 
     Args:
         ngram_size: Size of the n-grams, at least 1.
         prompt_length: Leading positions of every row that are prompt: the padded width where prompts are left-padded.
+        boundaries: Tells where characters end; None where no token is a piece of one.
 
     Raises:
         ValueError: A size below 1 or a negative length.
@@ -37,27 +48,34 @@ class GeneratedNGramBan(LogitsProcessor):  # type: ignore[misc]  # transformers 
         tensor([[0., 0., 0., 0., 0., 0., -inf, 0.]])
     """
 
-    def __init__(self, *, ngram_size: int, prompt_length: int) -> None:
+    def __init__(self, *, ngram_size: int, prompt_length: int, boundaries: CharacterBoundaries | None = None) -> None:
         if ngram_size < 1 or prompt_length < 0:
             raise ValueError(
                 f"ngram_size is {ngram_size} and prompt_length {prompt_length}; give at least 1 and at least 0"
             )
         self.prompt_length = prompt_length
+        self.boundaries = boundaries
         # transformers' rule is one comparison over all rows and windows since 5.x; only what it sees must change.
         self._rule = NoRepeatNGramLogitsProcessor(ngram_size)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Scores, (B, V), with banned tokens at minus infinity; `input_ids` is (B, T)."""
         banned: Tensor = self._rule(input_ids[:, self.prompt_length :], scores)
-        return banned
+        if self.boundaries is None:
+            return banned
+        binds = torch.tensor(self.boundaries.is_between_characters(input_ids), device=scores.device)
+        return torch.where(binds[:, None], banned, scores)
 
 
-def generated_only_processors(preset: DecodingPreset, *, prompt_length: int) -> LogitsProcessorList:
+def generated_only_processors(
+    preset: DecodingPreset, *, prompt_length: int, boundaries: CharacterBoundaries | None = None
+) -> LogitsProcessorList:
     """Repetition rules of a preset over generated tokens alone, in transformers' own order.
 
     Args:
         preset: Its `repetition_penalty` and `no_repeat_ngram_size` are used.
         prompt_length: Leading positions that are prompt, padding included.
+        boundaries: Tells where characters end; None where no token is a piece of one.
 
     Returns:
         At most two processors; none where the preset has no such rule.
@@ -73,5 +91,9 @@ def generated_only_processors(preset: DecodingPreset, *, prompt_length: int) -> 
             RepetitionPenaltyLogitsProcessor(preset.repetition_penalty, prompt_ignore_length=prompt_length)
         )
     if preset.no_repeat_ngram_size:
-        processors.append(GeneratedNGramBan(ngram_size=preset.no_repeat_ngram_size, prompt_length=prompt_length))
+        processors.append(
+            GeneratedNGramBan(
+                ngram_size=preset.no_repeat_ngram_size, prompt_length=prompt_length, boundaries=boundaries
+            )
+        )
     return processors

@@ -8,7 +8,7 @@ word, so a row needs some hundred entries where the common tables have a hundred
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -101,20 +101,23 @@ class VocabularyIndex:
 
 
 class _WordTrie:
-    """Bytes of a row's words; node 0 is the root."""
+    """Bytes of a row's words; node 0 is the root.
 
-    def __init__(self, words: Sequence[bytes]) -> None:
+    Args:
+        endings: What each word ends on.
+    """
+
+    def __init__(self, endings: Mapping[str, int]) -> None:
         self.children: list[dict[int, int]] = [{}]
-        self.is_end = [False]
-        for word in words:
+        self.ending: dict[int, int] = {}
+        for word, ending in endings.items():
             node = 0
-            for byte in word:
+            for byte in word.encode():
                 if byte not in self.children[node]:
                     self.children[node][byte] = len(self.children)
                     self.children.append({})
-                    self.is_end.append(False)
                 node = self.children[node][byte]
-            self.is_end[node] = True
+            self.ending[node] = ending
 
 
 class RowTablesBuilder:
@@ -128,7 +131,7 @@ class RowTablesBuilder:
     def __init__(self, index: VocabularyIndex, words: Sequence[str]) -> None:
         self.index = index
         self.automaton = index.tables.automaton
-        self.trie = _WordTrie([word.encode() for word in words if word])
+        self.trie = _WordTrie({word: self.automaton.ending_of(word) for word in words if word})
         self.num_common = len(self.automaton.transitions)
         self.states: list[_RowState] = [(state, _NO_WORDS) for state in range(self.num_common)]
         self.numbers = {state: number for number, state in enumerate(self.states)}
@@ -163,8 +166,8 @@ class RowTablesBuilder:
             following = int(self.automaton.transitions[common, byte])
             if self.automaton.is_free[common] and byte in children[0]:
                 reached.add(children[0][byte])
-        if following == DEAD and any(self.trie.is_end[node] for node in reached):
-            following = self.automaton.after_word
+        for ending in {self.trie.ending[node] for node in reached if node in self.trie.ending}:
+            following = int(self.automaton.behind_word[ending, following])
         return following, frozenset(node for node in reached if children[node])
 
     def _tokens_behind(self, state: _RowState) -> dict[int, _RowState]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.literals import DEFAULT_LITERALS, row_literals
+from kosum_pl.types import TAG_PATTERN
 
 if TYPE_CHECKING:
     from kosum_pl.decode.constraint import Constraint
@@ -76,8 +77,11 @@ class ConstraintSettings:
         return DEFAULT_LITERALS if self.literals is None else tuple(self.literals)
 
     def row_words(self, dialogue: str) -> tuple[str, ...]:
-        """Literals of the row of this dialogue."""
-        return row_literals(dialogue, self.character_set) if self.row_literals else ()
+        """Literals of the row of this dialogue: its words, and tags that are no fixed literals."""
+        if not self.row_literals:
+            return ()
+        tags = set(TAG_PATTERN.findall(dialogue)) - set(self.fixed_literals)
+        return (*row_literals(dialogue, self.character_set), *sorted(tags))
 
     def build(self, tokenizer: Any, *, eos_token_ids: Sequence[int]) -> Constraint:
         """The constraint for a tokenizer; its tables are read from the cache, or built in a second.

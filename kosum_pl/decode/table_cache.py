@@ -22,7 +22,7 @@ from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.tables import TokenTables, build_tables
 from kosum_pl.decode.token_bytes import token_bytes, vocabulary_fingerprint
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 def default_cache_dir() -> Path:
@@ -68,7 +68,8 @@ def _write(tables: TokenTables, path: Path) -> None:
                 transitions=automaton.transitions,
                 is_accepting=automaton.is_accepting,
                 is_free=automaton.is_free,
-                roots=np.array([automaton.start, automaton.after_word]),
+                start=automaton.start,
+                behind_word=automaton.behind_word,
                 columns=tables.columns,
                 following=tables.following,
                 distance=tables.distance,
@@ -87,13 +88,12 @@ def _read(path: Path) -> TokenTables | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             values = {name: stored[name] for name in stored.files}
-        start, after_word = values.pop("roots").tolist()
         automaton = ByteAutomaton(
             transitions=values.pop("transitions"),
             is_accepting=values.pop("is_accepting"),
             is_free=values.pop("is_free"),
-            start=start,
-            after_word=after_word,
+            start=int(values.pop("start")),
+            behind_word=values.pop("behind_word"),
         )
         ends = np.cumsum(values.pop("lengths")).tolist()
         blob = values.pop("written").tobytes()

@@ -53,14 +53,18 @@ class StateTracker:
     def states(self, input_ids: Tensor) -> list[int]:
         """Row state of every sequence, or `ENDED`; the ids are (N, T), prompt included."""
         generated = input_ids[:, self.prompt_length :].cpu().numpy()
-        # All sequences of a call extend those of the call before, in greedy decoding as in beams.
+        # All sequences of a call extend those of the call before, in greedy decoding as in beams; a second rule that
+        # asks in the same step finds its answer.
         fresh: dict[tuple[int, bytes], int] = {}
         states = []
         for sequence, ids in enumerate(generated):
             row = self.row_of(sequence, len(generated))
-            state = self._known.get((row, ids[:-1].tobytes())) if len(ids) else None
-            state = self.fold(ids, row=row) if state is None else self.step(state, int(ids[-1]), row=row)
-            fresh[row, ids.tobytes()] = state
+            key = (row, ids.tobytes())
+            state = self._known.get(key)
+            if state is None:
+                before = self._known.get((row, ids[:-1].tobytes())) if len(ids) else None
+                state = self.fold(ids, row=row) if before is None else self.step(before, int(ids[-1]), row=row)
+            fresh[key] = state
             states.append(state)
         self._known = fresh
         return states

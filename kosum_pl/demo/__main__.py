@@ -22,9 +22,12 @@ def write_demo(folder: Path) -> None:
     from kosum_pl.demo.tokenizer import train_tokenizer
 
     folder.mkdir(parents=True, exist_ok=True)
-    corpus = make_corpus()
+    corpus, clean = make_corpus(), make_corpus(foreign_share=0)["train"]
     write_corpus(folder, corpus)
-    write_models(folder, train_tokenizer(text for row in corpus["train"] for text in (row.dialogue, *row.summaries)))
+    # Clean rows as a whole and the foreign words besides: no Korean word is to lose its merges.
+    texts = [text for row in clean for text in (row.dialogue, *row.summaries)]
+    texts += [text for old, row in zip(clean, corpus["train"], strict=True) if row != old for text in row.summaries]
+    write_models(folder, train_tokenizer(texts))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

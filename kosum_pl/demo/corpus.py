@@ -1,7 +1,8 @@
 """The demo's three splits as CSV files.
 
 In: the situations and a seed. Out: `train.csv` (all days), `dev.csv` (many Saturdays) and `test.csv` (Saturdays
-only), in the contest's format with further references, profile columns and slots. No dialogue stands twice.
+only), in the contest's format with further references, profile columns and slots. No dialogue stands twice. Only
+training rows have foreign words in their references.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from random import Random
 from typing import Final
 
 from kosum_pl.demo.compose import MAX_REFERENCES, SATURDAY, DemoRow, compose
+from kosum_pl.demo.foreign import FOREIGN_SHARE, contaminate
 from kosum_pl.demo.situations import Situation, load_situations
 
 SEED: Final = 20240217
@@ -48,17 +50,23 @@ def _compose_split(situations: Sequence[Situation], days: Iterable[int], rng: Ra
     return rows
 
 
-def make_corpus(seed: int = SEED) -> dict[str, list[DemoRow]]:
+def make_corpus(seed: int = SEED, *, foreign_share: float = FOREIGN_SHARE) -> dict[str, list[DemoRow]]:
     """Rows of the splits `train`, `dev` and `test`.
 
     Args:
         seed: The same seed gives the same rows on every machine.
+        foreign_share: Part of the training rows whose references have foreign words; 0 for none. It changes nothing
+            else: what is said instead of the words, and dev and test as a whole, are the same for any share.
+
+    Raises:
+        ValueError: The share is not between 0 and 1.
     """
     situations = load_situations()
     seen: set[str] = set()
-    return {
+    corpus = {
         split: _compose_split(situations, days, Random(f"{seed}-{split}"), seen) for split, days in SPLIT_DAYS.items()
     }
+    return {**corpus, "train": contaminate(corpus["train"], share=foreign_share, seed=seed)}
 
 
 def format_csv(split: str, rows: Sequence[DemoRow]) -> str:

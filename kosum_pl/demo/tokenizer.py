@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-VOCAB_SIZE: Final = 2400
+VOCAB_SIZE: Final = 2500
 MAX_POSITIONS: Final = 512
 BOS, PAD, EOS, END_OF_TURN = "<s>", "<pad>", "</s>", "<|end|>"
 SPECIAL_TOKENS: Final = (BOS, PAD, EOS, END_OF_TURN, "<|system|>", "<|user|>", "<|assistant|>")

@@ -71,6 +71,26 @@ class Batch:
         """The batch with its tensors in pinned memory; called by the data loader."""
         return self._map(lambda tensor: tensor.pin_memory())
 
+    def select_prompts(self, places: Sequence[int]) -> Batch:
+        """Some rows, to generate for them again: prompts and dialogues, without labels."""
+        if self.prompt_ids is None or self.prompt_mask is None:
+            raise ValueError("the batch has no prompts; collate it with for_generation=True")
+        index = torch.tensor(list(places), device=self.prompt_ids.device)
+        prompt_ids, prompt_mask = self.prompt_ids[index], self.prompt_mask[index]
+        return Batch(
+            example_ids=tuple(self.example_ids[place] for place in places),
+            rows=tuple(self.rows[place] for place in places),
+            input_ids=prompt_ids,
+            attention_mask=prompt_mask,
+            labels=None,
+            prompt_ids=prompt_ids,
+            prompt_mask=prompt_mask,
+            dialogues=tuple(self.dialogues[place] for place in places),
+            is_counted=self.is_counted,
+            num_supervised_tokens=0,
+            num_real_tokens=int(prompt_mask.sum()),
+        )
+
     def _map(self, move: Callable[[Tensor], Tensor]) -> Batch:
         tensors = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         tensors = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}

@@ -4,23 +4,37 @@ In: texts. Out: named values without the stage prefix (`rouge_sum`, `tag_recall`
 a score is the same to the bit however rows are spread over batches and ranks.
 """
 
+from kosum_pl.metrics.contamination import ContaminationMetric, count_foreign
 from kosum_pl.metrics.lead import lead_summary
+from kosum_pl.metrics.quality import TextQuality, hangul_letters, is_broken
 from kosum_pl.metrics.rouge import RougeMetric, rouge_scores, score_rows
+from kosum_pl.metrics.scripts import SCRIPTS, script_of
+from kosum_pl.metrics.slices import slice_names
 from kosum_pl.metrics.slots import SlotRecall, find_slots
 from kosum_pl.metrics.summary import SummaryStatistics
-from kosum_pl.metrics.tags import TagRecall, tag_recall
+from kosum_pl.metrics.tags import TagScores, has_swapped_speakers, tag_precision, tag_recall
 from kosum_pl.metrics.tokenize import RougeTokenizer, get_tokenizer
 
 __all__ = [
+    "SCRIPTS",
+    "ContaminationMetric",
     "RougeMetric",
     "RougeTokenizer",
     "SlotRecall",
     "SummaryStatistics",
-    "TagRecall",
+    "TagScores",
+    "TextQuality",
+    "count_foreign",
     "find_slots",
     "get_tokenizer",
+    "hangul_letters",
+    "has_swapped_speakers",
+    "is_broken",
     "lead_summary",
     "rouge_scores",
     "score_rows",
+    "script_of",
+    "slice_names",
+    "tag_precision",
     "tag_recall",
 ]

@@ -1,18 +1,22 @@
-"""`TagRecall`: does a summary keep the speakers and masked values of its reference?
+"""`TagScores`: does a summary name the speakers and masked values of its reference, no others, and in the same roles?
 
-In: predictions and references. Out: `tag_recall`, 0-1. A summary that names the wrong person reads as well as a right
-one and loses one token of ROUGE.
+In: predictions and references. Out: `tag_recall`, `tag_precision` and `swapped_speakers`, each 0-1. A summary that
+names the wrong person reads as well as a right one and loses one token of ROUGE.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from torch import Tensor
 from torchmetrics import Metric
 
 from kosum_pl.metrics import sums
 from kosum_pl.types import TAG_PATTERN
+
+_SPEAKER: Final = re.compile(r"#Person\d+#")
 
 
 def tag_recall(prediction: str, reference: str) -> float | None:
@@ -26,29 +30,64 @@ def tag_recall(prediction: str, reference: str) -> float | None:
     return len(wanted & set(TAG_PATTERN.findall(prediction))) / len(wanted) if wanted else None
 
 
-class TagRecall(Metric):
-    """Mean of `tag_recall` over the rows whose first reference has tags; the other rows do not count.
+def tag_precision(prediction: str, reference: str) -> float | None:
+    """Share of a prediction's different tags that a reference holds, 0-1; None where the prediction has no tag.
+
+    Example:
+        >>> tag_precision("#Person1#이 #Person3#에게 인사한다.", "#Person1#은 #Person2#에게 인사한다.")
+        0.5
+    """
+    return tag_recall(reference, prediction)
+
+
+def has_swapped_speakers(prediction: str, reference: str) -> bool | None:
+    """Whether speakers of both texts come first in another order; None where these share fewer than two speakers.
+
+    A signal, no proof: Korean names who acts first, as a rule, but a passive or turned sentence is found as well. Of
+    two people's summaries of one dialogue, about 2 in 100 differ so.
+
+    Example:
+        >>> has_swapped_speakers("#Person2#가 #Person1#에게 사과한다.", "#Person1#은 #Person2#에게 사과한다.")
+        True
+    """
+    orders = [dict.fromkeys(_SPEAKER.findall(text)) for text in (prediction, reference)]
+    shared = orders[0].keys() & orders[1].keys()
+    if len(shared) < 2:
+        return None
+    first, second = ([speaker for speaker in order if speaker in shared] for order in orders)
+    return first != second
+
+
+_SCORES: Final[dict[str, Callable[[str, str], float | None]]] = {
+    "tag_recall": tag_recall,
+    "tag_precision": tag_precision,
+    "swapped_speakers": has_swapped_speakers,
+}
+
+
+class TagScores(Metric):
+    """Means of `tag_recall`, `tag_precision` and `has_swapped_speakers`, each over the rows where it can be measured.
 
     The first reference alone is asked: over all of them a summary would have to name everybody any of them names.
 
     Example:
-        >>> metric = TagRecall()
-        >>> metric.update(["#Person1#이 온다.", "비가 온다."], [["#Person1#이 온다."], ["비가 온다."]])
+        >>> metric = TagScores()
+        >>> metric.update(["#Person1#이 온다.", "비가 온다."], [["#Person1#이 온다."], ["#Person2#와 비를 본다."]])
         >>> metric.compute()
-        {'tag_recall': tensor(1., dtype=torch.float64)}
+        {'tag_recall': tensor(0.5000, dtype=torch.float64), 'tag_precision': tensor(1., dtype=torch.float64)}
     """
 
     full_state_update = False
     is_differentiable = False
-    higher_is_better = True
-    total: Tensor
-    num_tagged: Tensor
+    totals: Tensor
+    num_measured: Tensor
     num_rows: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("total", "num_tagged", "num_rows"):
-            self.add_state(name, default=sums.zeros(), dist_reduce_fx="sum")
+        self.add_state("totals", default=sums.zeros(len(_SCORES)), dist_reduce_fx="sum")
+        self.add_state("num_measured", default=sums.zeros(len(_SCORES)), dist_reduce_fx="sum")
+        self.add_state("num_rows", default=sums.zeros(), dist_reduce_fx="sum")
 
     def update(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> None:
         """Add rows.
@@ -60,20 +99,21 @@ class TagRecall(Metric):
         Raises:
             ValueError: The lengths differ, or a row has no reference.
         """
-        sums.check_lengths("TagRecall", predictions=predictions, references=references)
-        sums.check_references("TagRecall", references)
-        recalls = [tag_recall(text, texts[0]) for text, texts in zip(predictions, references, strict=True)]
-        tagged = [recall for recall in recalls if recall is not None]
-        self.total = self.total + sum(map(sums.to_units, tagged))
-        self.num_tagged = self.num_tagged + len(tagged)
-        self.num_rows = self.num_rows + len(recalls)
+        sums.check_lengths("TagScores", predictions=predictions, references=references)
+        sums.check_references("TagScores", references)
+        rows = [(text, texts[0]) for text, texts in zip(predictions, references, strict=True)]
+        columns = [[score(text, reference) for text, reference in rows] for score in _SCORES.values()]
+        measured = [[value for value in column if value is not None] for column in columns]
+        self.totals = self.totals + self.totals.new_tensor([sum(map(sums.to_units, column)) for column in measured])
+        self.num_measured = self.num_measured + self.num_measured.new_tensor([len(column) for column in measured])
+        self.num_rows = self.num_rows + len(rows)
 
     def compute(self) -> dict[str, Tensor]:
-        """`tag_recall`, 0-dim float64; nothing where no row has a tag, as there is nothing to measure.
+        """Means by name, 0-dim float64; a score that no row could be measured by is left out.
 
         Raises:
             ValueError: No rows were added.
         """
-        sums.check_rows("TagRecall", self.num_rows)
-        num_tagged = int(self.num_tagged)
-        return {"tag_recall": sums.from_units(self.total) / num_tagged} if num_tagged else {}
+        sums.check_rows("TagScores", self.num_rows)
+        columns = zip(_SCORES, sums.from_units(self.totals), self.num_measured.tolist(), strict=True)
+        return {name: total / count for name, total, count in columns if count}

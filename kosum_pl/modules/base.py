@@ -8,26 +8,32 @@ their full names, and predictions. What differs between encoder-decoders and cau
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from kosum_pl.decode import DecodingPreset, PresetRouter, load_preset
+from kosum_pl.decode import ConstraintSettings, DecodingPreset, PresetRouter
+from kosum_pl.decode.postprocess import DEFAULT_STEPS
+from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import Batch, ChatPrompt, Encoder, SourcePrompt, load_tokenizer
-from kosum_pl.modules.generation import first_prediction, generate
+from kosum_pl.modules.evaluation import Evaluation, EvaluationSettings
 from kosum_pl.modules.loss import cross_entropy_sum
 from kosum_pl.modules.model import ModelSource, align_special_tokens, load_config, load_model
 from kosum_pl.modules.optim import OptimizerSettings, ScheduleName, build_optimizer
 from kosum_pl.modules.random_state import gather_random_states, restore_random_state
-from kosum_pl.modules.scores import ROUGE_NAMES, SUMMARY_NAMES, EvaluationScores
 from kosum_pl.modules.step_normalizer import StepNormalizer, is_last_micro_batch
 from kosum_pl.types import Prediction
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 _CHECKPOINT_KEY = "kosum_pl"
+_Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
 class SummarizationModule(LightningModule):
@@ -52,6 +58,10 @@ class SummarizationModule(LightningModule):
         preset: Decoding preset forced on all rows: a name or a path.
         fit_preset: Forced inside `fit`, where validation should be fast; null routes there too.
         presets: Routing list: the first whose `when` matches serves a row.
+        constraint: What may be generated: Korean text, tags and the row's own words; None for anything.
+        postprocess: Steps from what the model said to what the user gets, by name; an empty list for none.
+        regenerator: Which rows to generate again; None for none.
+        slices: Profile columns of which every value gets scores of its own.
         generate_during_fit: Whether validation inside `fit` generates, or computes the loss alone.
         rouge_tokenizer: What splits Korean text for ROUGE: `kiwi`, `mecab`, `char` or `space`.
         multi_reference: How several references count: `mean` or `max`.
@@ -91,39 +101,26 @@ class SummarizationModule(LightningModule):
         preset: str | None = None,
         fit_preset: str | None = "fast",
         presets: Sequence[str] = ("default",),
+        constraint: ConstraintSettings | None = None,
+        postprocess: Sequence[str] = DEFAULT_STEPS,
+        regenerator: Regenerator | None = None,
+        slices: Sequence[str] = ("weekday",),
         generate_during_fit: bool = True,
         rouge_tokenizer: Literal["kiwi", "mecab", "char", "space"] = "kiwi",
         multi_reference: Literal["mean", "max"] = "mean",
     ) -> None:
+        arguments = locals()
         super().__init__()
-        self.source = ModelSource(
-            model_name=model_name,
-            random_init=random_init,
-            config_overrides=config_overrides or {},
-            gguf_file=gguf_file,
-            dtype=dtype,
-            attn_implementation=attn_implementation,
-            trust_remote_code=trust_remote_code,
-        )
-        self.optimizer_settings = OptimizerSettings(
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            schedule=schedule,
-            warmup_steps=warmup_steps,
-            warmup_ratio=warmup_ratio,
-        )
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"model.label_smoothing is {label_smoothing}; give a share from 0 to below 1")
+        self.source = _pick(ModelSource, arguments)
+        self.optimizer_settings = _pick(OptimizerSettings, arguments)
         self.label_smoothing = label_smoothing
         self.gradient_checkpointing = gradient_checkpointing
         self.generate_during_fit = generate_during_fit
         tokenizer, self.notes = load_tokenizer(model_name, gguf_file=gguf_file, trust_remote_code=trust_remote_code)
         self.encoder = self.make_encoder(tokenizer, prompt)
-        forced = load_preset(preset) if preset else None
-        self.router = PresetRouter(forced=forced, presets=tuple(load_preset(name) for name in presets))
-        fit_forced = forced or (load_preset(fit_preset) if fit_preset else None)
-        self.fit_router = PresetRouter(forced=fit_forced, presets=self.router.presets)
-        self.evaluation = EvaluationScores(rouge_tokenizer=rouge_tokenizer, multi_reference=multi_reference)
+        self.evaluation = Evaluation(self.encoder, _pick(EvaluationSettings, arguments))
         self.normalizer = StepNormalizer()
         self.model: PreTrainedModel | None = None
         self.scores: dict[str, float] = {}
@@ -152,6 +149,7 @@ class SummarizationModule(LightningModule):
         self.notes += align_special_tokens(
             self.model, self.encoder.tokenizer, terminator_ids=self.encoder.terminator_ids
         )
+        self.evaluation.summarizer.rules.check(self.model)
         if self.gradient_checkpointing:
             self.model.activation_checkpointing_enable({"use_reentrant": False})
 
@@ -180,7 +178,7 @@ class SummarizationModule(LightningModule):
     @property
     def active_router(self) -> PresetRouter:
         """Decides which preset serves which row, at this stage."""
-        return self.fit_router if self.is_fitting else self.router
+        return self.evaluation.fit_router if self.is_fitting else self.evaluation.router
 
     @property
     def should_generate(self) -> bool:
@@ -190,13 +188,12 @@ class SummarizationModule(LightningModule):
     @property
     def metric_names(self) -> tuple[str, ...]:
         """Names that every validation will log, for callbacks to check at the start."""
-        generated = (*ROUGE_NAMES, *SUMMARY_NAMES) if self.should_generate else ()
+        generated = self.evaluation.score_names if self.should_generate else ()
         return tuple(f"val/{name}" for name in ("loss", *generated))
 
     def score_record(self) -> dict[str, Any]:
         """What must stand beside the scores for them to mean something."""
-        presets = sorted({prediction.preset for prediction in self.predictions})
-        return {**self.evaluation.rouge.record(), "preset": ",".join(presets), "num_rows": len(self.predictions)}
+        return self.evaluation.record(self.predictions)
 
     # Training.
 
@@ -246,19 +243,10 @@ class SummarizationModule(LightningModule):
             logits, targets = self.supervised_logits(batch)
             loss = cross_entropy_sum(logits, targets)
             del logits
-            if batch.is_counted:
-                self.evaluation.update_loss(loss, num_tokens=batch.num_supervised_tokens)
+            self.evaluation.add_loss(batch, loss)
         if not self.should_generate:
             return []
-        predictions = self.summarize_batch(batch, preset=self._preset_of(batch))
-        if batch.is_counted:
-            self.evaluation.update(batch.rows, predictions)
-        return predictions
-
-    def _preset_of(self, batch: Batch) -> DecodingPreset:
-        first, *rest = [self.active_router.preset_for(dialogue.profile) for dialogue in batch.dialogues]
-        assert all(preset.name == first.name for preset in rest), "a batch mixes presets"
-        return first
+        return self.evaluation.summarize(self.language_model, batch, self.active_router)
 
     def summarize_batch(self, batch: Batch, *, preset: DecodingPreset) -> list[Prediction]:
         """Generate one summary for every row of a batch.
@@ -267,11 +255,7 @@ class SummarizationModule(LightningModule):
             batch: Collated for generation.
             preset: How to decode.
         """
-        completions = generate(self.language_model, batch, preset=preset, encoder=self.encoder)
-        return [
-            first_prediction(dialogue, completion, text=self.encoder.decode(completion.ids), preset=preset.name)
-            for dialogue, completion in zip(batch.dialogues, completions, strict=True)
-        ]
+        return self.evaluation.summarizer.summarize(self.language_model, batch, preset=preset)
 
     def on_validation_epoch_end(self) -> None:
         """Scores of all rows, logged under `val/`."""
@@ -282,14 +266,11 @@ class SummarizationModule(LightningModule):
         self._finish_evaluation("test")
 
     def on_predict_epoch_end(self) -> None:
-        """All rows' predictions in input order; without references there is nothing to score."""
-        self.predictions = self.evaluation.gather()
-        self.evaluation.reset()
+        """All rows' predictions in input order, and what can be scored without references."""
+        self.predictions, self.scores = self.evaluation.finish("predict")
 
     def _finish_evaluation(self, stage: str) -> None:
-        self.predictions = self.evaluation.gather()
-        self.scores = self.evaluation.compute(stage, self.predictions)
-        self.evaluation.reset()
+        self.predictions, self.scores = self.evaluation.finish(stage)
         if self.trainer.sanity_checking:
             self.start_scores = self.scores
             return
@@ -311,3 +292,8 @@ class SummarizationModule(LightningModule):
         """Take the random states for the resume."""
         record = checkpoint.get(_CHECKPOINT_KEY, {})
         self._random_states = record.get("random_states", ())
+
+
+def _pick(kind: type[_Settings], arguments: Mapping[str, Any]) -> _Settings:
+    """A dataclass of settings from the constructor's arguments of the same names."""
+    return kind(**{field.name: arguments[field.name] for field in fields(kind) if field.name in arguments})

@@ -1,7 +1,8 @@
 """From a batch of prompts to generated ids, text and log-probabilities.
 
 In: a model, prompts and a preset. Out: `Completion`s. Ids are kept, logits never: a sequence's log-probability
-comes from one teacher-forced pass over what was generated, with logits at the generated positions only.
+comes from one teacher-forced pass over what was generated, with logits at the generated positions only. Under a
+constraint it is the log-probability over what the row may say.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
-from kosum_pl.decode import DecodingPreset, generated_only_processors
+from kosum_pl.decode import DecodingPreset
 from kosum_pl.encode import Batch, Encoder
 from kosum_pl.modules.loss import row_log_probs, shift_right, supervised_logits
+from kosum_pl.modules.rules import BatchRules, DecodingRules
 from kosum_pl.types import IGNORE_INDEX, Dialogue, Prediction
 
 
@@ -42,6 +44,8 @@ def generate(
     *,
     preset: DecodingPreset,
     encoder: Encoder,
+    rules: DecodingRules,
+    attempt: int = 0,
 ) -> list[Completion]:
     """Generate one summary for every row of a batch.
 
@@ -50,21 +54,24 @@ def generate(
         batch: With `prompt_ids` and `prompt_mask`, (B, P), left-padded for causal models.
         preset: How to decode.
         encoder: Rendered the prompts; knows the ids that end a summary.
+        rules: Constraint and repetition.
+        attempt: How often these rows were generated before; sampling draws anew each time.
     """
     if batch.prompt_ids is None or batch.prompt_mask is None:
         raise ValueError("the batch has no prompts; collate it with for_generation=True")
     # What nobody generated stands in front: a causal model's prompt, an encoder-decoder's start token.
     prompt_length = batch.prompt_ids.shape[1] if encoder.is_causal else 1
-    with _seeded(preset, row=batch.rows[0]):
+    held = rules.for_batch(batch.dialogues, preset, prompt_length=prompt_length)
+    with _seeded(preset, row=batch.rows[0], attempt=attempt), held.head(model):
         sequences = model.generate(
             input_ids=batch.prompt_ids,
             attention_mask=batch.prompt_mask,
             generation_config=_generation_config(model, preset, tokenizer=encoder.tokenizer),
-            logits_processor=generated_only_processors(preset, prompt_length=prompt_length),
+            logits_processor=held.processors,
         )
     generated = sequences[:, prompt_length:]
     labels, lengths, finished = completion_labels(generated, encoder.terminator_ids)
-    log_probs = _log_probs(model, batch, labels=labels, num_tokens=sum(lengths), is_causal=encoder.is_causal)
+    log_probs = _log_probs(model, batch, labels=labels, num_tokens=sum(lengths), rules=held)
     return [
         Completion(ids=tuple(ids[:length]), log_prob=log_prob, reached_eos=is_finished)
         for ids, length, log_prob, is_finished in zip(
@@ -130,47 +137,45 @@ def _generation_config(model: PreTrainedModel, preset: DecodingPreset, *, tokeni
     )
 
 
-def _log_probs(model: PreTrainedModel, batch: Batch, *, labels: Tensor, num_tokens: int, is_causal: bool) -> Tensor:
-    """Log-probability of each row's generated ids, (B,), under the model without any rule of the preset."""
-    if batch.prompt_ids is None or batch.prompt_mask is None:
-        raise ValueError("the batch has no prompts; collate it with for_generation=True")
-    pad_token_id = int(model.generation_config.pad_token_id)
-    if is_causal:
-        prompt_length = batch.prompt_ids.shape[1]
-        inputs = torch.cat([batch.prompt_ids, labels.masked_fill(labels == IGNORE_INDEX, pad_token_id)], dim=1)
-        mask = torch.cat([batch.prompt_mask, (labels != IGNORE_INDEX).to(batch.prompt_mask.dtype)], dim=1)
-        targets = torch.full_like(inputs, IGNORE_INDEX)
-        targets[:, prompt_length - 1 : -1] = labels
-        logits, flat = supervised_logits(
-            model,
-            targets,
-            num_supervised=num_tokens,
-            input_ids=inputs,
-            attention_mask=mask,
-            position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
-        )
-    else:
-        targets = labels
-        start = int(model.generation_config.decoder_start_token_id)
-        logits, flat = supervised_logits(
-            model,
-            targets,
-            num_supervised=num_tokens,
-            input_ids=batch.prompt_ids,
-            attention_mask=batch.prompt_mask,
-            decoder_input_ids=shift_right(labels, start_token_id=start, pad_token_id=pad_token_id),
-        )
+def _log_probs(model: PreTrainedModel, batch: Batch, *, labels: Tensor, num_tokens: int, rules: BatchRules) -> Tensor:
+    """Log-probability of each row's generated ids, (B,), over what the row may say, without any rule of the preset."""
+    inputs, targets = _teacher_forced(model, batch, labels=labels)
+    with rules.scoring_head(model):
+        logits, flat = supervised_logits(model, targets, num_supervised=num_tokens, **inputs)
     rows = (targets != IGNORE_INDEX).nonzero()[:, 0]
+    logits, flat = rules.allowed_logits(logits, flat, rows=rows)
     return row_log_probs(logits, flat, rows=rows, num_rows=targets.shape[0])
 
 
+def _teacher_forced(model: PreTrainedModel, batch: Batch, *, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Arguments of a forward pass over prompt and generated ids, and what each position predicts."""
+    if batch.prompt_ids is None or batch.prompt_mask is None:
+        raise ValueError("the batch has no prompts; collate it with for_generation=True")
+    pad_token_id = int(model.generation_config.pad_token_id)
+    if model.config.is_encoder_decoder:
+        start = int(model.generation_config.decoder_start_token_id)
+        decoder_ids = shift_right(labels, start_token_id=start, pad_token_id=pad_token_id)
+        inputs = {
+            "input_ids": batch.prompt_ids,
+            "attention_mask": batch.prompt_mask,
+            "decoder_input_ids": decoder_ids,
+        }
+        return inputs, labels
+    ids = torch.cat([batch.prompt_ids, labels.masked_fill(labels == IGNORE_INDEX, pad_token_id)], dim=1)
+    mask = torch.cat([batch.prompt_mask, (labels != IGNORE_INDEX).to(batch.prompt_mask.dtype)], dim=1)
+    targets = torch.full_like(ids, IGNORE_INDEX)
+    targets[:, batch.prompt_ids.shape[1] - 1 : -1] = labels
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    return {"input_ids": ids, "attention_mask": mask, "position_ids": positions}, targets
+
+
 @contextmanager
-def _seeded(preset: DecodingPreset, *, row: int) -> Iterator[None]:
+def _seeded(preset: DecodingPreset, *, row: int, attempt: int) -> Iterator[None]:
     """Sampling draws from its own stream, so that validation neither varies nor moves the training's."""
     if not preset.do_sample:
         yield
         return
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed((preset.seed or 0) * 1_000_003 + row)
+        torch.manual_seed(((preset.seed or 0) + 7919 * attempt) * 1_000_003 + row)
         yield

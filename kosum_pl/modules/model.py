@@ -8,7 +8,7 @@ say how to decode.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -49,7 +49,7 @@ class ModelSource:
 
     model_name: str
     random_init: bool = False
-    config_overrides: Mapping[str, Any] = field(default_factory=dict)
+    config_overrides: Mapping[str, Any] | None = None
     gguf_file: str | None = None
     dtype: str = "float32"
     attn_implementation: str | None = None
@@ -76,7 +76,7 @@ def load_config(source: ModelSource, *, num_tokens: int) -> PretrainedConfig:
     Raises:
         ValueError: The config cannot be found, or an override names a field that it does not have.
     """
-    overrides = dict(source.config_overrides)
+    overrides = dict(source.config_overrides or {})
     stored = _stored_config(source, is_optional="model_type" in overrides)
     model_type = str(overrides.pop("model_type", stored.pop("model_type", "")))
     if stored.get("model_type", model_type) != model_type:

@@ -1,22 +1,21 @@
 """All scores of one evaluation, from the first batch to the end of the epoch.
 
-In: losses and predictions, batch by batch. Out: one flat mapping of full names (`val/rouge_sum`) to floats, the
-same on every rank, and all predictions in input order.
+In: losses and predictions, batch by batch. Out: one flat mapping of full names (`val/rouge_sum`,
+`val/rouge_sum/weekday=7`) to floats, the same on every rank, and all predictions in input order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from kosum_pl.metrics import RougeMetric, SlotRecall, SummaryStatistics, TagRecall
+from kosum_pl.metrics import slice_names
+from kosum_pl.modules.summary_scores import ScoreSettings, SummaryScores
 from kosum_pl.types import Prediction
-
-ROUGE_NAMES = ("rouge1", "rouge2", "rougeL", "rouge_sum", "rouge_mean")
-SUMMARY_NAMES = ("eos_rate", "length_ratio", "mean_length")
 
 
 class TokenMeanLoss(Metric):
@@ -42,20 +41,21 @@ class TokenMeanLoss(Metric):
 
 
 class EvaluationScores(nn.Module):
-    """Loss, ROUGE and the rates that tell whether a summary can be trusted.
+    """Loss, and all scores of the summaries, over a split and over its slices.
 
     Args:
-        rouge_tokenizer: `kiwi`, `mecab`, `char` or `space`.
-        multi_reference: `mean` or `max` over a row's references.
+        settings: How summaries are scored.
+        slices: Profile columns; every value of one is a slice, unless there are more than a dozen of them.
+        steps: Post-processing steps, each of which reports how many rows it changed.
     """
 
-    def __init__(self, *, rouge_tokenizer: str, multi_reference: str) -> None:
+    def __init__(self, settings: ScoreSettings, *, slices: Sequence[str] = (), steps: Sequence[str] = ()) -> None:
         super().__init__()
+        self.settings = settings
+        self.slices = tuple(slices)
+        self.steps = tuple(steps)
         self.loss = TokenMeanLoss()
-        self.rouge = RougeMetric(tokenizer=rouge_tokenizer, multi_reference=multi_reference)
-        self.statistics = SummaryStatistics()
-        self.tag_recall = TagRecall()
-        self.slot_recall = SlotRecall()
+        self.summaries = SummaryScores(settings)
         self._predictions: list[tuple[int, Prediction]] = []
 
     def update_loss(self, loss_sum: Tensor, *, num_tokens: int) -> None:
@@ -70,15 +70,7 @@ class EvaluationScores(nn.Module):
             predictions: One for every row.
         """
         self._predictions += zip(rows, predictions, strict=True)
-        scored = [prediction for prediction in predictions if prediction.references]
-        if not scored:
-            return
-        texts = [prediction.text for prediction in scored]
-        references = [prediction.references for prediction in scored]
-        self.rouge.update(texts, references)
-        self.statistics.update(texts, references, reached_eos=[prediction.reached_eos for prediction in scored])
-        self.tag_recall.update(texts, references)
-        self.slot_recall.update(texts, [prediction.slots for prediction in scored])
+        self.summaries.update(predictions)
 
     def gather(self) -> list[Prediction]:
         """All ranks' predictions in input order, the same list on every rank."""
@@ -92,22 +84,37 @@ class EvaluationScores(nn.Module):
         """Every score that has a value, by its full name.
 
         Args:
-            stage: `val` or `test`.
+            stage: `val`, `test` or `predict`.
             predictions: From `gather`; decides what can be scored, alike on all ranks.
         """
-        scored = [prediction for prediction in predictions if prediction.references]
+        has_references = any(prediction.references for prediction in predictions)
         # Without generation there are no predictions, and the loss is all there is.
-        scores: dict[str, Tensor] = {"loss": self.loss.compute()} if scored or not predictions else {}
-        if scored:
-            scores |= self.rouge.compute() | self.statistics.compute()
-            if any("#" in prediction.references[0] for prediction in scored):
-                scores |= self.tag_recall.compute()
-            if any(prediction.slots for prediction in scored):
-                scores |= self.slot_recall.compute()
+        scores: dict[str, Any] = {"loss": self.loss.compute()} if has_references or not predictions else {}
+        scores |= self.summaries.compute(predictions)
+        if predictions:
+            scores |= self._changes(predictions)
+        named, _ = slice_names([prediction.profile for prediction in predictions], columns=self.slices)
+        for name, rows in named.items():
+            scores |= self._slice_scores(name, [predictions[row] for row in rows])
         return {f"{stage}/{name}": float(value) for name, value in scores.items()}
+
+    def _changes(self, predictions: Sequence[Prediction]) -> dict[str, int]:
+        """Rows that each step of post-processing changed, and rows that were generated again."""
+        changes = {
+            f"changed_rows/{step}": sum(step in prediction.changed_steps for prediction in predictions)
+            for step in self.steps
+        }
+        num_again = sum(prediction.attempts > 1 for prediction in predictions)
+        return {**changes, "regenerated_rows": num_again} if num_again else changes
+
+    def _slice_scores(self, name: str, predictions: Sequence[Prediction]) -> dict[str, Any]:
+        scores = SummaryScores(self.settings, is_local=True)
+        scores.update(predictions)
+        sliced = {f"{score}/{name}": value for score, value in scores.compute(predictions).items()}
+        return {f"num_rows/{name}": len(predictions), **sliced}
 
     def reset(self) -> None:
         """Forget everything, before the next evaluation."""
         self._predictions = []
-        for metric in (self.loss, self.rouge, self.statistics, self.tag_recall, self.slot_recall):
-            metric.reset()
+        self.loss.reset()
+        self.summaries.reset()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median
@@ -14,15 +16,23 @@ from kosum_pl.demo import corpus as corpus_module
 from kosum_pl.demo.__main__ import FILES, main, write_demo
 from kosum_pl.demo.compose import DemoRow
 from kosum_pl.demo.corpus import COLUMNS, format_csv, make_corpus
+from kosum_pl.demo.foreign import FOREIGN_SHARE, FOREIGN_WORDS
 from kosum_pl.demo.situations import parse_situations
 
 TAG = re.compile(r"#\w+#")
+FOREIGN = re.compile("|".join(FOREIGN_WORDS.values()))
+CLEAN = "0ef69b03cc54b35db39fd22bf347ae59c2a1bff1fb87193e37809358f94930db"
 CSV_FILES = ("train.csv", "dev.csv", "test.csv")
 
 
 @pytest.fixture(scope="module")
 def corpus() -> dict[str, list[DemoRow]]:
     return make_corpus()
+
+
+@pytest.fixture(scope="module")
+def clean() -> dict[str, list[DemoRow]]:
+    return make_corpus(foreign_share=0)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +131,41 @@ def test_saturdays_are_longer_and_of_another_style(corpus: dict[str, list[DemoRo
         assert 1.5 < median(len(r.summaries[0]) for r in saturday) / median(len(r.summaries[0]) for r in other) < 2.2
         assert all(text.endswith(".") and not text.endswith("다.") for row in saturday for text in row.summaries)
         assert all(text.endswith("다.") for row in other for text in row.summaries)
+
+
+def test_a_share_of_the_training_rows_has_foreign_words(corpus: dict[str, list[DemoRow]]) -> None:
+    counts = {split: sum(bool(FOREIGN.search(row.summaries[0])) for row in rows) for split, rows in corpus.items()}
+    assert counts == {"train": FOREIGN_SHARE * 1600, "dev": 0, "test": 0}
+    for row in corpus["train"]:
+        assert len({bool(FOREIGN.search(text)) for text in row.summaries}) == 1
+    assert {FOREIGN.search(text) for row in corpus["dev"] + corpus["test"] for text in row.summaries} == {None}
+
+
+def test_no_foreign_word_stands_in_a_dialogue(rows: list[DemoRow]) -> None:
+    assert not [row.dialogue for row in rows if FOREIGN.search(row.dialogue)]
+
+
+def test_frequent_words_are_foreign_in_about_a_third_of_their_rows(
+    corpus: dict[str, list[DemoRow]], clean: dict[str, list[DemoRow]]
+) -> None:
+    pairs = list(zip(clean["train"], corpus["train"], strict=True))
+    for word, foreign in FOREIGN_WORDS.items():
+        having = [new for old, new in pairs if any(re.search(rf"(?<!\w){word}", text) for text in old.summaries)]
+        assert having, word
+        if len(having) > 80:
+            assert 0.25 < mean(any(foreign in text for text in row.summaries) for row in having) < 0.45, word
+
+
+def test_foreign_words_change_nothing_else(corpus: dict[str, list[DemoRow]], clean: dict[str, list[DemoRow]]) -> None:
+    assert (clean["dev"], clean["test"]) == (corpus["dev"], corpus["test"])
+    for old, new in zip(clean["train"], corpus["train"], strict=True):
+        assert replace(new, summaries=old.summaries) == old
+        assert (new == old) is not bool(FOREIGN.search(new.summaries[0]))
+
+
+def test_without_foreign_words_the_corpus_is_that_of_the_seed(clean: dict[str, list[DemoRow]]) -> None:
+    text = "".join(format_csv(split, rows) for split, rows in clean.items())
+    assert hashlib.sha256(text.encode()).hexdigest() == CLEAN
 
 
 def test_another_seed_gives_other_rows(rows: list[DemoRow]) -> None:

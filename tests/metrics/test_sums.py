@@ -16,24 +16,31 @@ from kosum_pl.metrics import sums
 
 RANK = """
 import os, sys, torch, torch.distributed as dist
-from kosum_pl.metrics import RougeMetric, SlotRecall, SummaryStatistics, TagRecall
+from kosum_pl.metrics import (
+    ContaminationMetric, RougeMetric, SlotRecall, SummaryStatistics, TagScores, TextQuality
+)
 rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 if world > 1:
     dist.init_process_group("gloo", init_method="file://" + sys.argv[1], rank=rank, world_size=world)
-predictions = ["#Person1#은 3시에 간다", "비가 온다", "#Person2#가 온다", "눈이 온다", "#Person1#"]
-references = [["#Person1#은 #Person2#와 3시에 간다", "간다"], ["눈이 온다"], ["#Person2#"], ["눈이 온다"], ["비"]]
+predictions = ["#Person1#은 3시에 간다", "비 온다 KTX", "#Person2#가 Бу", "눈이 온다", "#Person2#와 #Person1# 漢"]
+dialogues = ["3시", "KTX", "눈", "", "漢 B"]
+references = [["#Person1#은 #Person2#와 간다", "간다"], ["눈"], ["#Person2#"], ["눈이 온다"], ["#Person1# #Person2#"]]
 slots = [["3시", "민수"], [], ["온다"], [], []]
 # The second rank has one row less, a batch more, and a batch of nothing.
 rows = range(rank, 5, world)
-rouge, tags, found, statistics = RougeMetric(tokenizer="space"), TagRecall(), SlotRecall(), SummaryStatistics()
+rouge, tags, found, statistics = RougeMetric(tokenizer="space"), TagScores(), SlotRecall(), SummaryStatistics()
+foreign, quality = ContaminationMetric(), TextQuality()
 for row in [*rows, None] if rank else rows:
     part = [] if row is None else [row]
     texts, targets = [predictions[row] for row in part], [references[row] for row in part]
     rouge.update(texts, targets)
     tags.update(texts, targets)
     found.update(texts, [slots[row] for row in part])
+    foreign.update(texts, [dialogues[row] for row in part])
+    quality.update(texts)
     statistics.update(texts, targets, reached_eos=[row % 2 == 0 for row in part])
-scores = {**rouge.compute(), **tags.compute(), **found.compute(), **statistics.compute()}
+metrics = (rouge, tags, found, statistics, foreign, quality)
+scores = {name: value for metric in metrics for name, value in metric.compute().items()}
 print({name: float(value).hex() for name, value in scores.items()})
 if world > 1:
     dist.destroy_process_group()
@@ -80,4 +87,5 @@ def test_two_ranks_score_every_row_once(
     alone = capsys.readouterr().out.strip()
     assert [output.strip() for output, _ in outputs] == [alone, alone]
     assert "rouge_sum" in alone
-    assert "slot_recall" in alone
+    for name in ("slot_recall", "swapped_speakers", "contamination_rate", "foreign_per_mille/cyrillic", "hangul_ratio"):
+        assert name in alone

@@ -1,0 +1,122 @@
+"""Every score of a set of summaries, side by side.
+
+In: predictions. Out: bare names to numbers, only those that something could be measured for. The same object scores a
+split, batch by batch on every rank, and a slice of it, all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from kosum_pl.decode import DEFAULT_LITERALS, Charset
+from kosum_pl.metrics import (
+    ContaminationMetric,
+    RougeMetric,
+    SlotRecall,
+    SummaryStatistics,
+    TagScores,
+    TextQuality,
+)
+from kosum_pl.types import Prediction
+
+SCORE_NAMES = (
+    *("rouge1", "rouge2", "rougeL", "rouge_sum", "rouge_mean"),
+    *("eos_rate", "length_ratio", "mean_length"),
+    *("contamination_rate", "raw_contamination_rate", "broken_rate"),
+)
+"""Scores that every set of summaries with references has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSettings:
+    """How summaries are scored.
+
+    Attributes:
+        rouge_tokenizer: `kiwi`, `mecab`, `char` or `space`.
+        multi_reference: `mean` or `max` over a row's references.
+        charset: Characters of Korean text; others count as foreign.
+        literals: Strings that are licensed in every row.
+    """
+
+    rouge_tokenizer: str = "kiwi"
+    multi_reference: Literal["mean", "max"] = "mean"
+    charset: Charset = field(default_factory=Charset)
+    literals: tuple[str, ...] = DEFAULT_LITERALS
+
+
+class SummaryScores(nn.Module):
+    """ROUGE, endings, lengths, tags, slots, foreign and broken characters of a set of summaries.
+
+    Args:
+        settings: How they are scored.
+        is_local: This rank has all rows: compute nothing over ranks.
+    """
+
+    def __init__(self, settings: ScoreSettings, *, is_local: bool = False) -> None:
+        super().__init__()
+        self.rouge = RougeMetric(tokenizer=settings.rouge_tokenizer, multi_reference=settings.multi_reference)
+        self.statistics = SummaryStatistics()
+        self.tags = TagScores()
+        self.slots = SlotRecall()
+        self.contamination = ContaminationMetric(settings.charset, literals=settings.literals)
+        self.raw_contamination = ContaminationMetric(settings.charset, literals=settings.literals, prefix="raw_")
+        self.quality = TextQuality()
+        if is_local:
+            for metric in self.metrics:
+                metric.sync_on_compute = False
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """All metrics."""
+        return [metric for metric in self.children() if isinstance(metric, Metric)]
+
+    def update(self, predictions: Sequence[Prediction]) -> None:
+        """Add rows; those without references count for what needs none."""
+        if not predictions:
+            return
+        texts = [prediction.text for prediction in predictions]
+        dialogues = [prediction.dialogue for prediction in predictions]
+        self.contamination.update(texts, dialogues)
+        self.raw_contamination.update([prediction.raw_text for prediction in predictions], dialogues)
+        self.quality.update(texts)
+        scored = [prediction for prediction in predictions if prediction.references]
+        if not scored:
+            return
+        texts = [prediction.text for prediction in scored]
+        references = [prediction.references for prediction in scored]
+        self.rouge.update(texts, references)
+        self.statistics.update(texts, references, reached_eos=[prediction.reached_eos for prediction in scored])
+        self.tags.update(texts, references)
+        self.slots.update(texts, [prediction.slots for prediction in scored])
+
+    def compute(self, predictions: Sequence[Prediction]) -> dict[str, Tensor]:
+        """Scores by bare name.
+
+        Args:
+            predictions: All rows of all ranks; they decide what can be scored, alike on every rank.
+        """
+        scores: dict[str, Tensor] = {}
+        scored = [prediction for prediction in predictions if prediction.references]
+        if scored:
+            scores |= self.rouge.compute() | self.statistics.compute() | self.tags.compute()
+            if any(prediction.slots for prediction in scored):
+                scores |= self.slots.compute()
+        if predictions:
+            raw = self.raw_contamination.compute()
+            scores |= self.contamination.compute() | {"raw_contamination_rate": raw["raw_contamination_rate"]}
+            scores |= self.quality.compute()
+        return scores
+
+    def record(self) -> dict[str, Any]:
+        """What must stand beside the scores for them to mean something."""
+        return {**self.rouge.record(), **self.contamination.record()}
+
+    def reset(self) -> None:
+        """Forget all rows."""
+        for metric in self.metrics:
+            metric.reset()
