@@ -83,6 +83,16 @@ class ConstraintSettings:
         tags = set(TAG_PATTERN.findall(dialogue)) - set(self.fixed_literals)
         return (*row_literals(dialogue, self.character_set), *sorted(tags))
 
+    def __str__(self) -> str:
+        """The settings in words, for a log."""
+        parts = [
+            f"{len(self.character_set.code_points):,} characters of '{self.character_set}'",
+            f"{len(self.fixed_literals)} literals",
+            "the row's own words" if self.row_literals else "no words of the row's own",
+            "small head" if self.small_head else "full head",
+        ]
+        return f"{self.kind}: {', '.join(parts)}"
+
     def build(self, tokenizer: Any, *, eos_token_ids: Sequence[int]) -> Constraint:
         """The constraint for a tokenizer; its tables are read from the cache, or built in a second.
 

@@ -61,6 +61,7 @@ class Evaluation(nn.Module):
         fit_router: The same within `fit`.
         summarizer: From a batch to predictions.
         results: Losses and predictions so far.
+        constraint_name: What constrained the last evaluation.
     """
 
     def __init__(self, encoder: Encoder, settings: EvaluationSettings) -> None:
@@ -87,6 +88,7 @@ class Evaluation(nn.Module):
             slices=settings.slices,
             steps=self.summarizer.postprocessor.steps,
         )
+        self.constraint_name = self.summarizer.rules.constraint_name
 
     @property
     def score_names(self) -> tuple[str, ...]:
@@ -117,6 +119,7 @@ class Evaluation(nn.Module):
         Args:
             stage: `val`, `test` or `predict`.
         """
+        self.constraint_name = self.summarizer.rules.constraint_name
         predictions = self.results.gather()
         scores = self.results.compute(stage, predictions)
         self.results.reset()
@@ -126,7 +129,7 @@ class Evaluation(nn.Module):
         """What must stand beside the scores for them to mean something."""
         return {
             **self.results.summaries.record(),
-            "constraint": self.summarizer.rules.constraint_name,
+            "constraint": self.constraint_name,
             "preset": ",".join(sorted({prediction.preset for prediction in predictions})),
             "num_rows": len(predictions),
         }

@@ -65,7 +65,7 @@ class Script:
         (prediction(ENGLISH), ("contamination", "language")),
         (prediction("今天我们去开会。", reached_eos=False), ("contamination", "language", "no_eos")),
         (prediction("#Person1# KTX"), ()),  # no letter to tell a language by
-        (prediction(GOOD, raw_text=DIRTY), ()),  # judged by what the user gets
+        (prediction(GOOD, raw_text=DIRTY), ("contamination",)),  # a filter has hidden it
     ],
 )
 def test_failures_by_hand(made: Prediction, expected: tuple[str, ...]) -> None:

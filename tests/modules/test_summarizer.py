@@ -1,0 +1,116 @@
+"""From raw text to final text, and rows that are generated again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from kosum_pl.decode import ConstraintSettings, DecodingPreset
+from kosum_pl.decode.regenerate import Regenerator
+from kosum_pl.encode import Batch
+from kosum_pl.modules import SummarizationModule
+from kosum_pl.modules import summarizer as summarizer_file
+from kosum_pl.modules.generation import Completion
+from kosum_pl.types import Dialogue
+
+GREEDY = DecodingPreset(name="greedy", max_new_tokens=8)
+MakeModule = Callable[..., SummarizationModule]
+Collate = Callable[..., Batch]
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[Any, ...]]]:
+    """Replaces generation: attempt by attempt, what is said to each row; returns the calls."""
+
+    def script(module: SummarizationModule, *attempts: dict[str, str]) -> list[tuple[Any, ...]]:
+        calls: list[tuple[Any, ...]] = []
+
+        def generate(model: Any, batch: Batch, *, preset: DecodingPreset, attempt: int, **_: Any) -> list[Completion]:
+            calls.append((preset.name, batch.example_ids, attempt))
+            encode = module.encoder.tokenizer.encode
+            eos = module.encoder.terminator_ids[0]
+            ids = [[*encode(attempts[attempt][name], add_special_tokens=False), eos] for name in batch.example_ids]
+            return [Completion(ids=tuple(row), log_prob=-1.0, reached_eos=True) for row in ids]
+
+        monkeypatch.setattr(summarizer_file, "generate", generate)
+        return calls
+
+    return script
+
+
+def rows(*texts: str) -> list[Dialogue]:
+    return [
+        Dialogue(example_id=f"row_{place}", text=text, references=("온다.",)) for place, text in enumerate(texts, 1)
+    ]
+
+
+def summarize(module: SummarizationModule, collate: Collate, dialogues: Sequence[Dialogue]) -> list[Any]:
+    return module.summarize_batch(collate(module, dialogues, for_generation=True), preset=GREEDY)
+
+
+def test_raw_and_final_text_are_kept_with_the_steps_that_changed_it(
+    make_module: MakeModule, collate: Collate, say: Callable[..., Any]
+) -> None:
+    module = make_module("causal")
+    dialogues = rows("#Person1#: KTX 타자.", "#Person1#: 버스 타자.")
+    say(module, {"row_1": "#Person1 #은 KTX를 탄다.", "row_2": "#Person1#은 KTX를 탄다."})
+    repaired, filtered = summarize(module, collate, dialogues)
+    assert (repaired.raw_text, repaired.text) == ("#Person1 #은 KTX를 탄다.", "#Person1#은 KTX를 탄다.")
+    assert repaired.changed_steps == ("tag_repair",)
+    assert (filtered.raw_text, filtered.text) == ("#Person1#은 KTX를 탄다.", "#Person1#은 를 탄다.")
+    assert filtered.changed_steps == ("script_filter",)
+
+
+def test_without_steps_the_text_is_what_was_said(
+    make_module: MakeModule, collate: Collate, say: Callable[..., Any]
+) -> None:
+    module = make_module("causal", postprocess=[])
+    say(module, {"row_1": "會議  ."})
+    (prediction,) = summarize(module, collate, rows("#Person1#: 가자."))
+    assert (prediction.text, prediction.changed_steps) == ("會議  .", ())
+
+
+def test_failed_rows_alone_are_generated_again_and_the_best_attempt_is_kept(
+    make_module: MakeModule, collate: Collate, say: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "warm.yaml").write_text("do_sample: true\nseed: 1\n", encoding="utf-8")
+    regenerator = Regenerator(max_attempts=2, presets=["fast", str(tmp_path / "warm.yaml")])
+    module = make_module("causal", regenerator=regenerator)
+    calls = say(
+        module,
+        {"row_1": "민수가 會議에 간다.", "row_2": "민수가 회의에 간다.", "row_3": ""},
+        {"row_1": "민수가 회의에 간다.", "row_3": "今天"},
+        {"row_3": "민수가 회의에 늦는다."},
+    )
+    first, second, third = summarize(
+        module, collate, rows("#Person1#: 회의 가자.", "#Person1#: 가자.", "#Person1#: 늦네.")
+    )
+    assert calls == [
+        ("greedy", ("row_1", "row_2", "row_3"), 0),
+        ("fast", ("row_1", "row_3"), 1),
+        ("warm", ("row_3",), 2),
+    ]
+    assert [(row.text, row.attempts, row.preset) for row in (first, second, third)] == [
+        ("민수가 회의에 간다.", 2, "fast"),
+        ("민수가 회의에 간다.", 1, "greedy"),
+        ("민수가 회의에 늦는다.", 3, "warm"),
+    ]
+
+
+def test_sampling_again_draws_anew(make_module: MakeModule, collate: Collate, dialogues: list[Dialogue]) -> None:
+    """A retry with the preset that failed would otherwise fail in the same words."""
+    module = make_module("causal", constraint=ConstraintSettings()).eval()
+    batch = collate(module, dialogues[:2], for_generation=True)
+    preset = DecodingPreset(name="warm", do_sample=True, temperature=1.0, seed=3, max_new_tokens=12)
+    summarizer, model = module.evaluation.summarizer, module.language_model
+    with torch.inference_mode():
+        said = [
+            [row.raw_text for row in summarizer._attempt(model, batch, preset=preset, attempt=attempt)]
+            for attempt in (0, 1, 0)
+        ]
+    assert said[0] == said[2]
+    assert said[0] != said[1]
