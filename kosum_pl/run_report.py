@@ -22,7 +22,8 @@ from kosum_pl.types import Prediction
 
 NUM_SHOWN: Final = 5
 SLICE_COLUMNS: Final = ("num_rows", "rouge_sum", "contamination_rate", "eos_rate", "tag_recall", "length_ratio")
-_COUNTS: Final = ("num_rows", "changed_rows", "regenerated_rows")
+_CHANGED: Final = "changed_rows/"
+_COUNTS: Final = ("num_rows", "regenerated_rows")
 _MAX_TURNS: Final = 6
 _MAX_CHARACTERS: Final = 400
 
@@ -64,7 +65,7 @@ def score_table(columns: Mapping[str, Mapping[str, float]]) -> Table:
     for title in columns:
         table.add_column(title, justify="right")
     for name in list(columns.values())[-1]:
-        if "=" not in name:
+        if "=" not in name and not name.startswith(_CHANGED):
             table.add_row(name, *(_cell(name, scores) for scores in columns.values()))
     return table
 
@@ -79,13 +80,27 @@ def slice_table(scores: Mapping[str, float]) -> Table | None:
     if not slices:
         return None
     table = Table(title="scores by slice", title_justify="left")
-    table.add_column("slice")
+    table.add_column("slice", no_wrap=True)
     shown = [name for name in SLICE_COLUMNS if any(f"{name}/{part}" in scores for part in slices)]
     for name in shown:
-        table.add_column(name, justify="right")
+        # A narrow terminal breaks the heading at its underscore.
+        table.add_column(name.removeprefix("num_").replace("_", " "), justify="right")
     for part in slices:
         table.add_row(part, *(_cell(f"{name}/{part}", scores) for name in shown))
     return table
+
+
+def changes_line(scores: Mapping[str, float]) -> str:
+    """How many rows each step of post-processing changed; empty where there are no steps.
+
+    Example:
+        >>> changes_line({"changed_rows/nfc": 0.0, "changed_rows/script_filter": 80.0, "rouge_sum": 217.1})
+        'rows changed by post-processing: nfc 0, script_filter 80'
+    """
+    steps = [
+        f"{name.removeprefix(_CHANGED)} {value:,.0f}" for name, value in scores.items() if name.startswith(_CHANGED)
+    ]
+    return f"rows changed by post-processing: {', '.join(steps)}" if steps else ""
 
 
 def _cell(name: str, scores: Mapping[str, float]) -> str:
@@ -162,6 +177,8 @@ class RunReport:
             slices = slice_table(list(filled.values())[-1])
             if slices is not None:
                 console.print(slices)
+            if changes := changes_line(list(filled.values())[-1]):
+                console.print(Text(changes), soft_wrap=True)
         for prediction in shown_rows(self.predictions):
             console.print(dialogue_panel(prediction))
         for line in self.lines:

@@ -90,3 +90,24 @@ def test_long_dialogues_are_shortened_and_what_is_left_out_is_counted() -> None:
 
 def test_an_empty_summary_is_shown_as_empty() -> None:
     assert "generated: (empty)" in shown(RunReport(columns={}, predictions=[prediction(0, " ")], lines=[]))
+
+
+def test_slices_have_a_table_of_their_own_even_in_a_narrow_terminal() -> None:
+    scores = {"rouge_sum": 200.0, "contamination_rate": 0.0125, "changed_rows/nfc": 3.0}
+    for value, rows in (("1", 40.0), ("7", 1160.0)):
+        scores |= {f"num_rows/weekday={value}": rows, f"rouge_sum/weekday={value}": 100.0 + rows}
+    text = shown(RunReport(columns={"val": scores}, predictions=[], lines=[]))
+    lines = [line for line in text.splitlines() if "weekday=" in line]
+    assert [line.replace("│", " ").split() for line in lines] == [
+        ["weekday=1", "40", "140.00"],
+        ["weekday=7", "1,160", "1260.00"],
+    ]
+    assert "0.013" in text, "a rate of one row in eighty is not 0.01"
+    assert "rows changed by post-processing: nfc 3" in text
+    assert "changed_rows" not in text
+
+
+def test_a_split_without_slices_has_no_such_table() -> None:
+    text = shown(RunReport(columns={"val": {"rouge_sum": 200.0}}, predictions=[], lines=[]))
+    assert "slice" not in text
+    assert "post-processing" not in text
