@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "validate": ("score a checkpoint on data.val_file", "kosum_pl.cli_arguments"),
     "test": ("score a checkpoint on data.test_file", "kosum_pl.cli_arguments"),
     "predict": ("write a submission for data.predict_file", "kosum_pl.cli_arguments"),
+    "charset": ("show what may be generated, and what of the references may not", "kosum_pl.commands.charset"),
 }
 
 

@@ -28,6 +28,8 @@ _FREE, _WORD, _JOINED = range(3)
 _AFTER: Final = 3
 """Added to one of these: the same behind a row's word."""
 _ROOTS: Final = range(6)
+# A letter right behind a row's word would deny that word.
+_FREE_ROOTS: Final = ({_FREE, _AFTER + _FREE}, {_FREE})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,8 @@ class ByteAutomaton:
     Attributes:
         transitions: Next state by state and byte, `DEAD` for none, (Q, 256) int32.
         is_accepting: Whether a text may end in a state: no character and no literal has been begun, (Q,).
-        is_free: Whether a row's word may start in a state, (Q,).
+        is_free: Whether a row's word may start in a state, one that begins with a mark of the charset, and one that
+            begins with a letter, a digit or a sign, (2, Q).
         start: State of the empty text.
         behind_word: State right behind a row's word, by what it ends on (nothing to run on from, a letter or digit, a
             connector) and by the state that the same text leads to without it, `DEAD` last, (3, Q + 1) int32.
@@ -66,11 +69,12 @@ class ByteAutomaton:
 
     def ending_of(self, word: str) -> int:
         """What a row's word ends on: first index of `behind_word`."""
-        if self._runs_on(word[-1]):
+        if self.runs_on(word[-1]):
             return _WORD
-        return _JOINED if word[-1] in CONNECTORS and len(word) > 1 and self._runs_on(word[-2]) else _FREE
+        return _JOINED if word[-1] in CONNECTORS and len(word) > 1 and self.runs_on(word[-2]) else _FREE
 
-    def _runs_on(self, char: str) -> bool:
+    def runs_on(self, char: str) -> bool:
+        """Whether a character would continue a word: a letter, a digit, or one outside the charset."""
         state = int(self.behind_word[_WORD, DEAD])
         for byte in char.encode():
             state = int(self.transitions[state, byte]) if state != DEAD else DEAD
@@ -148,14 +152,14 @@ class _Arcs:
 def _minimal_automaton(arcs: _Arcs) -> ByteAutomaton:
     members, transitions, behind_word = _determinise(arcs)
     is_accepting = np.array([not state.isdisjoint(_ROOTS) for state in members])
-    is_free = np.array([_FREE in state or _AFTER + _FREE in state for state in members])
-    classes = _minimal_classes(transitions, is_accepting, is_free)
+    is_free = np.array([[not state.isdisjoint(free) for state in members] for free in _FREE_ROOTS])
+    classes = _minimal_classes(transitions, is_accepting, *is_free)
     first = np.unique(classes, return_index=True)[1]
     renamed = np.append(classes, DEAD)  # the last one is where DEAD points to
     return ByteAutomaton(
         transitions=renamed[transitions[first]].astype(np.int32),
         is_accepting=is_accepting[first],
-        is_free=is_free[first],
+        is_free=is_free[:, first],
         start=int(classes[0]),
         behind_word=_renamed_behind_word(behind_word, classes),
     )

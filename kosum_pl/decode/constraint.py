@@ -7,7 +7,7 @@ and shows by how much. `PrefixFunctionConstraint` is the automaton behind `prefi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import ClassVar, Protocol
@@ -131,6 +131,19 @@ class AutomatonConstraint:
         return cost
 
 
+class _RowsPrefixProcessor(PrefixConstrainedLogitsProcessor):  # type: ignore[misc]  # transformers is untyped to mypy
+    """Asks with the row of a sequence, also where sampling draws several sequences of each row."""
+
+    def __init__(self, allowed: Callable[[int, Tensor], list[int]], *, num_rows: int) -> None:
+        super().__init__(allowed, num_beams=1)
+        self.num_rows = num_rows
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        self._num_beams = len(input_ids) // self.num_rows
+        kept: Tensor = super().__call__(input_ids, scores)
+        return kept
+
+
 class PrefixFunctionConstraint(AutomatonConstraint):
     """The automaton as a `prefix_allowed_tokens_fn`: a list of ids for each sequence and step."""
 
@@ -161,7 +174,7 @@ class PrefixFunctionConstraint(AutomatonConstraint):
                 tokens += added.tokens[state][added.cost[state] <= left].tolist()
             return tokens
 
-        processor = PrefixConstrainedLogitsProcessor(allowed, shape.num_beams)
+        processor = _RowsPrefixProcessor(allowed, num_rows=len(row_words))
         return BatchConstraint(processor=processor, columns=columns, tracker=tracker)
 
 

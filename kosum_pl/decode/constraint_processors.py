@@ -106,6 +106,9 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
         self.shape = shape
         self._columns = columns
         self._cost = torch.from_numpy(cost)
+        # Beyond the longest finite cost, more tokens that are left allow nothing more.
+        self._longest = int(cost[cost < UNREACHABLE].max(initial=0))
+        self._denied_by_place: tuple[int, Tensor] | None = None
         self._ids = columns.ids.numpy()
         self._row_columns: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.uint8]]] = {}
 
@@ -114,23 +117,27 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
         num_generated = input_ids.shape[1] - self.shape.prompt_length
         if self.shape.has_forced_bos and num_generated == 0:
             return scores
-        self._columns, self._cost = self._columns.to(scores.device), self._cost.to(scores.device)
+        self._columns = self._columns.to(scores.device)
         states = self.tracker.states(input_ids)
-        is_denied = self._denied(states, left=self.shape.tokens_left(num_generated))
+        is_denied = self._denied(states, left=self.shape.tokens_left(num_generated), device=scores.device)
         kept = scores.index_select(1, self._columns.ids)
         if self.shape.num_beams > 1:
             denied = self._columns.denied(len(scores))
             ever = kept if denied is None else kept.masked_fill(denied, -math.inf)
-            kept = kept - ever.logsumexp(dim=1, keepdim=True)
+            # Clamped: where another rule has left nothing, minus infinity less minus infinity is no number.
+            total = ever.logsumexp(dim=1, keepdim=True).clamp_min(torch.finfo(kept.dtype).min)
+            kept = kept - total
         kept.masked_fill_(is_denied, -math.inf)
         # Another rule, or a model's own minus infinity, may have left nothing of what is allowed.
         is_empty = kept.amax(dim=1, keepdim=True) == -math.inf
-        kept.masked_fill_(is_empty & ~is_denied, REFILL)
+        if not is_empty.is_cpu or is_empty.any():  # a look saves a pass; elsewhere it would wait for the device
+            kept.masked_fill_(is_empty & ~is_denied, REFILL)
         return self._columns.spread(kept, like=scores, overwrite=self.shape.overwrites_scores)
 
-    def _denied(self, states: Sequence[int], *, left: int) -> Tensor:
+    def _denied(self, states: Sequence[int], *, left: int, device: torch.device) -> Tensor:
         """Columns that are not allowed in each sequence's state, or from which no text can be finished, (N, C)."""
-        num_common = len(self._cost) - 2
+        table = self._denied_table(min(left, self._longest), device=device)
+        num_common = len(table) - 2
         places, sequences, columns, costs = [], [], [], []
         for sequence, state in enumerate(states):
             row = self.tracker.row_of(sequence, len(states))
@@ -141,12 +148,17 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
                 sequences.append(np.full(len(added), sequence))
                 columns.append(added)
                 costs.append(cost)
-        device = self._cost.device
-        is_denied = self._cost.index_select(0, torch.tensor(places, device=device)) > left
+        is_denied = table.index_select(0, torch.tensor(places, device=device))
         if sequences:
             where = torch.from_numpy(np.stack([np.concatenate(sequences), np.concatenate(columns)])).to(device)
             is_denied[where[0], where[1]] = torch.from_numpy(np.concatenate(costs) > left).to(device)
         return is_denied
+
+    def _denied_table(self, left: int, *, device: torch.device) -> Tensor:
+        """Columns that are not allowed in each place, (Q + 2, C); the same at nearly every step."""
+        if self._denied_by_place is None or self._denied_by_place[0] != left:
+            self._denied_by_place = (left, (self._cost > left).to(device))
+        return self._denied_by_place[1]
 
     def _columns_of_row_state(self, row: int, state: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Columns that a row's words add in a state, and their costs."""

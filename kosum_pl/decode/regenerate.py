@@ -52,8 +52,8 @@ REGENERATION_CHECKS: Final[Mapping[str, _Check]] = MappingProxyType(
 )
 """What fails a prediction, worst first, by the name the config uses.
 
-`empty`: no letter and no digit. `contamination`: a character in the raw text that nothing licenses. `language`: Korean is less
-probable than `min_korean_probability`. `no_eos`: the model did not stop by itself.
+`empty`: no letter and no digit. `contamination`: a character in the raw text that nothing licenses. `language`: Korean
+is less probable than `min_korean_probability`. `no_eos`: the model did not stop by itself.
 """
 
 

@@ -8,15 +8,15 @@ word, so a row needs some hundred entries where the common tables have a hundred
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kosum_pl.decode.automaton import DEAD
+from kosum_pl.decode.automaton import DEAD, ByteAutomaton
 from kosum_pl.decode.tables import UNREACHABLE, TokenTables
 
 _RowState = tuple[int, frozenset[int]]
@@ -33,7 +33,8 @@ class RowTables:
     Attributes:
         following: Row state behind a token, only where it differs from the common table: (row state, token) to state.
         common: Common state of each row state, `DEAD` inside a word.
-        tokens: By row state: tokens, ascending, that the common table does not allow there, int64.
+        tokens: By row state: tokens, ascending, that the common table does not allow there, or that more must follow
+            by it, int64.
         cost: By row state: fewest tokens that must follow each of `tokens`, uint8.
     """
 
@@ -57,9 +58,11 @@ class VocabularyIndex:
 
     def __init__(self, tables: TokenTables) -> None:
         self.tables = tables
-        order = sorted((piece, index) for index, piece in enumerate(tables.written) if piece)
-        self.pieces = [piece for piece, _ in order]
-        self.ids = [index for _, index in order]
+        written = tables.written
+        self.ids = sorted((index for index, piece in enumerate(written) if piece), key=written.__getitem__)
+        self.pieces = [written[index] for index in self.ids]
+        # As lists: a row asks thousands of times for one entry, which an array answers slowly.
+        self.transitions: list[list[int]] = tables.automaton.transitions.tolist()
 
     @cached_property
     def heads(self) -> dict[int, list[bytes]]:
@@ -67,20 +70,25 @@ class VocabularyIndex:
 
         A beginning is allowed from some common state, and leads to one where a word may start.
         """
-        transitions, is_free = self.tables.automaton.transitions, self.tables.automaton.is_free
-        alive = {b"": np.arange(len(transitions))}
-        heads: dict[int, set[bytes]] = {byte: set() for byte in range(256)}
-        for piece in self.pieces:
-            for place, byte in enumerate(piece):
-                head = piece[:place]
-                if head not in alive:
-                    states = np.unique(transitions[alive[head[:-1]], head[-1]])
-                    alive[head] = states[states != DEAD]
-                if not len(alive[head]):
-                    break
-                if is_free[alive[head]].any():
-                    heads[byte].add(head)
-        return {byte: sorted(found) for byte, found in heads.items()}
+        transitions = self.tables.automaton.transitions
+        free = frozenset(np.flatnonzero(self.tables.automaton.is_free.any(axis=0)).tolist())
+        heads: dict[int, list[bytes]] = {byte: [] for byte in range(256)}
+
+        @cache  # thousands of beginnings lead to a hundred sets of states
+        def step(states: frozenset[int], byte: int) -> frozenset[int]:
+            return frozenset(transitions[list(states), byte].tolist()) - {DEAD}
+
+        def walk(head: bytes, states: frozenset[int], low: int, high: int) -> None:
+            is_free = not states.isdisjoint(free)
+            for byte, first, last in self.children(head, low, high):
+                if is_free:
+                    heads[byte].append(head)
+                following = step(states, byte)
+                if following:
+                    walk(head + bytes([byte]), following, first, last)
+
+        walk(b"", frozenset(range(len(transitions))), 0, len(self.pieces))
+        return heads
 
     def children(self, prefix: bytes, low: int, high: int) -> Iterator[tuple[int, int, int]]:
         """(byte, first place, last place) of the longer tokens among `pieces[low:high]`, which all begin so."""
@@ -101,23 +109,24 @@ class VocabularyIndex:
 
 
 class _WordTrie:
-    """Bytes of a row's words; node 0 is the root.
+    """Bytes of a row's words; nodes 0 and 1 are the roots of those that begin with a mark, and of the others."""
 
-    Args:
-        endings: What each word ends on.
-    """
-
-    def __init__(self, endings: Mapping[str, int]) -> None:
-        self.children: list[dict[int, int]] = [{}]
+    def __init__(self, words: Sequence[str], automaton: ByteAutomaton) -> None:
+        self.children: list[dict[int, int]] = [{}, {}]
         self.ending: dict[int, int] = {}
-        for word, ending in endings.items():
-            node = 0
+        for word in words:
+            node = int(automaton.runs_on(word[0]))
             for byte in word.encode():
                 if byte not in self.children[node]:
                     self.children[node][byte] = len(self.children)
                     self.children.append({})
                 node = self.children[node][byte]
-            self.ending[node] = ending
+            self.ending[node] = automaton.ending_of(word)
+        self._roots = [frozenset(np.flatnonzero(is_free).tolist()) for is_free in automaton.is_free.T]
+
+    def roots(self, common: int) -> frozenset[int]:
+        """Roots of the words that may start in a common state."""
+        return _NO_WORDS if common == DEAD else self._roots[common]
 
 
 class RowTablesBuilder:
@@ -131,7 +140,7 @@ class RowTablesBuilder:
     def __init__(self, index: VocabularyIndex, words: Sequence[str]) -> None:
         self.index = index
         self.automaton = index.tables.automaton
-        self.trie = _WordTrie({word: self.automaton.ending_of(word) for word in words if word})
+        self.trie = _WordTrie([word for word in words if word], self.automaton)
         self.num_common = len(self.automaton.transitions)
         self.states: list[_RowState] = [(state, _NO_WORDS) for state in range(self.num_common)]
         self.numbers = {state: number for number, state in enumerate(self.states)}
@@ -160,12 +169,11 @@ class RowTablesBuilder:
     def _step(self, state: _RowState, byte: int) -> _RowState:
         common, nodes = state
         children = self.trie.children
-        reached = {children[node][byte] for node in nodes if byte in children[node]}
-        following = DEAD
-        if common != DEAD:
-            following = int(self.automaton.transitions[common, byte])
-            if self.automaton.is_free[common] and byte in children[0]:
-                reached.add(children[0][byte])
+        starting = nodes | self.trie.roots(common)
+        reached = {children[node][byte] for node in starting if byte in children[node]}
+        following = DEAD if common == DEAD else self.index.transitions[common][byte]
+        if not reached:
+            return following, _NO_WORDS
         for ending in {self.trie.ending[node] for node in reached if node in self.trie.ending}:
             following = int(self.automaton.behind_word[ending, following])
         return following, frozenset(node for node in reached if children[node])
@@ -174,34 +182,33 @@ class RowTablesBuilder:
         """Tokens of which at least one byte belongs to a word, and the states behind them."""
         found: dict[int, _RowState] = {}
         for head in self._heads(state):
-            low = bisect_left(self.index.pieces, head)
             current = state
             for byte in head:
                 current = self._step(current, byte)
                 if current == (DEAD, _NO_WORDS):
                     break
             else:
-                found |= self._walk_words(current, head, low)
+                found |= self._walk_words(current, head)
         return found
 
     def _heads(self, state: _RowState) -> list[bytes]:
         common, nodes = state
         heads = {b""} if nodes else set()
         if common != DEAD:
-            for byte in self.trie.children[0]:
+            for byte in (byte for root in (0, 1) for byte in self.trie.children[root]):
                 heads.update(self.index.heads[byte])
         return sorted(heads)
 
-    def _walk_words(self, state: _RowState, head: bytes, low: int) -> dict[int, _RowState]:
+    def _walk_words(self, state: _RowState, head: bytes) -> dict[int, _RowState]:
         """Tokens that begin with `head` and go on with a byte of a word."""
         key = (state, head)
         if key not in self._walks:
             common, nodes = state
-            starting = nodes | {0} if common != DEAD and self.automaton.is_free[common] else nodes
+            starting = nodes | self.trie.roots(common)
             found: dict[int, _RowState] = {}
             for byte in {byte for node in starting for byte in self.trie.children[node]}:
                 prefix = head + bytes([byte])
-                first = bisect_left(self.index.pieces, prefix, low)
+                first = bisect_left(self.index.pieces, prefix)
                 self._walk(self._step(state, byte), prefix, first, self.index.end_of(prefix, first), found)
             self._walks[key] = found
         return self._walks[key]
@@ -231,7 +238,8 @@ class RowTablesBuilder:
         reachable = {key: target for key, target in following.items() if distance[target] < UNREACHABLE}
         added: dict[int, list[tuple[int, int]]] = {}
         for (number, token), target in sorted(reachable.items()):
-            if self._common_target(common[number], token) == DEAD:
+            without = self._common_target(common[number], token)
+            if without == DEAD or distance[target] < base[without]:
                 added.setdefault(number, []).append((token, distance[target]))
         return RowTables(
             following=reachable,

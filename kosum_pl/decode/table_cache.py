@@ -22,7 +22,7 @@ from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.tables import TokenTables, build_tables
 from kosum_pl.decode.token_bytes import token_bytes, vocabulary_fingerprint
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 
 
 def default_cache_dir() -> Path:

@@ -100,7 +100,7 @@ def build_tables(automaton: ByteAutomaton, written: Sequence[bytes]) -> TokenTab
 
 def _run(automaton: ByteAutomaton, written: Sequence[bytes]) -> tuple[NDArray[np.int64], ...]:
     """(state, token, state behind it) of every token that is allowed in a state."""
-    lengths = np.array([len(piece) for piece in written])
+    lengths = np.array([len(piece) for piece in written], dtype=np.int64)
     starts = np.concatenate([[0], np.cumsum(lengths)])[:-1]
     blob = np.frombuffer(b"".join(written), dtype=np.uint8)
     transitions = automaton.transitions

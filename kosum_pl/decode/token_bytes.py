@@ -49,10 +49,10 @@ def token_bytes(tokenizer: Any) -> list[bytes]:
 
 def vocabulary_fingerprint(tokenizer: Any) -> str:
     """Hash (hex) of what decides `token_bytes`: tokens by id, added tokens, and how they are decoded."""
-    tokens: list[str] = [""] * len(tokenizer)
-    for token, index in tokenizer.get_vocab().items():
-        if index < len(tokens):
-            tokens[index] = token
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    # The backend's own lookup takes half the time of a dictionary of all tokens.
+    read = tokenizer.convert_ids_to_tokens if backend is None else backend.id_to_token
+    tokens = [read(index) or "" for index in range(len(tokenizer))]
     content = hashlib.sha256("\n".join(tokens).encode("utf-8", "surrogatepass"))
     added = sorted((int(index), str(token.content)) for index, token in tokenizer.added_tokens_decoder.items())
     content.update(repr([added, sorted(_silent_ids(tokenizer)), _decoder(tokenizer)]).encode("utf-8", "surrogatepass"))
@@ -85,7 +85,9 @@ def _reader(tokenizer: Any) -> Callable[[str], bytes]:
         return _read_word_piece
     if "ByteFallback" in kinds or (not decoder.startswith("{") and "<0x0A>" in tokenizer.get_vocab()):
         return _read_fallback_piece
-    if kinds & {"Metaspace", "sentencepiece"} or (kinds == {"Sequence", "Replace", "Fuse"}):
+    if kinds & {"Metaspace", "sentencepiece"} or (
+        "Replace" in kinds and kinds <= {"Sequence", "Replace", "Fuse", "Strip"}
+    ):
         return _read_piece
     raise ValueError(
         f"tokenizer {type(tokenizer).__name__}: neither byte-level BPE nor SentencePiece nor WordPiece "

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kosum_pl.cli_arguments import read_arguments
+from kosum_pl.commands.parts import Parts, load_parts
+from kosum_pl.errors import UsageError
+from kosum_pl.modules import Seq2SeqModule
+
+
+def load(*arguments: str) -> Parts:
+    return load_parts(read_arguments("doctor", ["--config", "tiny.yaml", *arguments]))
+
+
+def test_module_and_data_are_those_of_fit(work: Path) -> None:
+    parts = load("--model.learning_rate=0.5", "--data.batch_size=7")
+    assert isinstance(parts.module, Seq2SeqModule)
+    assert parts.module.model is None
+    assert parts.module.optimizer_settings.learning_rate == 0.5
+    parts.datamodule.setup("fit")
+    assert [len(parts.datamodule.tables[split]) for split in ("train", "val")] == [4, 2]
+    assert parts.config["data"]["batch_size"] == 7
+    assert [callback["class_path"] for callback in parts.config["trainer"]["callbacks"]] == [
+        "callbacks.rouge_sum_checkpoint.RougeSumCheckpoint"
+    ]
+    assert not (work / "runs").exists()
+
+
+def test_nothing_of_the_trainer_is_built(work: Path) -> None:
+    (work / "callbacks").mkdir()
+    (work / "callbacks" / "loud.py").write_text(
+        "from lightning.pytorch import Callback\n\n\nclass Loud(Callback):\n"
+        "    def __init__(self) -> None:\n        raise ValueError('built')\n"
+    )
+    assert load("--trainer.callbacks+=Loud", "--trainer.accelerator=gpu").module.model is None
+
+
+def test_a_mistake_is_told_as_fit_does(work: Path) -> None:
+    with pytest.raises(UsageError, match=r"unknown key 'trainer\.max_epoch'; did you mean 'trainer\.max_epochs'\?"):
+        load("--trainer.max_epoch=1")
