@@ -133,7 +133,7 @@ class Vocabulary:
         """Ids (U,) of a summary as it would be trained on, without the terminator."""
         row = Dialogue(example_id="charset", text="가", references=(text,))
         example = self._encoder.encode(row, limits=self._limits, with_summary=True)
-        return [label for label in example.labels if label != IGNORE_INDEX]
+        return [label for label in example.labels if label != IGNORE_INDEX][:-1]
 
 
 def split_unwritable(characters: Iterable[str], pieces: AbstractSet[bytes]) -> tuple[str, str]:

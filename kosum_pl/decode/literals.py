@@ -84,7 +84,7 @@ def _word_end(text: str, start: int, charset: CharacterSet) -> int:
         if not 0 <= place < len(text):
             return False
         char = text[place]
-        return is_word_character(char) or (char not in charset and _is_sound(char))
+        return _is_sound(char) and (is_word_character(char) or char not in charset)
 
     end = start
     while is_part(end) or (end > start and is_part(end + 1) and _connects(text[end - 1 : end + 2])):

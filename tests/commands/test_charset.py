@@ -141,6 +141,7 @@ def test_advice_pasted_behind_the_command_leaves_what_is_rare(work: Path) -> Non
     after = report(*both)
     assert [entry["character"] for entry in after["characters"]] == ["會", "議"]
     assert after["advice"] == []
+    assert "add them: --model.constraint.characters 'ñé'" in report("--model.constraint.characters=ñ")["advice"]
 
 
 def test_letters_of_other_scripts_and_tags_are_told_apart(work: Path) -> None:

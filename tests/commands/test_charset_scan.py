@@ -21,6 +21,7 @@ SETTINGS = ConstraintSettings()
         ("Wi-Fi와 Wi", "Wi-Fi, Wi", "", {}, {"Wi-Fi": 1, "Wi": 1}),
         ("5km 간다", "5km", "", {}, {"5km": 1}),
         ("5km 간다", "5 km", "km", {"5km": 1}, {}),
+        ("U.SX", "U, U.S", "SX", {}, {"U": 1}),
         ("a,b", "", "ab", {"a": 1, "b": 1}, {}),
         ("#Person9#은 온다", "", "Person", {"#Person9#": 1}, {}),
         ("#Person9#은 온다", "#Person9#: 응", "", {}, {"#Person9#": 1}),
