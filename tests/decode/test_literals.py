@@ -126,3 +126,7 @@ def test_default_literals_are_the_tags_of_the_data() -> None:
 )
 def test_where_a_word_starts(before: str, starts: bool) -> None:
     assert starts_word(f"{before}X", len(before), KOREAN) is starts
+
+
+def test_conjoining_jamo_of_a_dialogue_license_nothing() -> None:
+    assert row_literals("가 \u1112\u1161\u1112 나 K\u1161TX", Charset()) == ("K", "TX")
