@@ -21,18 +21,20 @@ from kosum_pl.decode import ConstraintSettings, DecodingPreset, PresetRouter
 from kosum_pl.decode.postprocess import DEFAULT_STEPS
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import Batch, ChatPrompt, Encoder, SourcePrompt, load_tokenizer
+from kosum_pl.modules.adapters import AdapterSettings, add_adapter, check_combination
+from kosum_pl.modules.checkpoint_record import read_record, write_record
 from kosum_pl.modules.evaluation import Evaluation, EvaluationSettings
 from kosum_pl.modules.loss import cross_entropy_sum
 from kosum_pl.modules.model import ModelSource, align_special_tokens, load_config, load_model
-from kosum_pl.modules.optim import OptimizerSettings, ScheduleName, build_optimizer
-from kosum_pl.modules.random_state import gather_random_states, restore_random_state
+from kosum_pl.modules.optim import OptimizerName, OptimizerSettings, ScheduleName, build_optimizer
+from kosum_pl.modules.quantization import QuantizationName
+from kosum_pl.modules.random_state import restore_random_state
 from kosum_pl.modules.step_normalizer import StepNormalizer, is_last_micro_batch
 from kosum_pl.types import Prediction
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-_CHECKPOINT_KEY = "kosum_pl"
 _Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
@@ -49,6 +51,11 @@ class SummarizationModule(LightningModule):
         attn_implementation: `sdpa`, `eager`, `flash_attention_2`, …; None leaves the choice to transformers.
         gradient_checkpointing: Recompute activations in the backward pass instead of keeping them.
         trust_remote_code: Run code that a hub repository brings along.
+        adapter: Low-rank adapters to train in place of the weights; None trains all weights.
+        quantization: Of the frozen base under an adapter: `nf4`, `int8` or `none`.
+        double_quantization: Of `nf4`: quantize the scales too.
+        quantization_compute_dtype: Of `nf4`: in which a layer multiplies; `auto` is `dtype`.
+        optimizer: `adamw`, `adamw_8bit`, `paged_adamw` or `paged_adamw_8bit`.
         learning_rate: Peak learning rate of AdamW.
         weight_decay: Decoupled decay of weight matrices; norms and biases never decay.
         schedule: After the warm-up: `linear` or `cosine` to zero, or `constant`.
@@ -92,6 +99,11 @@ class SummarizationModule(LightningModule):
         attn_implementation: str | None = None,
         gradient_checkpointing: bool = False,
         trust_remote_code: bool = False,
+        adapter: AdapterSettings | None = None,
+        quantization: QuantizationName = "none",
+        double_quantization: bool = True,
+        quantization_compute_dtype: str = "auto",
+        optimizer: OptimizerName = "adamw",
         learning_rate: float = 3e-5,
         weight_decay: float = 0.01,
         schedule: ScheduleName = "linear",
@@ -113,7 +125,10 @@ class SummarizationModule(LightningModule):
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"model.label_smoothing is {label_smoothing}; give a share from 0 to below 1")
+        check_combination(adapter, quantization)
         self.source = _pick(ModelSource, arguments)
+        self.adapter = adapter
+        self.strict_loading = adapter is None
         self.optimizer_settings = _pick(OptimizerSettings, arguments)
         self.label_smoothing = label_smoothing
         self.gradient_checkpointing = gradient_checkpointing
@@ -149,6 +164,8 @@ class SummarizationModule(LightningModule):
         self.notes += align_special_tokens(
             self.model, self.encoder.tokenizer, terminator_ids=self.encoder.terminator_ids
         )
+        if self.adapter is not None:
+            self.notes.append(add_adapter(self.model, self.adapter))
         self.evaluation.summarizer.rules.check(self.model)
         if self.gradient_checkpointing:
             self.model.activation_checkpointing_enable({"use_reentrant": False})
@@ -282,16 +299,11 @@ class SummarizationModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning leaves out: random states, and which encoder the weights were trained with."""
-        checkpoint[_CHECKPOINT_KEY] = {
-            "random_states": gather_random_states(),
-            "model_name": self.source.model_name,
-            "encoder": self.encoder.fingerprint,
-        }
+        write_record(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the random states for the resume."""
-        record = checkpoint.get(_CHECKPOINT_KEY, {})
-        self._random_states = record.get("random_states", ())
+        """Take the random states for the resume, and refuse an adapter of another base."""
+        self._random_states = read_record(self, checkpoint)
 
 
 def _pick(kind: type[_Settings], arguments: Mapping[str, Any]) -> _Settings:

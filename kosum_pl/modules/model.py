@@ -7,6 +7,7 @@ say how to decode.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from transformers import (
 )
 
 from kosum_pl.lookup import resolve_path
+from kosum_pl.modules.quantization import Quantization, QuantizationName
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 # Fields of a generation config that say nothing of how to decode, or are aligned by name.
@@ -45,6 +47,9 @@ class ModelSource:
         dtype: `auto` (as stored), `float32`, `bfloat16`, `float16` or `float64`.
         attn_implementation: `sdpa`, `eager`, `flash_attention_2` …; None leaves the choice to transformers.
         trust_remote_code: Run code that a hub repository brings along.
+        quantization: `nf4`, `int8` or `none`.
+        double_quantization: Of `nf4`: quantize the scales too.
+        quantization_compute_dtype: Of `nf4`: in which a layer multiplies; `auto` is `dtype`.
     """
 
     model_name: str
@@ -54,11 +59,29 @@ class ModelSource:
     dtype: str = "float32"
     attn_implementation: str | None = None
     trust_remote_code: bool = False
+    quantization: QuantizationName = "none"
+    double_quantization: bool = True
+    quantization_compute_dtype: str = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what no loading could serve."""
+        _ = self.quantizer
+        if self.gguf_file and self.quantization != "none":
+            raise ValueError(
+                f"model.quantization={self.quantization} with model.gguf_file: a GGUF file is quantized in its own "
+                "way; take one of the two out"
+            )
         if self.dtype != "auto" and self.dtype not in _DTYPES:
             raise ValueError(f"model.dtype is '{self.dtype}'; known: auto, {', '.join(_DTYPES)}")
+
+    @property
+    def quantizer(self) -> Quantization:
+        """How the base is quantized."""
+        return Quantization(
+            name=self.quantization,
+            is_double=self.double_quantization,
+            compute_dtype=self.quantization_compute_dtype,
+        )
 
     @property
     def torch_dtype(self) -> torch.dtype | str:
@@ -131,25 +154,46 @@ def load_model(source: ModelSource, *, config: PretrainedConfig, is_causal: bool
         ValueError: The weights cannot be found, or the folder holds another kind of model.
     """
     factory = AutoModelForCausalLM if is_causal else AutoModelForSeq2SeqLM
-    options: dict[str, Any] = {"trust_remote_code": source.trust_remote_code}
-    if source.attn_implementation:
-        options["attn_implementation"] = source.attn_implementation
     try:
         if source.random_init:
-            dtype = torch.get_default_dtype() if source.dtype == "auto" else source.torch_dtype
-            model = factory.from_config(config, dtype=dtype, **options)
+            model = _random_model(source, config=config, factory=factory)
         else:
-            if source.gguf_file:
-                options["gguf_file"] = source.gguf_file
-            model = factory.from_pretrained(
-                resolve_path(source.model_name), config=config, dtype=source.torch_dtype, **options
-            )
+            model = _stored_model(source, resolve_path(source.model_name), config=config, factory=factory)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         remedy = "check the folder or hub id, or set model.random_init=true for random weights"
         raise ValueError(f"model.model_name '{source.model_name}': no weights loaded ({reason}); {remedy}") from error
     loaded: PreTrainedModel = model.train()
     return loaded
+
+
+def _stored_model(source: ModelSource, path: str, *, config: PretrainedConfig, factory: Any) -> Any:
+    options = _loading_options(source)
+    dtype = source.torch_dtype
+    if source.gguf_file:
+        options["gguf_file"] = source.gguf_file
+    if source.quantization != "none":
+        compute = dtype if isinstance(dtype, torch.dtype) else getattr(config, "dtype", None) or torch.bfloat16
+        options["quantization_config"] = source.quantizer.config(dtype=compute)
+    return factory.from_pretrained(path, config=config, dtype=dtype, **options)
+
+
+def _random_model(source: ModelSource, *, config: PretrainedConfig, factory: Any) -> Any:
+    dtype = torch.get_default_dtype() if source.dtype == "auto" else source.torch_dtype
+    model = factory.from_config(config, dtype=dtype, **_loading_options(source))
+    if source.quantization == "none":
+        return model
+    # Weights are quantized as they are read, and only then.
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        return _stored_model(source, folder, config=config, factory=factory)
+
+
+def _loading_options(source: ModelSource) -> dict[str, Any]:
+    options: dict[str, Any] = {"trust_remote_code": source.trust_remote_code}
+    if source.attn_implementation:
+        options["attn_implementation"] = source.attn_implementation
+    return options
 
 
 def align_special_tokens(

@@ -1,18 +1,25 @@
 """Optimizer and learning-rate schedule.
 
-In: named parameters and settings. Out: AdamW over two parameter groups and a per-step schedule with warm-up.
+In: named parameters and settings. Out: AdamW, in one of four forms, over two parameter groups, and a per-step schedule
+with warm-up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 import torch
 from torch import nn
 
 ScheduleName = Literal["linear", "cosine", "constant"]
+OptimizerName = Literal["adamw", "adamw_8bit", "paged_adamw", "paged_adamw_8bit"]
+_BITSANDBYTES: Final = {
+    "adamw_8bit": "AdamW8bit",
+    "paged_adamw": "PagedAdamW",
+    "paged_adamw_8bit": "PagedAdamW8bit",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +33,8 @@ class OptimizerSettings:
         warmup_steps: Optimizer steps from zero to the peak; wins over `warmup_ratio`.
         warmup_ratio: The same as a share of all optimizer steps.
         betas: AdamW's averaging coefficients.
+        optimizer: `adamw` keeps 8 bytes of moments a parameter, `adamw_8bit` 2; `paged_…` moves them to the host
+            where the device runs out of memory.
     """
 
     learning_rate: float = 3e-5
@@ -34,6 +43,7 @@ class OptimizerSettings:
     warmup_steps: int = 0
     warmup_ratio: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
+    optimizer: OptimizerName = "adamw"
 
     def __post_init__(self) -> None:
         """Refuse values that could only fail later or train nothing."""
@@ -45,6 +55,8 @@ class OptimizerSettings:
             raise ValueError(f"model.warmup_steps is {self.warmup_steps}; give 0 or a positive number")
         if not 0 <= self.warmup_ratio < 1:
             raise ValueError(f"model.warmup_ratio is {self.warmup_ratio}; give a share of all steps from 0 to below 1")
+        if self.optimizer not in get_args(OptimizerName):
+            raise ValueError(f"model.optimizer is '{self.optimizer}'; known: {', '.join(get_args(OptimizerName))}")
 
     def num_warmup_steps(self, num_training_steps: int) -> int:
         """Optimizer steps of warm-up.
@@ -86,7 +98,7 @@ def build_optimizer(
     """
     from transformers import get_scheduler
 
-    optimizer = torch.optim.AdamW(
+    optimizer = _optimizer_class(settings.optimizer)(
         parameter_groups(parameters, weight_decay=settings.weight_decay),
         lr=settings.learning_rate,
         betas=settings.betas,
@@ -98,3 +110,16 @@ def build_optimizer(
         num_training_steps=num_training_steps,
     )
     return optimizer, schedule
+
+
+def _optimizer_class(name: str) -> Any:
+    if name not in _BITSANDBYTES:
+        return torch.optim.AdamW
+    try:
+        import bitsandbytes
+    except ImportError as error:
+        raise ValueError(
+            f"model.optimizer={name} needs bitsandbytes, which cannot be loaded ({error}): "
+            "pip install kosum-pl[adapters]"
+        ) from None
+    return getattr(bitsandbytes.optim, _BITSANDBYTES[name])

@@ -1,0 +1,70 @@
+"""Weights of a frozen base in four or eight bits.
+
+In: `model.quantization` and a folder of weights, or a config for random ones. Out: the model with its linear layers
+quantized by bitsandbytes, embeddings and output head as they were. A quantized weight cannot be trained: an adapter
+beside it can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import torch
+
+QuantizationName = Literal["none", "nf4", "int8"]
+_COMPUTE_DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantization:
+    """How a base is quantized.
+
+    Attributes:
+        name: `nf4` (4 bit), `int8`, or `none`.
+        is_double: Of `nf4`: quantize the scales too, 0.4 bit a weight.
+        compute_dtype: Of `nf4`: in which a layer multiplies; `auto` is the model's own.
+
+    Raises:
+        ValueError: An unknown name or dtype.
+    """
+
+    name: QuantizationName = "none"
+    is_double: bool = True
+    compute_dtype: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.name not in ("none", "nf4", "int8"):
+            raise ValueError(f"model.quantization is '{self.name}'; known: none, nf4, int8")
+        if self.compute_dtype not in ("auto", *_COMPUTE_DTYPES):
+            known = ", ".join(("auto", *_COMPUTE_DTYPES))
+            raise ValueError(f"model.quantization_compute_dtype is '{self.compute_dtype}'; known: {known}")
+
+    def config(self, *, dtype: torch.dtype) -> Any:
+        """What `from_pretrained` takes as `quantization_config`; None for `none`.
+
+        Args:
+            dtype: Of the weights that stay as they are.
+
+        Raises:
+            ValueError: bitsandbytes is not installed.
+        """
+        if self.name == "none":
+            return None
+        try:
+            import bitsandbytes  # noqa: F401
+        except ImportError as error:
+            raise ValueError(
+                f"model.quantization={self.name} needs bitsandbytes, which cannot be loaded ({error}): "
+                "pip install kosum-pl[adapters]"
+            ) from None
+        from transformers import BitsAndBytesConfig
+
+        if self.name == "int8":
+            return BitsAndBytesConfig(load_in_8bit=True)
+        return BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=self.is_double,
+            bnb_4bit_compute_dtype=_COMPUTE_DTYPES.get(self.compute_dtype, dtype),
+        )
