@@ -181,7 +181,7 @@ class KosumCLI(LightningCLI):
             raise
 
     def _open_folders(self) -> RunFolders:
-        router = getattr(self.model, "router", None)
+        router = getattr(getattr(self.model, "evaluation", None), "router", None)
         forced = getattr(router, "forced", None)
         presets = [forced] if forced else getattr(router, "presets", ())
         return open_folders(
