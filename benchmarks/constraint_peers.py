@@ -116,7 +116,8 @@ def _xgrammar_grammar(vocabulary: Vocabulary) -> Any:
 
     spans = "".join(f"{escaped(first)}-{escaped(last)}" for first, last in Charset().spans)
     literals = " | ".join(json.dumps(literal) for literal in DEFAULT_LITERALS)
-    grammar = f"root ::= (character | literal)*\ncharacter ::= [{spans}]\nliteral ::= {literals}\n"
+    # Of six ways to write this language the fastest by far: `(character | literal)*` takes four times as long.
+    grammar = f'root ::= "" | [{spans}] root | literal root\nliteral ::= {literals}\n'
     info = xgrammar.TokenizerInfo.from_huggingface(
         vocabulary.tokenizer, vocab_size=vocabulary.size, stop_token_ids=list(vocabulary.constraint.eos_token_ids)
     )

@@ -2,7 +2,7 @@
 
 In: ids (N, T), scores (N, V). Out: scores (N, V). A step gathers the few thousand columns that can be allowed in the
 batch at all, masks them by the sequences' states and writes them into rows of minus infinity: the full vocabulary is
-written once and never read.
+written once and never read. A processor works row by row, in its caches, a GPU on all rows at once.
 """
 
 from __future__ import annotations
@@ -109,6 +109,7 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
         # Beyond the longest finite cost, more tokens that are left allow nothing more.
         self._longest = int(cost[cost < UNREACHABLE].max(initial=0))
         self._denied_by_place: tuple[int, Tensor] | None = None
+        self._allowed_by_place: tuple[int, dict[int, NDArray[np.int64]]] = (-1, {})
         self._ids = columns.ids.numpy()
         self._row_columns: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.uint8]]] = {}
 
@@ -117,9 +118,12 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
         num_generated = input_ids.shape[1] - self.shape.prompt_length
         if self.shape.has_forced_bos and num_generated == 0:
             return scores
-        self._columns = self._columns.to(scores.device)
         states = self.tracker.states(input_ids)
-        is_denied = self._denied(states, left=self.shape.tokens_left(num_generated), device=scores.device)
+        left = self.shape.tokens_left(num_generated)
+        if self.shape.num_beams == 1 and scores.is_cpu and scores.dtype == torch.float32:
+            return self._kept_row_by_row(scores.detach(), states, left=left)
+        self._columns = self._columns.to(scores.device)
+        is_denied = self._denied(states, left=left, device=scores.device)
         kept = scores.index_select(1, self._columns.ids)
         if self.shape.num_beams > 1:
             denied = self._columns.denied(len(scores))
@@ -134,15 +138,47 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
             kept.masked_fill_(is_empty & ~is_denied, REFILL)
         return self._columns.spread(kept, like=scores, overwrite=self.shape.overwrites_scores)
 
+    def _kept_row_by_row(self, scores: Tensor, states: Sequence[int], *, left: int) -> Tensor:
+        """Scores, (N, V), as a call returns them: a row stays in the cache from its reading to its writing."""
+        full = scores if self.shape.overwrites_scores else torch.empty_like(scores)
+        for sequence, (state, source, target) in enumerate(zip(states, scores.numpy(), full.numpy(), strict=True)):
+            row = self.tracker.row_of(sequence, len(states))
+            allowed = [self._allowed(self._place(state, row=row), left=left)]
+            added = self.tracker.rows[row]
+            if added is not None and state in added.tokens:
+                # What a row adds is allowed as well or earlier than without it, never later.
+                allowed.append(added.tokens[state][added.cost[state] <= left])
+            kept = [source.take(tokens) for tokens in allowed]
+            # The first score nearly always tells; not a number is something left, as for all rows at once.
+            is_left = any(part.size and (part[0] != -math.inf or part.max() != -math.inf) for part in kept)
+            target.fill(-math.inf)
+            for tokens, part in zip(allowed, kept, strict=True):
+                target[tokens] = part if is_left else REFILL
+        return full
+
+    def _allowed(self, place: int, *, left: int) -> NDArray[np.int64]:
+        """Ids that every row is allowed in a place; those of the last step's `left` are remembered."""
+        left = min(left, self._longest)
+        if self._allowed_by_place[0] != left:
+            self._allowed_by_place = (left, {})
+        known = self._allowed_by_place[1]
+        if place not in known:
+            known[place] = self._ids[self._cost[place].numpy() <= left]
+        return known[place]
+
+    def _place(self, state: int, *, row: int) -> int:
+        """Row of the costs that belongs to a row state."""
+        common = self.tracker.common_state(state, row=row)
+        num_common = len(self._cost) - 2
+        return num_common + 1 if common == ENDED else num_common if common == DEAD else common
+
     def _denied(self, states: Sequence[int], *, left: int, device: torch.device) -> Tensor:
         """Columns that are not allowed in each sequence's state, or from which no text can be finished, (N, C)."""
         table = self._denied_table(min(left, self._longest), device=device)
-        num_common = len(table) - 2
         places, sequences, columns, costs = [], [], [], []
         for sequence, state in enumerate(states):
             row = self.tracker.row_of(sequence, len(states))
-            common = self.tracker.common_state(state, row=row)
-            places.append(num_common + 1 if common == ENDED else num_common if common == DEAD else common)
+            places.append(self._place(state, row=row))
             added, cost = self._columns_of_row_state(row, state)
             if len(added):
                 sequences.append(np.full(len(added), sequence))
