@@ -270,4 +270,4 @@ def test_a_wheel_in_an_empty_folder_knows_the_shipped_configs(installed: Path, t
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert result.stdout.startswith(str(installed))
-    assert "known: demo, demo_causal, kobart, kot5, llama3b, qwen4b" in result.stderr
+    assert "known: demo, demo_causal, kobart, kot5, llama3b, llama8b_qlora, qwen4b, qwen7b_qlora" in result.stderr
