@@ -27,6 +27,11 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "test": ("score a checkpoint on data.test_file", "kosum_pl.cli_arguments"),
     "predict": ("write a submission for data.predict_file", "kosum_pl.cli_arguments"),
     "charset": ("show what may be generated, and what of the references may not", "kosum_pl.commands.charset"),
+    "export": ("write a checkpoint as a Hugging Face folder", "kosum_pl.commands.export"),
+    "summarize": ("summarize dialogues by an exported folder or a checkpoint", "kosum_pl.commands.summarize"),
+    "doctor": ("look for what would spoil a run, before it starts", "kosum_pl.commands.doctor"),
+    "init": ("lay out a working folder: config, preset, callback, data stub", "kosum_pl.commands.init"),
+    "plan": ("count the memory of a training step, before anything is downloaded", "kosum_pl.commands.plan"),
 }
 
 

@@ -13,16 +13,19 @@ from typing import Any, Final
 from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from kosum_pl import __version__
 from kosum_pl.cli_arguments import OWN_OPTIONS_HELP, Invocation
 from kosum_pl.errors import UsageError, checkpoint_misfit
+from kosum_pl.init_from import lineage_of, start_of
+from kosum_pl.loggers import run_loggers
 from kosum_pl.parser_errors import explain_instantiation_error, explain_parser_error
 from kosum_pl.plugins import LoadedPlugins, load_plugins
 from kosum_pl.quiet import quieten
 from kosum_pl.recorder import RunRecorder
+from kosum_pl.reproduce import Reproduction
 from kosum_pl.run import RunFolders, find_checkpoint, is_rank_zero, open_folders
+from kosum_pl.start_weights import StartWeights
 
 _DEFAULT_SEED: Final = 42
 
@@ -83,6 +86,7 @@ class KosumCLI(LightningCLI):
         self.plugins = plugins
         self.folders: RunFolders | None = None
         self.recorder: RunRecorder | None = None
+        self.start: Path | None = None
         super().__init__(
             model_class=module_class,
             datamodule_class=datamodule_class,
@@ -120,6 +124,12 @@ class KosumCLI(LightningCLI):
         parser.add_argument(
             "--plugins", type=list[str], default=[], help="Modules that are imported for the callbacks in them."
         )
+        parser.add_argument(
+            "--lineage",
+            type=list[dict[str, str]],
+            default=[],
+            help="Earlier runs, the oldest first; fit starts from the weights of the last. Set by --init_from.",
+        )
         parser.usage = f"kosum_pl {self.invocation.command} --config NAME [options]"
         parser.description = f"{parser.description} {OWN_OPTIONS_HELP}"
 
@@ -145,8 +155,14 @@ class KosumCLI(LightningCLI):
         values = self.config[self.invocation.command]
         if values.trainer.default_root_dir is not None:
             raise UsageError("trainer.default_root_dir is the run directory, and set for you; use --runs_dir")
-        if values.get("ckpt_path"):
-            values.ckpt_path = str(self._checkpoint())
+        checkpoint = self._checkpoint()
+        if checkpoint is not None:
+            values.ckpt_path = str(checkpoint)
+            # Who goes on with a run, or evaluates it, shares its ancestors whatever config is given.
+            ancestors = lineage_of(checkpoint)
+            values.lineage = values.lineage if ancestors is None else ancestors
+        elif self.invocation.command == "fit":
+            self.start = start_of(values.lineage)
 
     def instantiate_classes(self) -> None:
         """Build module, data module and Trainer; of a value that fits no alternative, tell the reason alone."""
@@ -170,15 +186,29 @@ class KosumCLI(LightningCLI):
         parent = self.invocation.runs_dir / self.invocation.config_name
         placeholder = RunFolders(run_dir=parent, output_dir=parent, is_new=False)
         self.folders = self._open_folders() if is_rank_zero() else placeholder
-        self.recorder = RunRecorder(self.folders, config_text=self.config_text())
+        self.recorder = RunRecorder(
+            self.folders, config_text=self.config_text(), reproduction=self._reproduction(command)
+        )
         values = self.config_init[command].trainer
-        values.callbacks = [self.recorder, *_as_list(values.callbacks)]
-        values.logger = _loggers(values.logger, self.folders.output_dir)
+        # First, so that weights which do not fit leave no run behind.
+        start = [StartWeights(self.start)] if self.start else []
+        values.callbacks = [*start, self.recorder, *_as_list(values.callbacks)]
+        values.logger = run_loggers(values.logger, self.folders.output_dir)
         try:
             return super().instantiate_trainer(default_root_dir=str(self.folders.output_dir), **kwargs)
         except BaseException:
             self.folders.remove()
             raise
+
+    def _reproduction(self, command: str) -> Reproduction:
+        return Reproduction(
+            command=command,
+            arguments=self.invocation.given,
+            runs_dir=self.invocation.runs_dir.resolve(),
+            data=self.config[command].data.as_dict(),
+            checkpoint=self._checkpoint(),
+            start=self.start,
+        )
 
     def _open_folders(self) -> RunFolders:
         router = getattr(getattr(self.model, "evaluation", None), "router", None)
@@ -235,13 +265,3 @@ def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list) else [value]
-
-
-def _loggers(configured: Any, output_dir: Path) -> Any:
-    """The configured loggers; by default TensorBoard events and a CSV, directly in the run directory."""
-    if configured not in (None, True):
-        return configured
-    return [
-        TensorBoardLogger(save_dir=str(output_dir), name="", version=""),
-        CSVLogger(save_dir=str(output_dir), name="", version=""),
-    ]

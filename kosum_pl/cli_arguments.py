@@ -16,13 +16,16 @@ from typing import Any
 import yaml
 
 from kosum_pl.errors import UsageError, one_line
+from kosum_pl.init_from import lineage_from
 from kosum_pl.lookup import find_config, list_configs
 from kosum_pl.run import config_name_of, find_checkpoint
 
-_OWN_OPTIONS = ("--config", "--preset", "--runs_dir", "--ckpt_path", "--plugins")
+_OWN_OPTIONS = ("--config", "--preset", "--runs_dir", "--ckpt_path", "--init_from", "--plugins")
+_EVALUATIONS = ("validate", "test", "predict")
 OWN_OPTIONS_HELP = (
     "Also: --preset NAME, short for --model.preset NAME; --runs_dir DIR, where runs go (runs, or $KOSUM_RUNS_DIR); "
-    "--ckpt_path best|last|FILE, of the config's latest run or a file; --plugins a.b.c, a module with callbacks. "
+    "--ckpt_path best|last|FILE, of the config's latest run or a file; --init_from RUN|FILE|EXPORT, "
+    "weights to start a new fit from; --plugins a.b.c, a module with callbacks. "
     "A --config is looked up as a path, in ./configs and among the shipped ones; several are laid over each other "
     "and options win over all of them."
 )
@@ -39,6 +42,7 @@ class Invocation:
         runs_dir: Folder of all runs.
         checkpoint: What `--ckpt_path` means; None without it.
         plugins: Modules to import for their callbacks before the config is parsed.
+        given: What followed the command, as it was typed.
     """
 
     command: str
@@ -47,6 +51,7 @@ class Invocation:
     runs_dir: Path
     checkpoint: Path | None = None
     plugins: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
     @property
     def asks_for_help(self) -> bool:
@@ -78,7 +83,7 @@ def read_arguments(command: str, arguments: Sequence[str]) -> Invocation:
         arguments: The rest of the command line.
 
     Raises:
-        ValueError: A config, preset or checkpoint is unknown, or a config is no YAML.
+        ValueError: A config, preset, checkpoint or run is unknown, or a config is no YAML.
     """
     options: dict[str, list[str]] = {name: [] for name in _OWN_OPTIONS}
     rest = []
@@ -109,6 +114,8 @@ def read_arguments(command: str, arguments: Sequence[str]) -> Invocation:
             raise UsageError(_no_config(command))
         checkpoint = find_checkpoint(word, runs_dir=invocation.runs_dir, config_name=invocation.config_name)
         rewritten.append(f"--ckpt_path={checkpoint}")
+    if start := _last(options["--init_from"]):
+        rewritten.append(_lineage(start, command=command, configs=configs, is_resumed=checkpoint is not None))
     invocation = Invocation(
         command=command,
         arguments=(*rewritten, *rest),
@@ -116,6 +123,7 @@ def read_arguments(command: str, arguments: Sequence[str]) -> Invocation:
         runs_dir=invocation.runs_dir,
         checkpoint=checkpoint,
         plugins=tuple(plugins),
+        given=tuple(arguments),
     )
     if not configs and not invocation.asks_for_help:
         raise UsageError(_no_config(command))
@@ -164,6 +172,15 @@ def _split_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
         if not value or (not has_value and value.startswith("--")):
             raise UsageError(f"{name} needs a value")
         yield name, value
+
+
+def _lineage(start: str, *, command: str, configs: Sequence[Path], is_resumed: bool) -> str:
+    """The option that tells the parser of a new run's ancestors."""
+    if command in _EVALUATIONS:
+        raise UsageError(f"--init_from is for fit; give {command} the checkpoint with --ckpt_path")
+    if is_resumed or any(read_yaml(config).get("ckpt_path") for config in configs):
+        raise UsageError("--init_from starts a new run and --ckpt_path goes on with one; give one of the two")
+    return f"--lineage={json.dumps(lineage_from(start), ensure_ascii=False)}"
 
 
 def _last(values: Sequence[str]) -> str | None:

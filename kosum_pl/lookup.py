@@ -12,15 +12,17 @@ _PACKAGE = Path(__file__).resolve().parent
 _DEMO_PREFIX = "demo:"
 
 
-def config_folders(kind: str = "") -> list[Path]:
+def config_folders(kind: str = "", *, is_shipped: bool = False) -> list[Path]:
     """Folders searched for a config, first one wins: the working folder's, the clone's, the wheel's.
 
     Args:
         kind: A sub-folder, such as `presets`; empty for the configs themselves.
+        is_shipped: Leave the working folder's out.
     """
     # A clone keeps configs/ beside the package; only there does pyproject.toml stand next to it.
     clone = [_PACKAGE.parent / "configs"] if (_PACKAGE.parent / "pyproject.toml").is_file() else []
-    folders = [Path.cwd() / "configs", *clone, _PACKAGE / "configs"]
+    working = [] if is_shipped else [Path.cwd() / "configs"]
+    folders = [*working, *clone, _PACKAGE / "configs"]
     existing = [folder / kind for folder in folders if (folder / kind).is_dir()]
     return list(dict.fromkeys(existing))
 
@@ -51,6 +53,22 @@ def find_config(name: str, kind: str = "") -> Path:
     noun = kind.rstrip("s") or "config"
     known = ", ".join(list_configs(kind)) or "none"
     raise ValueError(f"{noun} '{name}' is not a file and no {noun} has this name; known: {known}")
+
+
+def find_shipped_config(name: str) -> Path:
+    """Path of a config that comes with the package, whatever the working folder has.
+
+    Args:
+        name: `demo` or `demo.yaml`.
+
+    Raises:
+        ValueError: No such config; the message lists what exists.
+    """
+    shipped = {path.stem: path for folder in config_folders(is_shipped=True) for path in folder.glob("*.yaml")}
+    stem = name.removesuffix(".yaml")
+    if stem not in shipped:
+        raise ValueError(f"no config '{name}' is shipped; known: {', '.join(sorted(shipped))}")
+    return shipped[stem]
 
 
 def resolve_path(path: str) -> str:

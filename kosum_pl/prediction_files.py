@@ -73,3 +73,15 @@ def write_json_lines(rows: Iterable[dict[str, Any]], path: Path) -> None:
 def _as_dict(prediction: Prediction) -> dict[str, Any]:
     values = {name: getattr(prediction, name) for name in _FIELDS}
     return {**values, "profile": dict(prediction.profile)}
+
+
+def filled_line(num_filled: int) -> list[str]:
+    """What to say of filled summaries; no line where there are none.
+
+    Example:
+        >>> filled_line(0), len(filled_line(2))
+        ([], 1)
+    """
+    if not num_filled:
+        return []
+    return [f"{num_filled:,} empty summaries were filled with the dialogue's first turn in {SUBMISSION_FILE}"]

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from kosum_pl.prediction_files import DETAILS_FILE, SUBMISSION_FILE, write_json_lines, write_predictions
+from kosum_pl.prediction_files import DETAILS_FILE, SUBMISSION_FILE, filled_line, write_json_lines, write_predictions
+from kosum_pl.reproduce import Reproduction
 from kosum_pl.run import METRICS_FILE, RunFolders, copy_atomically, point_latest_at, write_atomically
 from kosum_pl.run_report import RunReport
 from kosum_pl.trainer_view import (
@@ -34,6 +35,7 @@ from kosum_pl.validation_history import ValidationHistory
 
 CONFIG_FILE: Final = "config.yaml"
 HISTORY_FILE: Final = "metrics.jsonl"
+CONFIG_KEY: Final = "kosum_pl_config"
 REJECTED_FILE: Final = "rejected.jsonl"
 _NO_VALIDATION: Final = "none, no validation took place; lower trainer.val_check_interval, or train longer"
 
@@ -44,6 +46,7 @@ class RunRecorder(Callback):
     Args:
         folders: Where to write, as rank zero opened them.
         config_text: The resolved config, as YAML.
+        reproduction: How to run it again; None writes no script.
 
     Attributes:
         has_started: Whether set-up is over; before, nothing worth keeping has been written.
@@ -51,12 +54,13 @@ class RunRecorder(Callback):
         report: What to show at the end; None before, and on all ranks but zero.
     """
 
-    def __init__(self, folders: RunFolders, *, config_text: str) -> None:
+    def __init__(self, folders: RunFolders, *, config_text: str, reproduction: Reproduction | None = None) -> None:
         self.folders = folders
         self.has_started = False
         self.was_interrupted = False
         self.report: RunReport | None = None
         self._config_text = config_text
+        self._reproduction = reproduction
         self._history = ValidationHistory()
         self._best_predictions: Sequence[Prediction] = ()
         self._start_scores: dict[str, float] = {}
@@ -105,6 +109,8 @@ class RunRecorder(Callback):
         self.has_started = True
         path = self.folders.output_dir / CONFIG_FILE
         write_atomically(path, f"# python -m kosum_pl {command_of(trainer)} --config {path}\n{self._config_text}")
+        if self._reproduction is not None:
+            self._reproduction.write(self.folders.output_dir)
         datamodule = getattr(trainer, "datamodule", None)
         rejected = rejected_rows(datamodule)
         if rejected:
@@ -162,7 +168,7 @@ class RunRecorder(Callback):
             lines=[
                 f"best checkpoint: {checkpoint or ('none was written' if self._history.lines else _NO_VALIDATION)}",
                 *([f"why: {choice}"] if choice else []),
-                *_filled_line(record.get("num_empty_predictions", 0)),
+                *filled_line(record.get("num_empty_predictions", 0)),
                 f"run directory: {self.folders.run_dir}",
             ],
         )
@@ -213,7 +219,7 @@ class RunRecorder(Callback):
             predictions=predictions,
             lines=[
                 f"checkpoint: {checkpoint or 'none; the model as the config makes it'}",
-                *_filled_line(num_filled),
+                *filled_line(num_filled),
                 f"{len(predictions):,} summaries: {run_dir / SUBMISSION_FILE}",
                 *([f"this evaluation: {output_dir}"] if output_dir != run_dir else []),
                 f"run directory: {run_dir}",
@@ -230,6 +236,10 @@ class RunRecorder(Callback):
 
     # What a resumed fit goes on with.
 
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint says by which config it was trained, wherever it is copied to."""
+        checkpoint[CONFIG_KEY] = self._config_text
+
     def state_dict(self) -> dict[str, Any]:
         """Scores of the best validation so far, of the untrained model and of the baseline, as plain values."""
         compared = {"start_scores": dict(self._start_scores), "lead_scores": dict(self._lead_scores)}
@@ -240,9 +250,3 @@ class RunRecorder(Callback):
         self._history.load_state_dict(state_dict)
         self._start_scores = dict(state_dict["start_scores"])
         self._lead_scores = dict(state_dict["lead_scores"])
-
-
-def _filled_line(num_filled: int) -> list[str]:
-    if not num_filled:
-        return []
-    return [f"{num_filled:,} empty summaries were filled with the dialogue's first turn in {SUBMISSION_FILE}"]

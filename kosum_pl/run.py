@@ -206,17 +206,24 @@ def find_checkpoint(name: str, *, runs_dir: Path, config_name: str) -> Path:
     return path.resolve()
 
 
-def _best_of(run_dir: Path) -> Path:
-    """The checkpoint that a run's `metrics.json` calls the best, also where the run was moved since."""
-    path = run_dir / METRICS_FILE
+def named_best(run_dir: Path) -> Path | None:
+    """The checkpoint that a run's `metrics.json` calls the best, also where the run was moved since; None without."""
     try:
-        best = json.loads(path.read_text(encoding="utf-8")).get("best_checkpoint")
+        best = json.loads((run_dir / METRICS_FILE).read_text(encoding="utf-8")).get("best_checkpoint")
     except (OSError, json.JSONDecodeError):
         best = None
     if not best:
-        raise ValueError(f"--ckpt_path best: {path} names no best checkpoint{_known(run_dir)}; run fit first")
+        return None
     moved = run_dir / CHECKPOINT_FOLDER / Path(best).name
     return moved if moved.exists() else Path(best)
+
+
+def _best_of(run_dir: Path) -> Path:
+    best = named_best(run_dir)
+    if best is None:
+        path = run_dir / METRICS_FILE
+        raise ValueError(f"--ckpt_path best: {path} names no best checkpoint{_known(run_dir)}; run fit first")
+    return best
 
 
 def _known(run_dir: Path) -> str:

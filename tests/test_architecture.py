@@ -13,7 +13,7 @@ PACKAGE = REPOSITORY / "kosum_pl"
 
 # Top to bottom, as data flows. Files of one line are one room; a new file has to be given its place here.
 ROOMS: list[tuple[str, ...]] = [
-    ("__init__", "lookup", "types", "errors", "run"),
+    ("__init__", "lookup", "types", "errors", "run", "init_from", "environment"),
     ("data",),
     ("encode",),
     ("decode",),
@@ -21,16 +21,17 @@ ROOMS: list[tuple[str, ...]] = [
     ("modules",),
     ("datamodule",),
     ("demo",),
-    ("prediction_files", "validation_history", "run_report", "trainer_view", "recorder"),
+    ("prediction_files", "validation_history", "run_report", "trainer_view", "reproduce", "recorder"),
+    ("start_weights",),
     ("plugins",),
-    ("cli_arguments", "parser_errors", "quiet", "cli"),
+    ("cli_arguments", "parser_errors", "quiet", "loggers", "cli"),
     ("commands",),
     ("__main__",),
 ]
 PLACE = {name: place for place, names in enumerate(ROOMS) for name in names}
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 # Whatever answers before seconds of imports have passed.
-LIGHT = ("__init__", "lookup", "types", "errors", "run", "cli_arguments", "__main__")
+LIGHT = ("__init__", "lookup", "types", "errors", "run", "init_from", "cli_arguments", "__main__")
 LIGHT_IMPORTS = {"yaml", "kosum_pl"}
 
 

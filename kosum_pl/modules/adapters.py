@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
@@ -107,6 +108,10 @@ def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> str:
             f"model.adapter.target_modules is {targets!r}, and the model has no such modules; "
             f"write all-linear, or some of: {', '.join(known)}"
         ) from error
+    for weight in model.parameters():
+        # PEFT gives them the base's dtype; a small update of a 16-bit weight rounds to nothing.
+        if weight.requires_grad and weight.dtype in (torch.float16, torch.bfloat16):
+            weight.data = weight.data.float()
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     total = sum(_num_elements(weight) for weight in model.parameters())
     return f"adapter: {trained:,} of {total:,} parameters are trained ({trained / total:.2%})"

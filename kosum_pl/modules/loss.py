@@ -114,4 +114,4 @@ def row_log_probs(logits: Tensor, targets: Tensor, *, rows: Tensor, num_rows: in
         num_rows: B.
     """
     losses = functional.cross_entropy(logits.float(), targets, reduction="none")
-    return torch.zeros(num_rows, device=losses.device).index_add_(0, rows, -losses)
+    return torch.zeros(num_rows, device=losses.device, dtype=losses.dtype).index_add_(0, rows, -losses)

@@ -106,6 +106,13 @@ def test_dora_learns_lengths_too() -> None:
     assert any("lora_magnitude_vector" in name for name, weight in module.named_parameters() if weight.requires_grad)
 
 
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_an_adapter_is_trained_in_fp32_beside_a_16_bit_base(quantization: str) -> None:
+    module = make_module("causal", dtype="bfloat16", quantization=quantization)
+    assert {weight.dtype for weight in module.parameters() if weight.requires_grad} == {torch.float32}
+    assert module.language_model.get_input_embeddings().weight.dtype == torch.bfloat16
+
+
 def test_target_modules_by_name() -> None:
     module = make_module("causal", adapter=AdapterSettings(rank=4, target_modules=["q_proj", "v_proj"]))
     owners = {name.split(".lora_")[0].rsplit(".", 1)[-1] for name, w in module.named_parameters() if w.requires_grad}

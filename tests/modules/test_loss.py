@@ -142,3 +142,16 @@ def test_bf16_logits_are_summed_in_fp32() -> None:
     assert found.dtype == torch.float32
     expected = torch.nn.functional.cross_entropy(logits.double(), targets, reduction="sum")
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=0)
+
+
+def test_log_probs_do_not_depend_on_the_default_dtype() -> None:
+    """`bf16-true` sets it while a batch is scored."""
+    logits, targets, rows = torch.randn(3, 5), torch.tensor([1, 2, 4]), torch.tensor([0, 0, 1])
+    expected = row_log_probs(logits, targets, rows=rows, num_rows=2)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found = row_log_probs(logits, targets, rows=rows, num_rows=2)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)

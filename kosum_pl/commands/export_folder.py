@@ -1,0 +1,130 @@
+"""An exported folder: written from a module with weights, and read back into one.
+
+In: a module, or a folder. Out: a folder that transformers, peft and vLLM open, or a module that summarizes as the
+exported one did.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kosum_pl.commands.export_record import (
+    RECORD_FILE,
+    base_name,
+    build_module,
+    fingerprint,
+    module_values,
+    read_record,
+    write_record,
+)
+from kosum_pl.commands.export_serving import (
+    STRUCTURED_FILE,
+    check_golden_prompts,
+    generation_config,
+    save_tokenizer,
+    structured_outputs,
+    write_golden_prompts,
+)
+from kosum_pl.commands.inference import InferenceSettings
+from kosum_pl.errors import UsageError
+from kosum_pl.modules import SummarizationModule
+from kosum_pl.modules.adapters import check_base
+
+ADAPTER_FILE: Final = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Exported:
+    """What an exported folder holds.
+
+    Attributes:
+        module: With weights, in evaluation mode, on the CPU.
+        settings: What decides beside the module.
+        record: All values of `kosum.json`.
+    """
+
+    module: SummarizationModule
+    settings: InferenceSettings
+    record: dict[str, Any]
+
+
+def is_exported(path: Path) -> bool:
+    """Whether a path is an exported folder."""
+    return (path / RECORD_FILE).is_file()
+
+
+def write_folder(module: SummarizationModule, settings: InferenceSettings, folder: Path, **noted: Any) -> None:
+    """Write everything that a folder holds.
+
+    Args:
+        module: With weights; of one with an adapter, the adapter alone is written.
+        settings: What decides beside the module.
+        folder: Made, with its parents.
+        noted: Further values of `kosum.json`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model = module.language_model
+    # Taken before the generation config is replaced: it names the special tokens.
+    generation = generation_config(module)
+    values = module_values(module, with_adapter=module.adapter is not None)
+    if module.adapter is not None:
+        for config in model.peft_config.values():
+            config.base_model_name_or_path = base_name(module)
+        model.save_pretrained(folder)
+    else:
+        model.generation_config = generation
+        model.save_pretrained(folder)
+    generation.save_pretrained(folder)
+    save_tokenizer(module, folder)
+    write_golden_prompts(module, folder)
+    constraint = module.evaluation.summarizer.rules.settings
+    if constraint is not None:
+        text = json.dumps(structured_outputs(constraint), ensure_ascii=False, indent=1)
+        (folder / STRUCTURED_FILE).write_text(text + "\n", encoding="utf-8")
+    write_record({**values, "inference": settings.values(), **noted}, folder)
+
+
+def load_folder(folder: Path) -> Exported:
+    """Read a folder back, and check that it still renders the prompts that it was exported with.
+
+    Args:
+        folder: What `write_folder` has written.
+
+    Raises:
+        ValueError: It is no such folder, its base is another one, or its tokenizer was changed.
+    """
+    record = read_record(folder)
+    try:
+        module = build_module(record, folder)
+        settings = InferenceSettings.from_values(record["inference"])
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{folder / RECORD_FILE}: {error} is missing or unknown; export again") from error
+    check_golden_prompts(module, folder)
+    module.configure_model()
+    if module.adapter is not None:
+        base = record["base_model"]
+        check_base(
+            {"base": base["fingerprint"], "model_name": base["name"]},
+            model_name=module.source.model_name,
+            fingerprint=fingerprint(module),
+        )
+        _load_adapter(module, folder / ADAPTER_FILE)
+    module.eval()
+    return Exported(module=module, settings=settings, record=record)
+
+
+def _load_adapter(module: SummarizationModule, path: Path) -> None:
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise UsageError(f"{path} is missing; export again")
+    # The prefix is PeftModel's, under which every reader of adapters expects them.
+    state = {name.removeprefix("base_model.model."): value for name, value in load_file(path).items()}
+    result = set_peft_model_state_dict(module.language_model, state, adapter_name="default")
+    lacking = [name for name in result.missing_keys if ".lora_" in name]
+    if lacking or result.unexpected_keys:
+        raise UsageError(f"{path} does not fit the adapter in kosum.json: {[*lacking, *result.unexpected_keys][0]}")

@@ -1,0 +1,152 @@
+"""What a server of an exported folder needs beside weights: a template, a way of decoding, and something to check by.
+
+In: a module. Out: the tokenizer with the one template that the encoder renders, a generation config of the preset,
+golden prompts (three made-up dialogues with their ids), and a request's `structured_outputs` for vLLM.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from transformers import GenerationConfig
+
+from kosum_pl.decode import ConstraintSettings
+from kosum_pl.encode import ChatRenderer, TokenLimits
+from kosum_pl.errors import UsageError
+from kosum_pl.modules import SummarizationModule
+from kosum_pl.types import Dialogue
+
+GOLDEN_FILE: Final = "golden_prompts.json"
+STRUCTURED_FILE: Final = "structured_outputs.json"
+GOLDEN_DIALOGUES: Final = (
+    "#Person1#: 안녕하세요? 내일 회의가 몇 시예요?\n#Person2#: 오후 3시예요.",
+    "#Person1#: KTX 표를 두 장 사려고요.\n#Person2#: 119,600원입니다. #PhoneNumber#로 문자를 보내 드릴게요.",
+    "민수: 오늘 저녁에 뭐 먹을까? ㅋㅋ\nJimmy: café 옆 국숫집은 어때?\n민수: 좋아, 7시에 보자!",
+)
+# Long enough for any of the dialogues above under any instructions: nothing is truncated.
+_NO_LIMIT: Final = TokenLimits(max_source_tokens=1 << 20, max_summary_tokens=2)
+
+
+def save_tokenizer(module: SummarizationModule, folder: Path) -> None:
+    """Write the tokenizer, with the template that prompts are rendered by.
+
+    Args:
+        module: Its encoder's tokenizer is written.
+        folder: Where to.
+    """
+    tokenizer = module.encoder.tokenizer
+    if module.is_causal:
+        tokenizer.chat_template = _renderer(module).template
+    tokenizer.save_pretrained(folder)
+
+
+def generation_config(module: SummarizationModule) -> GenerationConfig:
+    """The preset that serves rows without a profile, as transformers' and vLLM's defaults.
+
+    Repetition rules are left out: transformers' own count the prompt, or an encoder-decoder's start token, and forbid
+    quoting the dialogue.
+
+    Args:
+        module: With weights: special tokens are its model's.
+    """
+    special = module.language_model.generation_config
+    preset = module.evaluation.router.preset_for({})
+    return GenerationConfig(
+        **preset.generation_kwargs(True, tokenizer=module.encoder.tokenizer),
+        pad_token_id=special.pad_token_id,
+        bos_token_id=special.bos_token_id,
+        eos_token_id=special.eos_token_id,
+        decoder_start_token_id=special.decoder_start_token_id,
+    )
+
+
+def golden_prompts(module: SummarizationModule) -> list[dict[str, Any]]:
+    """Dialogues with the ids that the encoder makes of them, and the chat that a server is to be sent.
+
+    Args:
+        module: Its encoder renders.
+    """
+    return [
+        {
+            "dialogue": text,
+            **({"messages": _messages(module, text)} if module.is_causal else {}),
+            "prompt_ids": list(_prompt_ids(module, text)),
+        }
+        for text in GOLDEN_DIALOGUES
+    ]
+
+
+def write_golden_prompts(module: SummarizationModule, folder: Path) -> None:
+    """Write the golden prompts."""
+    text = json.dumps(golden_prompts(module), ensure_ascii=False, indent=1)
+    (folder / GOLDEN_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def check_golden_prompts(module: SummarizationModule, folder: Path) -> None:
+    """Refuse a folder whose tokenizer renders other prompts than the model was trained on.
+
+    Args:
+        module: Built from the folder.
+        folder: Exported.
+
+    Raises:
+        ValueError: A prompt's ids differ; the message names the dialogue.
+    """
+    path = folder / GOLDEN_FILE
+    try:
+        prompts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error}); export again") from error
+    for number, prompt in enumerate(prompts, start=1):
+        if list(_prompt_ids(module, prompt["dialogue"])) != prompt["prompt_ids"]:
+            raise UsageError(
+                f"{path}: the prompt of dialogue {number} has other ids than at export; the tokenizer, its chat "
+                "template or the prompt in kosum.json was changed: export again"
+            )
+
+
+def structured_outputs(settings: ConstraintSettings) -> dict[str, Any]:
+    """What a request to vLLM carries so that its answer keeps to the charset; row literals are a request's own.
+
+    Args:
+        settings: The constraint.
+
+    Example:
+        >>> structured_outputs(ConstraintSettings(charset="latin", literals=("#Person1#",)))
+        {'structured_outputs': {'regex': '(?:[ A-Za-z]|#Person1#)+'}}
+    """
+    spans = "".join(_span(first, last) for first, last in settings.character_set.spans)
+    literals = sorted(settings.fixed_literals, key=len, reverse=True)
+    return {"structured_outputs": {"regex": f"(?:{'|'.join([f'[{spans}]', *map(_quoted, literals)])})+"}}
+
+
+def _span(first: int, last: int) -> str:
+    ends = [_quoted(chr(first)), _quoted(chr(last))]
+    return ends[0] if first == last else ends[0] + ends[1] if last == first + 1 else "-".join(ends)
+
+
+def _quoted(text: str) -> str:
+    """A text for any dialect of regular expressions, in a class or out of one: marks alone are escaped."""
+    return re.sub(r"([\\\[\](){}.*+?^$|/&~\-])", r"\\\1", text).replace("\n", r"\n")
+
+
+def _renderer(module: SummarizationModule) -> ChatRenderer:
+    prompt = getattr(module.encoder, "prompt")  # noqa: B009 - both encoders have one, their protocol does not say so
+    return ChatRenderer(module.encoder.tokenizer, prompt)
+
+
+def _messages(module: SummarizationModule, text: str) -> list[dict[str, str]]:
+    """The chat, the system's text at the head of the user's where the template takes no system turn."""
+    renderer = _renderer(module)
+    turns = renderer.dialogue_turns(text)
+    if len(turns) > 1 and not renderer.has_system_role:
+        return [{"role": "user", "content": "\n\n".join(turn.content for turn in turns)}]
+    return [{"role": turn.role, "content": turn.content} for turn in turns]
+
+
+def _prompt_ids(module: SummarizationModule, text: str) -> list[int]:
+    row = Dialogue(example_id="golden", text=text)
+    return list(module.encoder.encode(row, limits=_NO_LIMIT, with_summary=False).input_ids)

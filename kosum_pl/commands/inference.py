@@ -1,0 +1,165 @@
+"""Summaries without a Trainer, the same that `predict` writes.
+
+In: a module with weights, dialogues, and what of a config decides beside the module. Out: predictions in the order of
+the dialogues. Batches are formed as the data module forms them, and computed in the Trainer's precision: padding and
+rounding are the same too, so that equality can be tested row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import torch
+from lightning.pytorch.plugins.precision import DoublePrecision, HalfPrecision, MixedPrecision, Precision
+
+from kosum_pl.data import Columns, EvaluationBatchSampler
+from kosum_pl.encode import CollateItem, Collator, TokenLimits
+from kosum_pl.errors import UsageError
+from kosum_pl.modules import SummarizationModule
+from kosum_pl.types import Dialogue, Prediction
+
+_MIXED: Final = {"16-mixed": "16-mixed", "16": "16-mixed", "bf16-mixed": "bf16-mixed", "bf16": "bf16-mixed"}
+_LIMITS: Final = ("max_source_tokens", "max_summary_tokens", "truncation", "supervised_turns")
+_SWITCH: Final = "ConstrainedDecoding"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceSettings:
+    """What of a config decides on summaries, beside the module.
+
+    Attributes:
+        limits: Of the prompt.
+        columns: Of files with dialogues.
+        cleaning: Steps that a dialogue goes through.
+        batch_size: Rows of a batch.
+        precision: The Trainer's.
+        is_constrained: Whether `predict` constrains, given that the module has a constraint.
+    """
+
+    limits: TokenLimits
+    columns: Columns
+    cleaning: tuple[str, ...]
+    batch_size: int
+    precision: str = "32-true"
+    is_constrained: bool = True
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> InferenceSettings:
+        """From a resolved config.
+
+        Args:
+            config: Plain values under `trainer` and `data`.
+        """
+        data, trainer = config["data"], config["trainer"]
+        return cls(
+            limits=TokenLimits(**{name: data[name] for name in _LIMITS}),
+            columns=Columns(**(data["columns"] or {})),
+            cleaning=tuple(data["cleaning"]),
+            batch_size=data["eval_batch_size"],
+            precision=str(trainer["precision"] or "32-true"),
+            is_constrained=_is_constrained(trainer["callbacks"]),
+        )
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> InferenceSettings:
+        """The way back from `values`."""
+        return cls(
+            **{
+                **values,
+                "limits": TokenLimits(**values["limits"]),
+                "columns": Columns(**values["columns"]),
+                "cleaning": tuple(values["cleaning"]),
+            }
+        )
+
+    def values(self) -> dict[str, Any]:
+        """Plain values, for a file."""
+        return {**asdict(self), "cleaning": list(self.cleaning)}
+
+
+def _is_constrained(callbacks: Any) -> bool:
+    """Whether a config's callbacks leave the constraint on in `predict`."""
+    listed = callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
+    for callback in listed:
+        if str(callback.get("class_path", "")).rsplit(".", 1)[-1] == _SWITCH:
+            stages = (callback.get("init_args") or {}).get("stages")
+            if stages is not None:
+                return "predict" in ([stages] if isinstance(stages, str) else stages)
+    return True
+
+
+def find_device(name: str) -> torch.device:
+    """The device that a word means.
+
+    Args:
+        name: `auto`, `cpu`, `cuda` or `cuda:1`.
+
+    Raises:
+        ValueError: It is no device, or not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UsageError(f"--device is '{name}'; known: auto, cpu, cuda, cuda:0")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"--device {name}: this machine has {torch.cuda.device_count()} such devices; take another")
+    return device
+
+
+def summarize_dialogues(
+    module: SummarizationModule,
+    dialogues: Sequence[Dialogue],
+    settings: InferenceSettings,
+    *,
+    device: torch.device,
+    advance: Callable[[int], object] = lambda num_rows: None,
+) -> list[Prediction]:
+    """One prediction for every dialogue, in their order.
+
+    Args:
+        module: With weights; moved to the device.
+        dialogues: The rows.
+        settings: Limits, batches, precision.
+        device: Where to compute.
+        advance: Called after each batch with its number of rows.
+
+    Raises:
+        ValueError: A row cannot be brought within the limits.
+    """
+    encoder, router = module.encoder, module.evaluation.router
+    module.evaluation.summarizer.rules.is_constrained &= settings.is_constrained
+    examples = [encoder.encode(dialogue, limits=settings.limits, with_summary=False) for dialogue in dialogues]
+    presets = [router.preset_for(dialogue.profile) for dialogue in dialogues]
+    collate = Collator(
+        pad_token_id=int(encoder.tokenizer.pad_token_id), is_causal=module.is_causal, for_generation=True
+    )
+    sampler = EvaluationBatchSampler(
+        [example.prompt_length for example in examples],
+        batch_size=settings.batch_size,
+        groups=[preset.name for preset in presets],
+    )
+    precision = _precision(settings.precision, device)
+    precision.convert_module(module).to(device).eval()
+    summaries: dict[int, Prediction] = {}
+    for rows in sampler:
+        batch = collate([CollateItem(example=examples[row], row=row, dialogue=dialogues[row]) for row in rows])
+        with torch.inference_mode(), precision.predict_step_context():
+            found = module.summarize_batch(batch.to(device), preset=presets[rows[0]])
+        summaries.update(zip(rows, found, strict=True))
+        advance(len(rows))
+    return [summaries[row] for row in range(len(dialogues))]
+
+
+def _precision(name: str, device: torch.device) -> Precision:
+    """What the Trainer would compute with."""
+    if name in _MIXED:
+        return MixedPrecision(_MIXED[name], device=device.type)  # type: ignore[arg-type]
+    if name in ("16-true", "bf16-true"):
+        return HalfPrecision(name)  # type: ignore[arg-type]
+    return DoublePrecision() if name in ("64", "64-true") else Precision()

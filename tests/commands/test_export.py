@@ -1,0 +1,408 @@
+"""Exported folders of tiny runs, each trained for three steps and predicted through the Trainer."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
+
+from kosum_pl.__main__ import main
+from kosum_pl.commands.export_folder import load_folder
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "seq2seq": {
+        "init_std": 0.3,
+        "d_model": 32,
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "encoder_ffn_dim": 48,
+        "decoder_ffn_dim": 48,
+    },
+    "causal": {"initializer_range": 0.3, "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 64},
+}
+ROWS = [
+    (
+        f"row_{number}",
+        "\n".join(f"#Person{turn % 2 + 1}#: {number}번 {'KTX ' * turn}예약이요." for turn in range(number + 1)),
+    )
+    for number in range(7)
+]
+LORA = {"rank": 4, "alpha": 32.0, "dropout": 0.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One trained run.
+
+    Attributes:
+        folder: Working folder, with `tiny.yaml`.
+        exported: What `export` wrote.
+        predictions: Rows of the Trainer's `predictions.jsonl`.
+    """
+
+    folder: Path
+    exported: Path
+    predictions: list[dict[str, Any]]
+
+
+@contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    """Work in a folder."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def write_data(folder: Path) -> None:
+    """Train, dev and test; the test split has no summaries, and Saturdays of its own preset."""
+    for name in ("train", "dev", "test"):
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            summaries = [] if name == "test" else ["summary"]
+            writer.writerow(["fname", "dialogue", *summaries, "weekday"])
+            for number, (row, text) in enumerate(ROWS):
+                summary = [] if name == "test" else [f"#Person1#은 {number}번을 예약한다."]
+                writer.writerow([row, text, *summary, 7 if number % 3 == 0 else 2])
+
+
+def write_base(folder: Path) -> Path:
+    """A causal model with weights of its own, as a hub would give it."""
+    from kosum_pl.modules import CausalModule
+
+    torch.manual_seed(5)
+    module = CausalModule("demo:llama", random_init=True, config_overrides=SHAPES["causal"])
+    module.configure_model()
+    module.language_model.save_pretrained(folder)
+    module.encoder.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_config(folder: Path, kind: str, **model: Any) -> None:
+    """`tiny.yaml` with two presets, a constraint, and everything else that decides on a summary."""
+    (folder / "short.yaml").write_text("max_new_tokens: 16\nrepetition_penalty: 1.3\n")
+    (folder / "weekend.yaml").write_text("when: {weekday: 7}\nnum_beams: 2\nmax_new_tokens: 12\n")
+    config = {
+        "trainer": {
+            "accelerator": "cpu",
+            "max_steps": 3,
+            "limit_val_batches": 1,
+            "log_every_n_steps": 1,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "logger": False,
+            "callbacks": [{"class_path": "RougeSumCheckpoint"}],
+        },
+        "model": {
+            "class_path": "Seq2SeqModule" if kind == "seq2seq" else "CausalModule",
+            "init_args": {
+                "learning_rate": 0.02,
+                "rouge_tokenizer": "char",
+                "fit_preset": "short.yaml",
+                "presets": ["weekend.yaml", "short.yaml"],
+                "constraint": {"characters": "é"},
+                **model,
+            },
+        },
+        "data": {
+            **{
+                f"{split}_file": f"{name}.csv"
+                for split, name in (("train", "train"), ("val", "dev"), ("predict", "test"))
+            },
+            "max_source_tokens": 160,
+            "max_summary_tokens": 32,
+            "batch_size": 4,
+            "eval_batch_size": 3,
+            "num_workers": 0,
+        },
+    }
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+
+
+def make_run(folder: Path, kind: str, *, options: Sequence[str] = (), **model: Any) -> Run:
+    """Train, predict and export.
+
+    Args:
+        folder: Working folder.
+        kind: `seq2seq` or `causal`.
+        options: Of `export`.
+        model: Arguments of the module.
+    """
+    folder.mkdir()
+    write_data(folder)
+    write_config(folder, kind, **model)
+    with inside(folder):
+        assert main(["fit", "--config", "tiny.yaml"]) == 0
+        assert main(["predict", "--config", "tiny.yaml", "--ckpt_path", "last"]) == 0
+        arguments = ["--config", "tiny.yaml", "--ckpt_path", "last", "--output", "exported", "--device", "cpu"]
+        assert main(["export", *arguments, *options]) == 0
+    (details,) = folder.glob("runs/tiny/2*/eval/predict-*/predictions.jsonl")
+    rows = [json.loads(line) for line in details.read_text(encoding="utf-8").splitlines()]
+    return Run(folder=folder, exported=folder / "exported", predictions=rows)
+
+
+Runs = Callable[[str], Run]
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Runs by name; each is made at its first use."""
+    root = tmp_path_factory.mktemp("exported")
+    base = write_base(root / "base")
+    lora = {"model_name": str(base), "adapter": LORA}
+    settings: dict[str, tuple[str, list[str], dict[str, Any]]] = {
+        "seq2seq": ("seq2seq", [], {"model_name": "demo:bart"}),
+        "causal": ("causal", [], {"model_name": "demo:llama"}),
+        "lora": ("causal", [], lora),
+        "merged": ("causal", ["--merge"], lora),
+        "qlora": ("causal", [], {**lora, "quantization": "nf4"}),
+        "qlora_merged": ("causal", ["--merge", "--allow_difference"], {**lora, "quantization": "nf4"}),
+    }
+    made: dict[str, Run] = {}
+
+    def run(name: str) -> Run:
+        if name not in made:
+            kind, options, model = settings[name]
+            if "adapter" not in model:
+                model = {**model, "random_init": True, "config_overrides": SHAPES[kind]}
+            made[name] = make_run(root / name, kind, options=options, **model)
+        return made[name]
+
+    return run
+
+
+def summarized(run: Run, *, target: Sequence[str] = ("exported",)) -> list[dict[str, Any]]:
+    with inside(run.folder):
+        arguments = ["test.csv", "--format", "jsonl", "--output", "summaries.jsonl", "--device", "cpu"]
+        assert main(["summarize", *target, *arguments]) == 0
+    return [json.loads(line) for line in (run.folder / "summaries.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "causal", "lora", "qlora"])
+def test_an_exported_folder_answers_as_predict_to_the_bit(runs: Runs, name: str) -> None:
+    run = runs(name)
+    rows = summarized(run)
+    assert rows == run.predictions
+    assert [row["preset"] for row in rows] == ["weekend", "short", "short"] * 2 + ["weekend"]
+    assert len({row["text"] for row in rows}) > 1
+
+
+def test_a_merged_folder_answers_as_predict(runs: Runs) -> None:
+    run = runs("merged")
+    rows = summarized(run)
+    assert [(row["example_id"], row["text"]) for row in rows] == [
+        (row["example_id"], row["text"]) for row in run.predictions
+    ]
+    for row, predicted in zip(rows, run.predictions, strict=True):
+        assert row["log_prob"] == pytest.approx(predicted["log_prob"], abs=1e-3)
+
+
+def test_a_config_and_a_checkpoint_answer_as_predict(runs: Runs) -> None:
+    run = runs("lora")
+    assert summarized(run, target=("tiny.yaml", "--ckpt_path", "last")) == run.predictions
+
+
+def trained(run: Run) -> dict[str, torch.Tensor]:
+    (checkpoint,) = run.folder.glob("runs/tiny/2*/checkpoints/last.ckpt")
+    state: dict[str, torch.Tensor] = torch.load(checkpoint, weights_only=True)["state_dict"]
+    return {name.removeprefix("model."): value for name, value in state.items()}
+
+
+def expected_weight(run: Run, name: str, base: torch.Tensor) -> torch.Tensor:
+    """W + alpha / rank * B A, in double precision."""
+    state = trained(run)
+    low, high = (state[f"{name}.lora_{side}.default.weight"].double() for side in "AB")
+    return base.double() + LORA["alpha"] / LORA["rank"] * high @ low
+
+
+LAYER = "model.layers.1.mlp.down_proj"
+
+
+def test_merging_adds_the_scaled_product(runs: Runs) -> None:
+    run = runs("merged")
+    base = load_file(run.folder.parent / "base" / "model.safetensors")
+    merged = load_file(run.exported / "model.safetensors")
+    assert merged.keys() == base.keys()
+    expected = expected_weight(run, LAYER, base[f"{LAYER}.weight"])
+    assert torch.allclose(merged[f"{LAYER}.weight"].double(), expected, atol=1e-6)
+    assert (expected - base[f"{LAYER}.weight"]).abs().max() > 1e-2
+    assert torch.equal(merged["model.embed_tokens.weight"], base["model.embed_tokens.weight"])
+
+
+def test_a_quantized_base_is_merged_in_sixteen_bit(runs: Runs) -> None:
+    import bitsandbytes.functional as bnb
+
+    run = runs("qlora_merged")
+    original = load_file(run.folder.parent / "base" / "model.safetensors")[f"{LAYER}.weight"]
+    packed, state = bnb.quantize_nf4(original, blocksize=64, compress_statistics=True)
+    merged = load_file(run.exported / "model.safetensors")[f"{LAYER}.weight"]
+    assert merged.dtype == torch.bfloat16
+    expected = expected_weight(run, LAYER, bnb.dequantize_nf4(packed, state))
+    # Three roundings to eight bits: of the base, of the product, of the sum.
+    assert (merged.double() - expected).abs().max() < 3 * 2**-8 * expected.abs().max()
+    assert (merged.double() - expected_weight(run, LAYER, original)).abs().mean() > 4 * (
+        merged.double() - expected
+    ).abs().mean()
+    record = json.loads((run.exported / "kosum.json").read_text(encoding="utf-8"))
+    assert (record["dtype"], record["adapter"], record["merged_layers"]) == ("bfloat16", None, 14)
+
+
+def test_another_base_under_the_adapter_is_an_error_and_is_left_to_be_looked_at(
+    runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = runs("qlora_merged")
+    options = ["--config", "tiny.yaml", "--ckpt_path", "last", "--merge", "--merge_base", "original", "--device", "cpu"]
+    with inside(run.folder):
+        assert main(["export", *options, "--output", "other"]) == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if "kosum_pl: error" in line]
+        assert re.search(r"rouge_mean differs by [+-]\d+\.\d\d points, more than 0\.5; .*other\.failed", line)
+        assert (Path("other.failed") / "model.safetensors").is_file()
+        assert not Path("other").exists()
+        assert main(["export", *options, "--output", "other", "--sample", "0"]) == 0
+        assert "not compared" in capsys.readouterr().out
+    original = load_file(run.folder.parent / "base" / "model.safetensors")[f"{LAYER}.weight"]
+    merged = load_file(run.folder / "other" / "model.safetensors")[f"{LAYER}.weight"]
+    expected = expected_weight(run, LAYER, original)
+    assert (merged.double() - expected).abs().max() < 3 * 2**-8 * expected.abs().max()
+
+
+def golden(run: Run) -> list[dict[str, Any]]:
+    prompts: list[dict[str, Any]] = json.loads((run.exported / "golden_prompts.json").read_text(encoding="utf-8"))
+    return prompts
+
+
+def logits(model: Any, ids: Sequence[int], **inputs: Any) -> torch.Tensor:
+    with torch.no_grad():
+        found: torch.Tensor = model.eval()(torch.tensor([ids]), **inputs).logits
+    return found
+
+
+def test_peft_reads_an_adapter_folder(runs: Runs) -> None:
+    from peft import PeftModel
+
+    run = runs("lora")
+    assert not (run.exported / "model.safetensors").exists()
+    base = json.loads((run.exported / "adapter_config.json").read_text())["base_model_name_or_path"]
+    assert Path(base) == run.folder.parent / "base"
+    ids = golden(run)[0]["prompt_ids"]
+    plain = AutoModelForCausalLM.from_pretrained(base)
+    before = logits(plain, ids)
+    after = logits(PeftModel.from_pretrained(plain, run.exported), ids)
+    assert torch.allclose(after, logits(load_folder(run.exported).module.language_model, ids), atol=1e-4)
+    assert (after - before).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("name", ["causal", "merged"])
+def test_transformers_reads_a_causal_folder_and_renders_its_golden_prompts(runs: Runs, name: str) -> None:
+    run = runs(name)
+    tokenizer = AutoTokenizer.from_pretrained(run.exported)
+    prompts = golden(run)
+    assert len(prompts) == 3
+    for prompt in prompts:
+        ids = tokenizer.apply_chat_template(prompt["messages"], add_generation_prompt=True, return_dict=False)
+        assert ids == prompt["prompt_ids"]
+        assert prompt["dialogue"] in prompt["messages"][-1]["content"]
+    model = AutoModelForCausalLM.from_pretrained(run.exported)
+    ours = load_folder(run.exported).module.language_model
+    assert torch.equal(logits(model, prompts[0]["prompt_ids"]), logits(ours, prompts[0]["prompt_ids"]))
+
+
+def test_transformers_reads_a_seq2seq_folder(runs: Runs) -> None:
+    run = runs("seq2seq")
+    tokenizer = AutoTokenizer.from_pretrained(run.exported)
+    for prompt in golden(run):
+        assert tokenizer(prompt["dialogue"])["input_ids"] == prompt["prompt_ids"]
+        assert "messages" not in prompt
+    model = AutoModelForSeq2SeqLM.from_pretrained(run.exported)
+    state = trained(run)
+    assert torch.equal(model.get_input_embeddings().weight, state["model.shared.weight"])
+    config = GenerationConfig.from_pretrained(run.exported)
+    assert (config.max_new_tokens, config.num_beams, config.repetition_penalty) == (16, 1, 1.0)
+    assert config.decoder_start_token_id == tokenizer.eos_token_id
+
+
+def test_the_record_is_complete(runs: Runs) -> None:
+    record = json.loads((runs("qlora").exported / "kosum.json").read_text(encoding="utf-8"))
+    assert (record["module"], record["rouge_tokenizer"], record["merged_layers"]) == ("CausalModule", "char", 0)
+    assert record["constraint"]["characters"] == "é"
+    assert "#Person1#" in record["constraint"]["literals"]
+    assert [preset["name"] for preset in record["presets"]] == ["weekend", "short"]
+    assert record["presets"][1]["repetition_penalty"] == 1.3
+    assert record["postprocess"] == ["ftfy", "nfc", "tag_repair", "script_filter", "whitespace", "repeated_sentences"]
+    assert record["inference"]["limits"]["max_source_tokens"] == 160
+    assert record["base_model"]["quantization"] == "nf4"
+    assert record["adapter"]["rank"] == 4
+    assert record["checkpoint"] == "last.ckpt"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda record: record["prompt"].update(user="요약: {dialogue}"), "prompt of dialogue 1 has other ids"),
+        (lambda record: record["base_model"].update(fingerprint="0"), "is another base"),
+        (lambda record: record.update(format=9), "reads format 1; export again"),
+        (lambda record: record.pop("prompt"), "'prompt' is missing or unknown"),
+    ],
+)
+def test_a_changed_folder_is_refused(
+    runs: Runs, tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(runs("lora").exported, folder)
+    record = json.loads((folder / "kosum.json").read_text(encoding="utf-8"))
+    change(record)
+    (folder / "kosum.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ckpt_path", "last"], "export needs --output DIR"),
+        (["--output", "new"], "export needs --ckpt_path best|last|FILE"),
+        (["--ckpt_path", "last", "--output", "exported"], "--output exported exists already; name a new folder"),
+        (["--ckpt_path", "last", "--output", "new", "--merge"], "this config has no model.adapter"),
+        (["--ckpt_path", "last", "--output", "new", "--sample", "few"], "--sample is 'few'; write a number of rows"),
+        (["--ckpt_path", "last", "--output", "new", "--merge_base", "x"], "known: quantized, original"),
+        (["--ckpt_path", "last", "--output", "new", "--device", "tpu"], "--device is 'tpu'; known: auto, cpu, cuda"),
+        (["--ckpt_path", "last", "--output", "new", "--model.adapter.rank", "4"], "no folder that a reader"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(
+    runs: Runs, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    with inside(runs("causal").folder):
+        assert main(["export", "--config", "tiny.yaml", *arguments]) == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kosum_pl: error")]
+        assert message in line
+        assert not Path("new").exists()
+
+
+def test_help_is_answered_without_a_config(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "--help"]) == 0
+    assert "--merge" in capsys.readouterr().out
+
+
+def test_the_written_regex_fits_the_summaries(runs: Runs) -> None:
+    run = runs("causal")
+    written = json.loads((run.exported / "structured_outputs.json").read_text(encoding="utf-8"))
+    pattern = re.compile(written["structured_outputs"]["regex"])
+    assert pattern.fullmatch("#Person1#은 3시에 café… 「간다」.".replace("caf", ""))
+    assert not pattern.fullmatch("KTX를 탄다.")
+    assert all(pattern.fullmatch(row["raw_text"]) for row in run.predictions)

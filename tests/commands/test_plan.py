@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kosum_pl.__main__ import main
+from kosum_pl.commands.plan import parse_memory
+from kosum_pl.errors import UsageError
+from kosum_pl.modules import SummarizationModule
+
+LLAMA: dict[str, Any] = {
+    "trainer": {"precision": "bf16-mixed", "callbacks": []},
+    "model": {
+        "class_path": "CausalModule",
+        "init_args": {
+            "model_name": "demo:llama",
+            "random_init": True,
+            "config_overrides": {"model_type": "llama", "hidden_size": 1024, "num_hidden_layers": 4}
+            | {"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 128, "intermediate_size": 2048},
+        },
+    },
+    "data": {"train_file": "train.csv", "batch_size": 12, "max_source_tokens": 448, "max_summary_tokens": 64},
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: SummarizationModule) -> None:
+        raise AssertionError("weights were asked for")
+
+    monkeypatch.setattr(SummarizationModule, "configure_model", fail)
+
+
+@pytest.fixture
+def llama(work: Path) -> None:
+    (work / "llama.yaml").write_text(yaml.safe_dump(LLAMA), encoding="utf-8")
+
+
+def plan(*arguments: str, config: str = "tiny.yaml") -> tuple[int, dict[str, Any]]:
+    status = main(["plan", "--config", config, "--json", "out.json", *arguments])
+    values: dict[str, Any] = json.loads(Path("out.json").read_text(encoding="utf-8"))
+    return status, values
+
+
+def error_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    capsys.readouterr()
+    assert main(["plan", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = [line for line in err.splitlines() if line]
+    assert len(lines) == 1
+    return lines[0].removeprefix("kosum_pl: error: ")
+
+
+def test_a_tiny_model_fits(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, values = plan("--memory", "24GB")
+    assert (status, values["fits"], values["proposals"]) == (0, True, [])
+    num = values["model"]["num_parameters"]
+    assert values["model"]["num_trained"] == num
+    assert [values["bytes"][kind] for kind in ("weights", "gradients", "optimizer")] == [4 * num, 4 * num, 8 * num]
+    assert values["total"] == values["peak"] + values["context"] == max(values["moments"].values()) + 500_000_000
+    # `data.batch_size: 2`, and the limits' defaults.
+    assert values["batch"] == {
+        "num_rows": 2,
+        "source_length": 1024,
+        "target_length": 128,
+        "num_supervised": 256,
+        "accumulate_grad_batches": 1,
+    }
+    printed = capsys.readouterr().out
+    assert "fits: 0." in printed
+    assert "of 24.00 GB (--memory)" in printed
+    assert "counted, not measured" in printed
+
+
+def test_rows_follow_from_the_budget(work: Path, llama: None) -> None:
+    _, values = plan("--data.batch_size=null", "--data.max_batch_tokens=2300", config="llama.yaml")
+    # Rows of 448 + 64 tokens, in steps of the sampler's lengths.
+    assert (values["batch"]["num_rows"], values["batch"]["target_length"]) == (4, 512)
+    _, values = plan("--data.batch_size=null", "--data.max_batch_tokens=100", config="llama.yaml")
+    assert values["batch"]["num_rows"] == 1
+
+
+def test_what_does_not_fit_fits_with_the_options_that_are_printed(
+    work: Path, llama: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, values = plan(config="llama.yaml")
+    assert status == 0
+    memory = f"{values['context'] / 1e6 + (values['peak'] / 1e6) * 0.7:.0f}MB"
+    status, values = plan("--memory", memory, config="llama.yaml")
+    assert (status, values["fits"]) == (1, False)
+    assert values["proposals"]
+    printed = capsys.readouterr().out
+    assert "does not fit" in printed
+    for proposal in values["proposals"]:
+        line = " ".join(proposal["options"])
+        assert line in printed
+        status, again = plan("--memory", memory, *shlex.split(line), config="llama.yaml")
+        assert (status, again["total"]) == (0, proposal["total"])
+    names = [proposal["names"] for proposal in values["proposals"]]
+    assert ["gradient checkpointing"] in names
+    assert ["smaller batches, accumulated"] in names
+
+
+def test_smaller_batches_keep_the_tokens_of_a_step(work: Path, llama: None) -> None:
+    _, values = plan(config="llama.yaml")
+    memory = f"{values['context'] / 1e6 + (values['peak'] / 1e6) * 0.7:.0f}MB"
+    _, values = plan("--memory", memory, config="llama.yaml")
+    chosen = next(one for one in values["proposals"] if one["names"] == ["smaller batches, accumulated"])
+    options = dict(option.split(" ") for option in chosen["options"])
+    rows, batches = int(options["--data.batch_size"]), int(options["--trainer.accumulate_grad_batches"])
+    assert rows * batches == 12
+    assert rows < 12
+
+
+def test_fewest_changes_are_proposed_and_more_where_one_is_not_enough(work: Path, llama: None) -> None:
+    _, values = plan("--memory", "640MB", config="llama.yaml")
+    sizes = {len(proposal["names"]) for proposal in values["proposals"]}
+    assert len(sizes) == 1
+    assert min(sizes) >= 2
+    for proposal in values["proposals"]:
+        assert proposal["total"] <= 640e6
+        options = shlex.split(" ".join(proposal["options"]))
+        assert plan("--memory", "640MB", *options, config="llama.yaml")[0] == 0
+
+
+def test_where_nothing_helps_it_says_so(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, values = plan("--memory", "501MB")
+    assert (status, values["proposals"]) == (1, [])
+    assert "take a smaller model or a larger device" in capsys.readouterr().out
+
+
+def test_an_adapter_and_nf4_shrink_what_they_should(work: Path, llama: None) -> None:
+    _, full = plan(config="llama.yaml")
+    _, lora = plan("--model.adapter.rank=8", config="llama.yaml")
+    _, qlora = plan("--model.adapter.rank=8", "--model.quantization=nf4", config="llama.yaml")
+    assert lora["bytes"]["weights"] == full["bytes"]["weights"]
+    assert lora["bytes"]["adapter"] == lora["bytes"]["gradients"] == 4 * lora["model"]["num_trained"]
+    # Per layer: q, k, v, o, gate, up, down; rank times the sum of both widths.
+    widths = (1024 + 1024) * 2 + (1024 + 512) * 2 + (1024 + 2048) * 3
+    assert lora["model"]["num_trained"] == 4 * 8 * widths
+    linear = 4 * (2 * 1024 * 1024 + 2 * 1024 * 512 + 3 * 1024 * 2048)
+    saved = lora["bytes"]["weights"] - qlora["bytes"]["weights"]
+    assert saved == pytest.approx(linear * (4 - 0.5 - 1 / 64), rel=0.002)
+
+
+def test_a_model_without_a_config_is_named(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = work / "bare"
+    folder.mkdir()
+    line = error_line(capsys, "--config", "tiny.yaml", "--model.model_name=bare")
+    assert "bare" in line
+
+
+@pytest.mark.parametrize("text", ["24XB", "", "0GB", "GB", "-3GB"])
+def test_a_size_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="give a size such as 24GB"):
+        parse_memory(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("24GB", 24e9), ("24", 24e9), ("22.5GiB", 22.5 * 2**30), ("900 mb", 9e8), ("8G", 8e9)]
+)
+def test_sizes_are_read(text: str, expected: float) -> None:
+    assert parse_memory(text) == int(expected)
+
+
+def test_help_answers_without_heavy_imports() -> None:
+    program = (
+        "import sys; from kosum_pl.__main__ import main; status = main(['plan', '--help']); "
+        "sys.exit(status or 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "--memory" in done.stdout
