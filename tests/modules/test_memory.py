@@ -289,7 +289,7 @@ def test_a_frozen_base_keeps_the_inputs_of_its_adapters(
     )
     counted = activation_bytes(shape, batch_of(model), StepSettings(numerics=widths))
     # The first layer's input is the frozen embedding's output, so a part of it is not saved: a third of three layers.
-    assert counted == pytest.approx(saved_bytes(model, is_autocast=is_autocast), rel=0.06)
+    assert counted == pytest.approx(saved_bytes(model, is_autocast=is_autocast), rel=0.07)
 
 
 @pytest.mark.parametrize("is_autocast", [False, True])
@@ -313,7 +313,7 @@ def test_an_nf4_base_keeps_the_inputs_of_its_adapters(is_autocast: bool) -> None
     )
     shape = model_shape(make("llama", device="meta"), adapter=adapter)
     counted = activation_bytes(shape, batch_of(model), StepSettings(numerics=widths, quantization="nf4"))
-    assert counted == pytest.approx(saved_bytes(model, is_autocast=is_autocast), rel=0.06)
+    assert counted == pytest.approx(saved_bytes(model, is_autocast=is_autocast), rel=0.07)
 
 
 @pytest.mark.parametrize("kind", ["llama", "bart"])
