@@ -161,6 +161,7 @@ class PrefixFunctionConstraint(AutomatonConstraint):
         cost = self.cost(self.columns)
 
         def allowed(row: int, input_ids: Tensor) -> list[int]:
+            """Ids that may follow those of one sequence, (T,)."""
             generated = input_ids[shape.prompt_length :].tolist()
             if shape.has_forced_bos and not generated:
                 return list(range(len(self.tables.written)))

@@ -39,6 +39,7 @@ def constrained_head(model: nn.Module, columns: AllowedColumns, *, is_small: boo
     vocab_size = _weight(model).shape[0]
 
     def spread(_: nn.Module, __: Any, output: Any) -> Any:
+        """The model's output with logits of all ids, (N, T, V)."""
         logits = output.logits if is_small else output.logits.index_select(-1, columns.ids)
         denied = columns.denied(len(logits))
         if denied is not None:

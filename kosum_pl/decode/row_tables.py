@@ -79,6 +79,7 @@ class VocabularyIndex:
             return frozenset(transitions[list(states), byte].tolist()) - {DEAD}
 
         def walk(head: bytes, states: frozenset[int], low: int, high: int) -> None:
+            """Note what goes on behind `head` among `pieces[low:high]`, which all begin so."""
             is_free = not states.isdisjoint(free)
             for byte, first, last in self.children(head, low, high):
                 if is_free:

@@ -8,9 +8,8 @@ their full names, and predictions. What differs between encoder-decoders and cau
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -22,6 +21,7 @@ from kosum_pl.decode.postprocess import DEFAULT_STEPS
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import Batch, ChatPrompt, Encoder, SourcePrompt, load_tokenizer
 from kosum_pl.modules.adapters import AdapterSettings, add_adapter, check_combination
+from kosum_pl.modules.arguments import pick
 from kosum_pl.modules.checkpoint_record import read_record, write_record
 from kosum_pl.modules.evaluation import Evaluation, EvaluationSettings
 from kosum_pl.modules.loss import cross_entropy_sum
@@ -31,11 +31,6 @@ from kosum_pl.modules.quantization import QuantizationName
 from kosum_pl.modules.random_state import restore_random_state
 from kosum_pl.modules.step_normalizer import StepNormalizer, is_last_micro_batch
 from kosum_pl.types import Prediction
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-_Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
 class SummarizationModule(LightningModule):
@@ -126,16 +121,16 @@ class SummarizationModule(LightningModule):
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"model.label_smoothing is {label_smoothing}; give a share from 0 to below 1")
         check_combination(adapter, quantization)
-        self.source = _pick(ModelSource, arguments)
+        self.source = pick(ModelSource, arguments)
         self.adapter = adapter
         self.strict_loading = adapter is None
-        self.optimizer_settings = _pick(OptimizerSettings, arguments)
+        self.optimizer_settings = pick(OptimizerSettings, arguments)
         self.label_smoothing = label_smoothing
         self.gradient_checkpointing = gradient_checkpointing
         self.generate_during_fit = generate_during_fit
         tokenizer, self.notes = load_tokenizer(model_name, gguf_file=gguf_file, trust_remote_code=trust_remote_code)
         self.encoder = self.make_encoder(tokenizer, prompt)
-        self.evaluation = Evaluation(self.encoder, _pick(EvaluationSettings, arguments))
+        self.evaluation = Evaluation(self.encoder, pick(EvaluationSettings, arguments))
         self.normalizer = StepNormalizer()
         self.model: PreTrainedModel | None = None
         self.scores: dict[str, float] = {}
@@ -152,8 +147,6 @@ class SummarizationModule(LightningModule):
     @abstractmethod
     def supervised_logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits and targets of a batch's supervised positions, (N, V) and (N,)."""
-
-    # Set-up.
 
     def configure_model(self) -> None:
         """Load or build the weights, once; the encoder is there already."""
@@ -304,8 +297,3 @@ class SummarizationModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the random states for the resume, and refuse an adapter of another base."""
         self._random_states = read_record(self, checkpoint)
-
-
-def _pick(kind: type[_Settings], arguments: Mapping[str, Any]) -> _Settings:
-    """A dataclass of settings from the constructor's arguments of the same names."""
-    return kind(**{field.name: arguments[field.name] for field in fields(kind) if field.name in arguments})
