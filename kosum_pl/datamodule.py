@@ -7,7 +7,6 @@ cannot render different prompts.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +25,7 @@ from kosum_pl.data import (
     count_leakage,
     read_dialogues,
 )
+from kosum_pl.decode.table_cache import default_cache_dir
 from kosum_pl.encode import Batch, Collator, TokenLimits
 from kosum_pl.encode.table import EncodedRows, EncodedTable, encode_table
 from kosum_pl.modules import SummarizationModule
@@ -119,7 +119,7 @@ class SummarizationDataModule(LightningDataModule):
         self._num_workers = num_workers
         self._num_eval_samples = num_eval_samples
         self._seed = seed
-        self._cache_dir = Path(cache_dir or os.environ.get("KOSUM_CACHE") or "~/.cache/kosum_pl").expanduser()
+        self._cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
         self.tables: dict[str, DialogueTable] = {}
         self.report_lines: list[str] = []
         self._encoded: dict[str, EncodedTable] = {}

@@ -115,9 +115,13 @@ class AutomatonConstraint:
         """
         tracker = self.tracker(row_words, prompt_length=shape.prompt_length)
         columns = ever_allowed(self.columns, tracker.rows)
-        cost = self.cost(columns.ids.numpy())
-        processor = AutomatonProcessor(tracker, columns=columns, cost=cost, shape=shape)
+        processor = self._processor(tracker, columns, shape)
         return BatchConstraint(processor=processor, columns=columns, tracker=tracker)
+
+    def _processor(self, tracker: StateTracker, columns: AllowedColumns, shape: GenerationShape) -> LogitsProcessor:
+        """What keeps a batch's scores to this constraint."""
+        cost = self.cost(columns.ids.numpy())
+        return AutomatonProcessor(tracker, columns=columns, cost=cost, shape=shape)
 
     def cost(self, columns: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Tokens that must follow each column, (Q + 2, C): by common state, inside a row's word, behind the end."""
@@ -149,15 +153,7 @@ class PrefixFunctionConstraint(AutomatonConstraint):
 
     name: ClassVar[str] = "prefix_function"
 
-    def for_rows(self, row_words: Sequence[Sequence[str]], shape: GenerationShape) -> BatchConstraint:
-        """The constraint of one batch.
-
-        Args:
-            row_words: By row, strings outside the charset that are allowed in it.
-            shape: The call of `generate`.
-        """
-        tracker = self.tracker(row_words, prompt_length=shape.prompt_length)
-        columns = ever_allowed(self.columns, tracker.rows)
+    def _processor(self, tracker: StateTracker, columns: AllowedColumns, shape: GenerationShape) -> LogitsProcessor:
         cost = self.cost(self.columns)
 
         def allowed(row: int, input_ids: Tensor) -> list[int]:
@@ -175,12 +171,11 @@ class PrefixFunctionConstraint(AutomatonConstraint):
                 tokens += added.tokens[state][added.cost[state] <= left].tolist()
             return tokens
 
-        processor = _RowsPrefixProcessor(allowed, num_rows=len(row_words))
-        return BatchConstraint(processor=processor, columns=columns, tracker=tracker)
+        return _RowsPrefixProcessor(allowed, num_rows=len(tracker.rows))
 
 
 class StaticMaskConstraint(AutomatonConstraint):
-    """One list of allowed tokens for all steps.
+    """One list of allowed tokens for all steps; a row's words allow every token that is a part of one.
 
     Args:
         tables: From `build_tables`.
@@ -198,17 +193,8 @@ class StaticMaskConstraint(AutomatonConstraint):
             is_whole = np.append(tables.automaton.is_accepting, False)[behind]
             self.columns = np.union1d(tables.columns[is_whole], np.array(self.eos_token_ids, dtype=np.int64))
 
-    def for_rows(self, row_words: Sequence[Sequence[str]], shape: GenerationShape) -> BatchConstraint:
-        """The constraint of one batch: a row's words allow every token that is a part of one.
-
-        Args:
-            row_words: By row, strings outside the charset that are allowed in it.
-            shape: The call of `generate`.
-        """
-        tracker = self.tracker(row_words, prompt_length=shape.prompt_length)
-        columns = ever_allowed(self.columns, tracker.rows)
-        processor = StaticMaskProcessor(columns, shape=shape)
-        return BatchConstraint(processor=processor, columns=columns, tracker=tracker)
+    def _processor(self, tracker: StateTracker, columns: AllowedColumns, shape: GenerationShape) -> LogitsProcessor:
+        return StaticMaskProcessor(columns, shape=shape)
 
 
 def ever_allowed(common: NDArray[np.int64], rows: Sequence[RowTables | None]) -> AllowedColumns:

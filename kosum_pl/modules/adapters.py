@@ -84,9 +84,14 @@ def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> str:
         A line that says how much is trained.
 
     Raises:
-        ValueError: No module is named so.
+        ValueError: No module is named so, or peft is not installed.
     """
-    from peft import LoraConfig
+    try:
+        from peft import LoraConfig
+    except ImportError as error:
+        raise ValueError(
+            f"model.adapter needs peft, which cannot be loaded ({error}): pip install kosum-pl[adapters]"
+        ) from None
 
     targets = settings.target_modules
     names = targets if isinstance(targets, str) else list(targets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -202,3 +203,9 @@ def test_settings_out_of_range_are_refused(name: str, value: object) -> None:
 def test_bitsandbytes_optimizers_train(optimizer: str, files: dict[str, str]) -> None:
     losses = fit(make_module("causal", optimizer=optimizer), files)
     assert losses[-1] < losses[0]
+
+
+def test_a_missing_peft_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ValueError, match=r"model.adapter needs peft.*pip install kosum-pl\[adapters\]"):
+        make_module("causal")
