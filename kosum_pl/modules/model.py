@@ -1,15 +1,14 @@
 """A transformers model from a folder, a hub id, a GGUF file, or from a config alone.
 
-In: a model name and how to load it. Out: a model whose PAD, BOS and EOS agree with the tokenizer's, and one line
-for everything that had to be changed. No setting of a checkpoint's `generation_config` survives unseen: presets
-say how to decode.
+In: a model name and how to load it. Out: the model, quantized where it was asked for. A GGUF file is unpacked as it
+is read: packed weights can be neither trained nor saved.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,20 +16,15 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
-    GenerationConfig,
+    GgufConfig,
     PretrainedConfig,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
 )
 
 from kosum_pl.lookup import resolve_path
 from kosum_pl.modules.quantization import Quantization, QuantizationName
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
-# Fields of a generation config that say nothing of how to decode, or are aligned by name.
-_NOT_DECODING = frozenset(
-    {"pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id", "transformers_version", "use_cache"}
-)
 # Per-layer lists that a config computes from its number of layers; stale once that number is overridden.
 _PER_LAYER_FIELDS = ("layer_types", "no_rope_layers", "mlp_layer_types")
 
@@ -66,11 +60,6 @@ class ModelSource:
     def __post_init__(self) -> None:
         """Refuse what no loading could serve."""
         _ = self.quantizer
-        if self.gguf_file and self.quantization != "none":
-            raise ValueError(
-                f"model.quantization={self.quantization} with model.gguf_file: a GGUF file is quantized in its own "
-                "way; take one of the two out"
-            )
         if self.dtype != "auto" and self.dtype not in _DTYPES:
             raise ValueError(f"model.dtype is '{self.dtype}'; known: auto, {', '.join(_DTYPES)}")
 
@@ -169,24 +158,30 @@ def load_model(source: ModelSource, *, config: PretrainedConfig, is_causal: bool
 
 def _stored_model(source: ModelSource, path: str, *, config: PretrainedConfig, factory: Any) -> Any:
     options = _loading_options(source)
-    dtype = source.torch_dtype
     if source.gguf_file:
-        options["gguf_file"] = source.gguf_file
+        options |= {"gguf_file": source.gguf_file, "quantization_config": GgufConfig(dequantize=True)}
+        model = factory.from_pretrained(path, config=config, dtype=source.torch_dtype, **options)
+        return _quantized(source, model, factory=factory)
     if source.quantization != "none":
+        dtype = source.torch_dtype
         compute = dtype if isinstance(dtype, torch.dtype) else getattr(config, "dtype", None) or torch.bfloat16
         options["quantization_config"] = source.quantizer.config(dtype=compute)
-    return factory.from_pretrained(path, config=config, dtype=dtype, **options)
+    return factory.from_pretrained(path, config=config, dtype=source.torch_dtype, **options)
 
 
 def _random_model(source: ModelSource, *, config: PretrainedConfig, factory: Any) -> Any:
     dtype = torch.get_default_dtype() if source.dtype == "auto" else source.torch_dtype
-    model = factory.from_config(config, dtype=dtype, **_loading_options(source))
+    return _quantized(source, factory.from_config(config, dtype=dtype, **_loading_options(source)), factory=factory)
+
+
+def _quantized(source: ModelSource, model: Any, *, factory: Any) -> Any:
+    """The model with quantized weights: they are quantized as they are read, and only then, so it is saved first."""
     if source.quantization == "none":
         return model
-    # Weights are quantized as they are read, and only then.
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
-        return _stored_model(source, folder, config=config, factory=factory)
+        source = replace(source, gguf_file=None)
+        return _stored_model(source, folder, config=model.config, factory=factory)
 
 
 def _loading_options(source: ModelSource) -> dict[str, Any]:
@@ -194,72 +189,3 @@ def _loading_options(source: ModelSource) -> dict[str, Any]:
     if source.attn_implementation:
         options["attn_implementation"] = source.attn_implementation
     return options
-
-
-def align_special_tokens(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, terminator_ids: Sequence[int]
-) -> list[str]:
-    """Make PAD, BOS and EOS of model and generation those of the tokenizer, and drop stored decoding settings.
-
-    Args:
-        model: Changed in place: `config` and `generation_config`.
-        tokenizer: Says what the ids mean.
-        terminator_ids: Ids that end a summary, in the order of their weight.
-
-    Returns:
-        One line for everything that changed, to be shown once.
-
-    Raises:
-        ValueError: The model's vocabulary is smaller than the tokenizer's.
-    """
-    vocab_size = model.get_input_embeddings().weight.shape[0]
-    if vocab_size < len(tokenizer):
-        raise ValueError(
-            f"the model has {vocab_size} embeddings but the tokenizer {len(tokenizer)} tokens; "
-            "use the tokenizer that belongs to the model"
-        )
-    stored = model.generation_config
-    aligned = {"pad_token_id": tokenizer.pad_token_id, "bos_token_id": tokenizer.bos_token_id}
-    notes = [
-        f"{name}: {getattr(model.config, name, None)} -> {value} ('{tokenizer.convert_ids_to_tokens(value)}')"
-        for name, value in {**aligned, "eos_token_id": terminator_ids[0]}.items()
-        if value is not None and not _names_id(getattr(model.config, name, None), value)
-    ]
-    notes += _dropped_settings(stored, tokenizer)
-    for name, value in aligned.items():
-        setattr(model.config, name, value)
-    model.config.eos_token_id = terminator_ids[0]
-    model.generation_config = GenerationConfig(
-        **aligned, eos_token_id=list(terminator_ids), decoder_start_token_id=_decoder_start(model, tokenizer)
-    )
-    return [f"special tokens aligned with the tokenizer: {'; '.join(notes)}"] if notes else []
-
-
-def _names_id(stored: Any, token_id: int) -> bool:
-    return token_id in stored if isinstance(stored, (list, tuple)) else stored == token_id
-
-
-def _decoder_start(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """Start token of an encoder-decoder: the checkpoint's, as it was trained with it, else BOS, else PAD."""
-    if not model.config.is_encoder_decoder:
-        return None
-    for candidate in (
-        model.generation_config.decoder_start_token_id,
-        getattr(model.config, "decoder_start_token_id", None),
-        tokenizer.bos_token_id,
-        tokenizer.pad_token_id,
-    ):
-        if candidate is not None:
-            return int(candidate)
-    raise ValueError("the model has no decoder_start_token_id; set it in model.config_overrides")
-
-
-def _dropped_settings(stored: GenerationConfig, tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """What the checkpoint's generation config asked for beyond special tokens, in words."""
-    lines = []
-    for name, value in sorted(stored.to_diff_dict().items()):
-        if name in _NOT_DECODING or name.startswith("_") or value in (None, False):
-            continue
-        meaning = f" ('{tokenizer.convert_ids_to_tokens(value)}')" if name.endswith("token_id") else ""
-        lines.append(f"the checkpoint's {name}={value}{meaning} is not used, the preset decides")
-    return lines

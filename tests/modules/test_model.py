@@ -9,7 +9,8 @@ import torch
 from transformers import AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from kosum_pl.lookup import resolve_path
-from kosum_pl.modules.model import ModelSource, align_special_tokens, load_config, load_model
+from kosum_pl.modules.model import ModelSource, load_config, load_model
+from kosum_pl.modules.special_tokens import align_special_tokens
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 24, "num_attention_heads": 2}
 
