@@ -128,7 +128,8 @@ def _generation(weights: Path) -> dict[str, str]:
     run_dir = run_of(weights)
     metrics = _read_mapping(run_dir / METRICS_FILE) if run_dir else {}
     if config_hash := metrics.get("config_hash"):
-        generation["config_hash"] = str(config_hash)
+        # Marked, because digits around an `e` (168893192e81) would be read back from YAML as a number.
+        generation["config_hash"] = f"sha256:{config_hash}"
     # The scores of a run are those of its best checkpoint; of another one nothing is known.
     if isinstance(score := metrics.get("val/rouge_sum"), float) and Path(metrics.get("best_checkpoint") or "").name == (
         weights.name

@@ -57,9 +57,9 @@ def test_an_exported_folder_means_itself(run_dir: Path, name: str) -> None:
 def test_a_generation_has_the_scores_of_its_best_checkpoint_alone(run_dir: Path) -> None:
     best = run_dir / "checkpoints" / "step=1.ckpt"
     write_metrics(run_dir, **{"best_checkpoint": str(best), "config_hash": "abc", "val/rouge_sum": 97.25})
-    assert lineage_from(str(run_dir)) == [{"weights": str(best), "config_hash": "abc", "rouge_sum": "97.2500"}]
+    assert lineage_from(str(run_dir)) == [{"weights": str(best), "config_hash": "sha256:abc", "rouge_sum": "97.2500"}]
     last = run_dir / "checkpoints" / "last.ckpt"
-    assert lineage_from(str(last)) == [{"weights": str(last), "config_hash": "abc"}]
+    assert lineage_from(str(last)) == [{"weights": str(last), "config_hash": "sha256:abc"}]
 
 
 def test_ancestors_come_first(run_dir: Path) -> None:

@@ -147,7 +147,7 @@ def test_a_run_starts_where_the_other_was_best_with_everything_else_fresh(work: 
     best = metrics(first)["best_checkpoint"]
     (generation,) = lineage(second)
     assert generation["weights"] == best
-    assert generation["config_hash"] == metrics(first)["config_hash"]
+    assert generation["config_hash"] == f"sha256:{metrics(first)['config_hash']}"
     assert float(generation["rouge_sum"]) == pytest.approx(metrics(first)["val/rouge_sum"], abs=1e-4)
 
 
