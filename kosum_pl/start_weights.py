@@ -26,6 +26,7 @@ from kosum_pl.lookup import resolve_path
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.modules.adapters import check_trained_state
 from kosum_pl.modules.checkpoint_record import RECORD_KEY
+from kosum_pl.modules.new_tokens import ROWS_FILE
 from kosum_pl.recorder import CONFIG_KEY
 
 _PREFIX: Final = "model."
@@ -108,6 +109,8 @@ def _load_export(module: SummarizationModule, folder: Path) -> None:
         raise ValueError("it holds an adapter, and model.adapter is null; set model.adapter as it was trained")
     # Under their own names what this module does not train, so that the check can name them.
     state = {_adapter_name(name, module): weight for name, weight in stored.items()}
+    if (folder / ROWS_FILE).is_file():
+        state |= {f"new_token_rows.{name}": rows for name, rows in load_file(folder / ROWS_FILE).items()}
     _check_export_base(module, folder, state)
     _copy(module, state)
 
@@ -196,3 +199,5 @@ def _copy(module: SummarizationModule, state: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, weight in state.items():
             own[name].copy_(weight)
+    if module.new_token_rows is not None:
+        module.new_token_rows.write_back()

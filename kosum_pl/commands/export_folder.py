@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from safetensors.torch import load_file, save_file
+
 from kosum_pl.commands.export_record import (
     RECORD_FILE,
     base_name,
@@ -32,8 +34,11 @@ from kosum_pl.commands.inference import InferenceSettings
 from kosum_pl.errors import UsageError
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.modules.adapters import check_base
+from kosum_pl.modules.new_tokens import ROWS_FILE
 
 ADAPTER_FILE: Final = "adapter_model.safetensors"
+# Of a PeftModel's weights, under which every reader of adapters expects them.
+_PEFT_PREFIX: Final = "base_model.model."
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -71,9 +76,7 @@ def write_folder(module: SummarizationModule, settings: InferenceSettings, folde
     generation = generation_config(module)
     values = module_values(module, with_adapter=module.adapter is not None)
     if module.adapter is not None:
-        for config in model.peft_config.values():
-            config.base_model_name_or_path = base_name(module)
-        model.save_pretrained(folder)
+        _save_adapter(module, folder)
     else:
         model.generation_config = generation
         model.save_pretrained(folder)
@@ -112,19 +115,42 @@ def load_folder(folder: Path) -> Exported:
             fingerprint=fingerprint(module),
         )
         _load_adapter(module, folder / ADAPTER_FILE)
+        _load_new_tokens(module, folder / ROWS_FILE)
     module.eval()
     return Exported(module=module, settings=settings, record=record)
 
 
+def _save_adapter(module: SummarizationModule, folder: Path) -> None:
+    """Write the adapter as PEFT does, and rows of new tokens beside it instead of whole embeddings."""
+    from peft import get_peft_model_state_dict
+
+    ((name, config),) = module.language_model.peft_config.items()
+    config.base_model_name_or_path = base_name(module)
+    config.inference_mode = True
+    config.save_pretrained(folder)
+    state = get_peft_model_state_dict(module.language_model, adapter_name=name, save_embedding_layers=False)
+    prefixed = {f"{_PEFT_PREFIX}{key}": value.contiguous() for key, value in state.items()}
+    save_file(prefixed, folder / ADAPTER_FILE, metadata={"format": "pt"})
+    if module.new_token_rows is not None:
+        save_file(module.new_token_rows.state_dict(), folder / ROWS_FILE)
+
+
 def _load_adapter(module: SummarizationModule, path: Path) -> None:
     from peft import set_peft_model_state_dict
-    from safetensors.torch import load_file
 
     if not path.is_file():
         raise UsageError(f"{path} is missing; export again")
-    # The prefix is PeftModel's, under which every reader of adapters expects them.
-    state = {name.removeprefix("base_model.model."): value for name, value in load_file(path).items()}
+    state = {name.removeprefix(_PEFT_PREFIX): value for name, value in load_file(path).items()}
     result = set_peft_model_state_dict(module.language_model, state, adapter_name="default")
     lacking = [name for name in result.missing_keys if ".lora_" in name]
     if lacking or result.unexpected_keys:
         raise UsageError(f"{path} does not fit the adapter in kosum.json: {[*lacking, *result.unexpected_keys][0]}")
+
+
+def _load_new_tokens(module: SummarizationModule, path: Path) -> None:
+    if module.new_token_rows is None:
+        return
+    try:
+        module.new_token_rows.load_state_dict(load_file(path))
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"{path} does not hold the rows of the new tokens in kosum.json; export again") from error

@@ -76,7 +76,7 @@ def merge_adapter(module: SummarizationModule) -> int:
     for attribute in ("peft_config", "_hf_peft_config_loaded"):
         if attribute in model.__dict__:
             delattr(model, attribute)
-    module.adapter = None
+    module.adapter = module.new_token_rows = None  # new tokens' rows stand in the weights already
     return len(layers)
 
 

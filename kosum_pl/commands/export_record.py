@@ -57,6 +57,7 @@ def module_values(module: SummarizationModule, *, with_adapter: bool) -> dict[st
             **({name: getattr(source, name) for name in (*_BASE, "gguf_file")} if with_adapter else {}),
         },
         "adapter": asdict(module.adapter) if with_adapter and module.adapter else None,
+        "new_tokens": module.encoder.tokenizer.convert_ids_to_tokens(list(module.new_tokens)),
     }
 
 
@@ -115,6 +116,7 @@ def build_module(values: Mapping[str, Any], folder: Path) -> SummarizationModule
         dtype=values["dtype"],
         attn_implementation=values["attn_implementation"],
         adapter=AdapterSettings(**adapter) if adapter else None,
+        new_tokens=values["new_tokens"] if adapter else (),
         **({name: base[name] for name in _BASE} if adapter else {}),
         presets=(),
         fit_preset=None,

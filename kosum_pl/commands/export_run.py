@@ -25,6 +25,7 @@ from kosum_pl.commands.inference import InferenceSettings, find_device, summariz
 from kosum_pl.commands.parts import Parts, load_parts
 from kosum_pl.commands.weights import load_weights, seed_of
 from kosum_pl.errors import UsageError
+from kosum_pl.init_from import lineage_from
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.modules.summary_scores import SummaryScores
 from kosum_pl.types import Dialogue
@@ -123,7 +124,14 @@ def _write(module: SummarizationModule, settings: InferenceSettings, folder: Pat
         num_merged = merge_adapter(module)
         dtype = str(module.language_model.dtype).removeprefix("torch.")
         said = f"the whole model, {num_merged} layers merged in {dtype}"
-    write_folder(module, settings, folder, checkpoint=options.checkpoint.name, merged_layers=num_merged)
+    write_folder(
+        module,
+        settings,
+        folder,
+        checkpoint=options.checkpoint.name,
+        merged_layers=num_merged,
+        lineage=lineage_from(str(options.checkpoint)),
+    )
     _release(module)
     for path in folder.iterdir():
         path.chmod((folder / RECORD_FILE).stat().st_mode)  # safetensors makes private files

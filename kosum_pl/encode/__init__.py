@@ -9,7 +9,7 @@ from kosum_pl.encode.example import CausalEncoder, Encoder, Seq2SeqEncoder
 from kosum_pl.encode.limits import TokenLimits
 from kosum_pl.encode.prompt import ChatPrompt, ChatRenderer, SourcePrompt
 from kosum_pl.encode.text import TextTokenizer
-from kosum_pl.encode.tokenizer import load_tokenizer
+from kosum_pl.encode.tokenizer import add_new_tokens, load_tokenizer
 
 __all__ = [
     "Batch",
@@ -23,5 +23,6 @@ __all__ = [
     "SourcePrompt",
     "TextTokenizer",
     "TokenLimits",
+    "add_new_tokens",
     "load_tokenizer",
 ]

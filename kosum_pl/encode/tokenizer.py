@@ -8,6 +8,7 @@ side stays as it is, because the collator pads.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,6 +59,32 @@ def load_tokenizer(
         notes.append("tokenizer: clean_up_tokenization_spaces switched off, it would damage tags such as '#Person1#'")
     tokenizer.clean_up_tokenization_spaces = False
     return tokenizer, notes
+
+
+def add_new_tokens(tokenizer: Any, tokens: Sequence[str]) -> dict[int, list[int]]:
+    """Make strings tokens of their own.
+
+    Args:
+        tokenizer: Changed in place; what is a token already stays as it is.
+        tokens: Such as `#Person1#`.
+
+    Returns:
+        Id of every token, in order, to the ids that spelt it before; none for what was a token already.
+
+    Raises:
+        ValueError: A token is empty, has space around it, or is given twice.
+    """
+    from transformers import AddedToken
+
+    for token in tokens:
+        if not token or token != token.strip() or list(tokens).count(token) > 1:
+            raise ValueError(f"model.new_tokens holds {token!r}; give every token once, without space around it")
+    known = tokenizer.get_vocab()
+    # Spelt before any is added: one may be part of another.
+    pieces = [[] if token in known else tokenizer(token, add_special_tokens=False)["input_ids"] for token in tokens]
+    # Not special: `skip_special_tokens` would take them out of a summary.
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in tokens if token not in known])
+    return dict(zip(tokenizer.convert_tokens_to_ids(list(tokens)), pieces, strict=True))
 
 
 def _check_source(model_name: str, source: str) -> None:

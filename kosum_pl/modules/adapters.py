@@ -145,7 +145,7 @@ def check_trained_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
         ValueError: It holds more, less, or other shapes; the message names the first.
     """
     expected = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
-    remedy = "use the model.adapter that the checkpoint was trained with"
+    remedy = "use the model.adapter and model.new_tokens that the checkpoint was trained with"
     for name in sorted(expected.keys() ^ state.keys()):
         fault = (
             "lacks '{}', which this config trains" if name in expected else "holds '{}', which this one does not train"

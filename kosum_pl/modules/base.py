@@ -19,17 +19,19 @@ from transformers import PreTrainedModel
 from kosum_pl.decode import ConstraintSettings, DecodingPreset, PresetRouter
 from kosum_pl.decode.postprocess import DEFAULT_STEPS
 from kosum_pl.decode.regenerate import Regenerator
-from kosum_pl.encode import Batch, ChatPrompt, Encoder, SourcePrompt, load_tokenizer
-from kosum_pl.modules.adapters import AdapterSettings, add_adapter, check_combination
+from kosum_pl.encode import Batch, ChatPrompt, Encoder, SourcePrompt, add_new_tokens, load_tokenizer
+from kosum_pl.modules.adapters import AdapterSettings, check_combination
 from kosum_pl.modules.arguments import pick
 from kosum_pl.modules.checkpoint_record import read_record, write_record
 from kosum_pl.modules.evaluation import Evaluation, EvaluationSettings
 from kosum_pl.modules.loss import cross_entropy_sum
-from kosum_pl.modules.model import ModelSource, align_special_tokens, load_config, load_model
+from kosum_pl.modules.model import ModelSource
+from kosum_pl.modules.new_tokens import NewTokenRows
 from kosum_pl.modules.optim import OptimizerName, OptimizerSettings, ScheduleName, build_optimizer
 from kosum_pl.modules.quantization import QuantizationName
 from kosum_pl.modules.random_state import restore_random_state
 from kosum_pl.modules.step_normalizer import StepNormalizer, is_last_micro_batch
+from kosum_pl.modules.weights import build_model
 from kosum_pl.types import Prediction
 
 
@@ -46,6 +48,8 @@ class SummarizationModule(LightningModule):
         attn_implementation: `sdpa`, `eager`, `flash_attention_2`, …; None leaves the choice to transformers.
         gradient_checkpointing: Recompute activations in the backward pass instead of keeping them.
         trust_remote_code: Run code that a hub repository brings along.
+        new_tokens: Strings that become tokens of their own, such as `#Person1#`; with an adapter, only their rows of
+            embedding and output head are trained beside it.
         adapter: Low-rank adapters to train in place of the weights; None trains all weights.
         quantization: Of the frozen base under an adapter: `nf4`, `int8` or `none`.
         double_quantization: Of `nf4`: quantize the scales too.
@@ -94,6 +98,7 @@ class SummarizationModule(LightningModule):
         attn_implementation: str | None = None,
         gradient_checkpointing: bool = False,
         trust_remote_code: bool = False,
+        new_tokens: Sequence[str] = (),
         adapter: AdapterSettings | None = None,
         quantization: QuantizationName = "none",
         double_quantization: bool = True,
@@ -129,10 +134,12 @@ class SummarizationModule(LightningModule):
         self.gradient_checkpointing = gradient_checkpointing
         self.generate_during_fit = generate_during_fit
         tokenizer, self.notes = load_tokenizer(model_name, gguf_file=gguf_file, trust_remote_code=trust_remote_code)
+        self.new_tokens = add_new_tokens(tokenizer, new_tokens)
         self.encoder = self.make_encoder(tokenizer, prompt)
         self.evaluation = Evaluation(self.encoder, pick(EvaluationSettings, arguments))
         self.normalizer = StepNormalizer()
         self.model: PreTrainedModel | None = None
+        self.new_token_rows: NewTokenRows | None = None
         self.scores: dict[str, float] = {}
         self.start_scores: dict[str, float] = {}
         self.predictions: list[Prediction] = []
@@ -152,24 +159,24 @@ class SummarizationModule(LightningModule):
         """Load or build the weights, once; the encoder is there already."""
         if self.model is not None:
             return
-        config = load_config(self.source, num_tokens=len(self.encoder.tokenizer))
-        self.model = load_model(self.source, config=config, is_causal=self.is_causal)
-        self.notes += align_special_tokens(
-            self.model, self.encoder.tokenizer, terminator_ids=self.encoder.terminator_ids
+        self.model, self.new_token_rows, notes = build_model(
+            self.source,
+            self.encoder,
+            is_causal=self.is_causal,
+            adapter=self.adapter,
+            new_tokens=self.new_tokens,
         )
-        if self.adapter is not None:
-            self.notes.append(add_adapter(self.model, self.adapter))
+        self.notes += notes
         self.evaluation.summarizer.rules.check(self.model)
         if self.gradient_checkpointing:
             self.model.activation_checkpointing_enable({"use_reentrant": False})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and its schedule, stepped once an optimizer step."""
-        num_steps = self.trainer.estimated_stepping_batches
-        if num_steps == float("inf"):
-            raise ValueError("the number of training steps is unknown; set trainer.max_steps or trainer.max_epochs")
         optimizer, schedule = build_optimizer(
-            self.named_parameters(), settings=self.optimizer_settings, num_training_steps=int(num_steps)
+            self.named_parameters(),
+            settings=self.optimizer_settings,
+            num_training_steps=self.trainer.estimated_stepping_batches,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -205,8 +212,6 @@ class SummarizationModule(LightningModule):
         """What must stand beside the scores for them to mean something."""
         return self.evaluation.record(self.predictions)
 
-    # Training.
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Sum of the batch's losses, scaled; `on_after_backward` turns the step's sum into a mean over tokens."""
         logits, targets = self.supervised_logits(batch)
@@ -219,6 +224,11 @@ class SummarizationModule(LightningModule):
         if self._random_states:
             restore_random_state(self._random_states, rank=self.global_rank)
             self._random_states = ()
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Let the model have the rows that the step has changed."""
+        if self.new_token_rows is not None:
+            self.new_token_rows.write_back()
 
     def on_after_backward(self) -> None:
         """On the last micro-batch, make the gradient the mean over all supervised tokens of the optimizer step.
@@ -233,8 +243,6 @@ class SummarizationModule(LightningModule):
             world_size=self.trainer.world_size,
         )
         self.log("train/loss", loss, prog_bar=True)
-
-    # Evaluation.
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss and generated summaries of one batch."""
@@ -287,8 +295,6 @@ class SummarizationModule(LightningModule):
         self.log_dict(self.scores)
         if f"{stage}/rouge_sum" in self.scores:
             self.log("rouge_sum", self.scores[f"{stage}/rouge_sum"], prog_bar=True, logger=False)
-
-    # Checkpoints.
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning leaves out: random states, and which encoder the weights were trained with."""

@@ -84,7 +84,7 @@ def parameter_groups(parameters: Iterable[tuple[str, nn.Parameter]], *, weight_d
 
 
 def build_optimizer(
-    parameters: Iterable[tuple[str, nn.Parameter]], *, settings: OptimizerSettings, num_training_steps: int
+    parameters: Iterable[tuple[str, nn.Parameter]], *, settings: OptimizerSettings, num_training_steps: float
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """AdamW and its schedule, to be stepped once an optimizer step.
 
@@ -93,11 +93,17 @@ def build_optimizer(
         settings: Rates, decay and schedule.
         num_training_steps: Optimizer steps of the whole run, where the schedule ends.
 
+    Raises:
+        ValueError: They are infinite, so that no schedule ends.
+
     Source:
         Loshchilov and Hutter, Decoupled Weight Decay Regularization; schedules of transformers.optimization.
     """
     from transformers import get_scheduler
 
+    if num_training_steps == float("inf"):
+        raise ValueError("the number of training steps is unknown; set trainer.max_steps or trainer.max_epochs")
+    num_steps = int(num_training_steps)
     optimizer = _optimizer_class(settings.optimizer)(
         parameter_groups(parameters, weight_decay=settings.weight_decay),
         lr=settings.learning_rate,
@@ -106,8 +112,8 @@ def build_optimizer(
     schedule = get_scheduler(
         "constant_with_warmup" if settings.schedule == "constant" else settings.schedule,
         optimizer,
-        num_warmup_steps=settings.num_warmup_steps(num_training_steps),
-        num_training_steps=num_training_steps,
+        num_warmup_steps=settings.num_warmup_steps(num_steps),
+        num_training_steps=num_steps,
     )
     return optimizer, schedule
 

@@ -1,162 +1,33 @@
-"""Exported folders of tiny runs, each trained for three steps and predicted through the Trainer."""
+"""Exported folders, compared with what the Trainer predicted before."""
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
 from kosum_pl.__main__ import main
 from kosum_pl.commands.export_folder import load_folder
-
-SHAPES: dict[str, dict[str, Any]] = {
-    "seq2seq": {
-        "init_std": 0.3,
-        "d_model": 32,
-        "encoder_layers": 1,
-        "decoder_layers": 1,
-        "encoder_ffn_dim": 48,
-        "decoder_ffn_dim": 48,
-    },
-    "causal": {"initializer_range": 0.3, "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 64},
-}
-ROWS = [
-    (
-        f"row_{number}",
-        "\n".join(f"#Person{turn % 2 + 1}#: {number}번 {'KTX ' * turn}예약이요." for turn in range(number + 1)),
-    )
-    for number in range(7)
-]
-LORA = {"rank": 4, "alpha": 32.0, "dropout": 0.0}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One trained run.
-
-    Attributes:
-        folder: Working folder, with `tiny.yaml`.
-        exported: What `export` wrote.
-        predictions: Rows of the Trainer's `predictions.jsonl`.
-    """
-
-    folder: Path
-    exported: Path
-    predictions: list[dict[str, Any]]
-
-
-@contextmanager
-def inside(folder: Path) -> Iterator[None]:
-    """Work in a folder."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
-
-
-def write_data(folder: Path) -> None:
-    """Train, dev and test; the test split has no summaries, and Saturdays of its own preset."""
-    for name in ("train", "dev", "test"):
-        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            summaries = [] if name == "test" else ["summary"]
-            writer.writerow(["fname", "dialogue", *summaries, "weekday"])
-            for number, (row, text) in enumerate(ROWS):
-                summary = [] if name == "test" else [f"#Person1#은 {number}번을 예약한다."]
-                writer.writerow([row, text, *summary, 7 if number % 3 == 0 else 2])
-
-
-def write_base(folder: Path) -> Path:
-    """A causal model with weights of its own, as a hub would give it."""
-    from kosum_pl.modules import CausalModule
-
-    torch.manual_seed(5)
-    module = CausalModule("demo:llama", random_init=True, config_overrides=SHAPES["causal"])
-    module.configure_model()
-    module.language_model.save_pretrained(folder)
-    module.encoder.tokenizer.save_pretrained(folder)
-    return folder
-
-
-def write_config(folder: Path, kind: str, **model: Any) -> None:
-    """`tiny.yaml` with two presets, a constraint, and everything else that decides on a summary."""
-    (folder / "short.yaml").write_text("max_new_tokens: 16\nrepetition_penalty: 1.3\n")
-    (folder / "weekend.yaml").write_text("when: {weekday: 7}\nnum_beams: 2\nmax_new_tokens: 12\n")
-    config = {
-        "trainer": {
-            "accelerator": "cpu",
-            "max_steps": 3,
-            "limit_val_batches": 1,
-            "log_every_n_steps": 1,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "logger": False,
-            "callbacks": [{"class_path": "RougeSumCheckpoint"}],
-        },
-        "model": {
-            "class_path": "Seq2SeqModule" if kind == "seq2seq" else "CausalModule",
-            "init_args": {
-                "learning_rate": 0.02,
-                "rouge_tokenizer": "char",
-                "fit_preset": "short.yaml",
-                "presets": ["weekend.yaml", "short.yaml"],
-                "constraint": {"characters": "é"},
-                **model,
-            },
-        },
-        "data": {
-            **{
-                f"{split}_file": f"{name}.csv"
-                for split, name in (("train", "train"), ("val", "dev"), ("predict", "test"))
-            },
-            "max_source_tokens": 160,
-            "max_summary_tokens": 32,
-            "batch_size": 4,
-            "eval_batch_size": 3,
-            "num_workers": 0,
-        },
-    }
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
-
-
-def make_run(folder: Path, kind: str, *, options: Sequence[str] = (), **model: Any) -> Run:
-    """Train, predict and export.
-
-    Args:
-        folder: Working folder.
-        kind: `seq2seq` or `causal`.
-        options: Of `export`.
-        model: Arguments of the module.
-    """
-    folder.mkdir()
-    write_data(folder)
-    write_config(folder, kind, **model)
-    with inside(folder):
-        assert main(["fit", "--config", "tiny.yaml"]) == 0
-        assert main(["predict", "--config", "tiny.yaml", "--ckpt_path", "last"]) == 0
-        arguments = ["--config", "tiny.yaml", "--ckpt_path", "last", "--output", "exported", "--device", "cpu"]
-        assert main(["export", *arguments, *options]) == 0
-    (details,) = folder.glob("runs/tiny/2*/eval/predict-*/predictions.jsonl")
-    rows = [json.loads(line) for line in details.read_text(encoding="utf-8").splitlines()]
-    return Run(folder=folder, exported=folder / "exported", predictions=rows)
-
-
-Runs = Callable[[str], Run]
+from tests.commands.exported_runs import (
+    LORA,
+    NEW_TOKENS,
+    SHAPES,
+    Run,
+    Runs,
+    inside,
+    make_run,
+    summarized,
+    trained,
+    write_base,
+)
 
 
 @pytest.fixture(scope="session")
@@ -171,6 +42,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         "lora": ("causal", [], lora),
         "merged": ("causal", ["--merge"], lora),
         "qlora": ("causal", [], {**lora, "quantization": "nf4"}),
+        "new_tokens": ("causal", [], {**lora, "new_tokens": NEW_TOKENS}),
+        "new_tokens_merged": ("causal", ["--merge"], {**lora, "new_tokens": NEW_TOKENS}),
         "qlora_merged": ("causal", ["--merge", "--allow_difference"], {**lora, "quantization": "nf4"}),
     }
     made: dict[str, Run] = {}
@@ -186,14 +59,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return run
 
 
-def summarized(run: Run, *, target: Sequence[str] = ("exported",)) -> list[dict[str, Any]]:
-    with inside(run.folder):
-        arguments = ["test.csv", "--format", "jsonl", "--output", "summaries.jsonl", "--device", "cpu"]
-        assert main(["summarize", *target, *arguments]) == 0
-    return [json.loads(line) for line in (run.folder / "summaries.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-@pytest.mark.parametrize("name", ["seq2seq", "causal", "lora", "qlora"])
+@pytest.mark.parametrize("name", ["seq2seq", "causal", "lora", "qlora", "new_tokens"])
 def test_an_exported_folder_answers_as_predict_to_the_bit(runs: Runs, name: str) -> None:
     run = runs(name)
     rows = summarized(run)
@@ -202,8 +68,9 @@ def test_an_exported_folder_answers_as_predict_to_the_bit(runs: Runs, name: str)
     assert len({row["text"] for row in rows}) > 1
 
 
-def test_a_merged_folder_answers_as_predict(runs: Runs) -> None:
-    run = runs("merged")
+@pytest.mark.parametrize("name", ["merged", "new_tokens_merged"])
+def test_a_merged_folder_answers_as_predict(runs: Runs, name: str) -> None:
+    run = runs(name)
     rows = summarized(run)
     assert [(row["example_id"], row["text"]) for row in rows] == [
         (row["example_id"], row["text"]) for row in run.predictions
@@ -217,17 +84,24 @@ def test_a_config_and_a_checkpoint_answer_as_predict(runs: Runs) -> None:
     assert summarized(run, target=("tiny.yaml", "--ckpt_path", "last")) == run.predictions
 
 
-def trained(run: Run) -> dict[str, torch.Tensor]:
-    (checkpoint,) = run.folder.glob("runs/tiny/2*/checkpoints/last.ckpt")
-    state: dict[str, torch.Tensor] = torch.load(checkpoint, weights_only=True)["state_dict"]
-    return {name.removeprefix("model."): value for name, value in state.items()}
-
-
 def expected_weight(run: Run, name: str, base: torch.Tensor) -> torch.Tensor:
     """W + alpha / rank * B A, in double precision."""
     state = trained(run)
     low, high = (state[f"{name}.lora_{side}.default.weight"].double() for side in "AB")
     return base.double() + LORA["alpha"] / LORA["rank"] * high @ low
+
+
+def test_new_tokens_are_exported_with_their_rows(runs: Runs) -> None:
+    """Beside an adapter in a file of their own, after merging as rows of the matrices."""
+    beside, merged = runs("new_tokens"), runs("new_tokens_merged")
+    tokenizer = AutoTokenizer.from_pretrained(beside.exported)
+    ids = tokenizer.convert_tokens_to_ids(NEW_TOKENS)
+    rows = load_file(beside.exported / "new_token_rows.safetensors")["input_rows"]
+    assert rows.equal(trained(beside)["new_token_rows.input_rows"])
+    whole = AutoModelForCausalLM.from_pretrained(merged.exported)
+    own = trained(merged)["new_token_rows.input_rows"]
+    assert whole.get_input_embeddings().weight[ids].equal(own)
+    assert not any("embed" in name for name in load_file(beside.exported / "adapter_model.safetensors"))
 
 
 LAYER = "model.layers.1.mlp.down_proj"
@@ -348,6 +222,8 @@ def test_the_record_is_complete(runs: Runs) -> None:
     assert record["base_model"]["quantization"] == "nf4"
     assert record["adapter"]["rank"] == 4
     assert record["checkpoint"] == "last.ckpt"
+    (weights,) = (generation["weights"] for generation in record["lineage"])
+    assert weights.endswith("checkpoints/last.ckpt")
 
 
 @pytest.mark.parametrize(
