@@ -18,6 +18,7 @@ ROOMS: list[tuple[str, ...]] = [
     ("encode",),
     ("decode",),
     ("metrics",),
+    ("signals",),
     ("modules",),
     ("datamodule",),
     ("demo",),
