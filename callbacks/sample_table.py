@@ -1,0 +1,103 @@
+"""Shows the same few summaries after every validation of a fit, so that one sees them grow.
+
+In: the predictions of a validation. Out: a table in the terminal and in TensorBoard, and `samples.jsonl` in the run
+directory for the report. A score says that summaries get better; only reading says how.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich import get_console
+from rich.table import Table
+from rich.text import Text
+
+from kosum_pl.modules import SummarizationModule
+from kosum_pl.prediction_files import write_json_lines
+from kosum_pl.signals.samples import COLUMNS, choose_samples, markdown_table, merge_lines, sample_lines, shorten
+
+SAMPLES_FILE: Final = "samples.jsonl"
+
+
+class SampleTable(Callback):
+    """Show a fixed set of validation rows: dialogue, reference and prediction.
+
+    The rows are chosen among those that are evaluated, by a hash of their ids, so that they are the same at every
+    validation and after a resume. Where validation does not generate (`model.generate_during_fit: false`) there is
+    nothing to show. Rank zero alone shows and writes.
+
+    Args:
+        num_samples: Rows to show.
+        max_characters: Of each text in the tables; the file has them whole.
+        seed: Another one chooses other rows.
+
+    Raises:
+        ValueError: A number below 1; when `fit` starts: the module is no `SummarizationModule`.
+
+    Example:
+        >>> SampleTable(num_samples=0)
+        Traceback (most recent call last):
+        ValueError: SampleTable.num_samples is 0; give at least 1
+    """
+
+    def __init__(self, num_samples: int = 4, max_characters: int = 120, seed: int = 42) -> None:
+        for name, value in (("num_samples", num_samples), ("max_characters", max_characters)):
+            if value < 1:
+                raise ValueError(f"SampleTable.{name} is {value}; give at least 1")
+        self.num_samples = num_samples
+        self.max_characters = max_characters
+        self.seed = seed
+        self._lines: Sequence[Mapping[str, Any]] = ()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on with the file of a resumed run, up to the step that it resumes from."""
+        if not isinstance(pl_module, SummarizationModule):
+            raise ValueError(
+                f"SampleTable: {type(pl_module).__name__} is no SummarizationModule; take the callback out"
+            )
+        if not trainer.is_global_zero:
+            return
+        path = _path(trainer)
+        texts = path.read_text(encoding="utf-8").split("\n") if trainer.global_step and path.exists() else []
+        lines = [json.loads(text) for text in texts if text]
+        self._lines = [line for line in lines if line["step"] <= trainer.global_step]
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show and keep the rows of a validation inside `fit`."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        if getattr(trainer, "fast_dev_run", False):
+            return
+        assert isinstance(pl_module, SummarizationModule)
+        samples = choose_samples(pl_module.predictions, num_samples=self.num_samples, seed=self.seed)
+        if not samples:
+            return
+        # A checkpoint callback may validate with the weights of an earlier step once training is over.
+        candidate_step = getattr(trainer.checkpoint_callback, "candidate_step", None)
+        step = trainer.global_step if candidate_step is None else candidate_step
+        lines = sample_lines(samples, step=step, epoch=trainer.current_epoch)
+        self._lines = merge_lines(self._lines, lines)
+        write_json_lines(map(dict, self._lines), _path(trainer))
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                text = markdown_table(lines, max_characters=self.max_characters)
+                logger.experiment.add_text("val/samples", text, global_step=step)
+        get_console().print(self._table(lines, step=step))
+
+    def _table(self, lines: Sequence[Mapping[str, Any]], *, step: int) -> Table:
+        """Texts as they are: rich knows that a Korean character is two columns wide."""
+        table = Table("id", *COLUMNS, title=f"samples at step {step:,}", show_lines=True)
+        for line in lines:
+            # Not as strings: rich would read [square brackets] as its own markup.
+            texts = (Text(shorten(line[name], self.max_characters)) for name in COLUMNS)
+            table.add_row(Text(line["example_id"]), *texts)
+        return table
+
+
+def _path(trainer: Trainer) -> Path:
+    return Path(trainer.default_root_dir) / SAMPLES_FILE

@@ -1,0 +1,147 @@
+"""Samples of every validation: the same rows, whole texts in the file, and nothing of them in what is learnt."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from kosum_pl.datamodule import SummarizationDataModule
+from kosum_pl.modules import Seq2SeqModule
+from kosum_pl.plugins import load_plugins
+
+load_plugins()
+SampleTable = sys.modules["callbacks.sample_table"].SampleTable
+SHAPE = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
+
+
+class Noter(Callback):
+    """Notes losses, and all predictions of each validation."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.said: dict[int, dict[str, str]] = {}
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
+        self.losses.append(outputs["loss"].item())
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self.said[trainer.global_step] = {row.example_id: row.text for row in pl_module.predictions}
+
+
+@pytest.fixture(autouse=True)
+def short_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "configs" / "presets"
+    folder.mkdir(parents=True)
+    (folder / "fast.yaml").write_text("max_new_tokens: 8", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+
+def fit(files: dict[str, str], folder: Path, callbacks: list[Any], **options: Any) -> Noter:
+    """Four batches an epoch, validated after every second; dropout on."""
+    ckpt_path = options.pop("ckpt_path", None)
+    settings = {"generate_during_fit": options.pop("generate_during_fit", True)}
+    noter = Noter()
+    seed_everything(3)
+    module = Seq2SeqModule(
+        "demo:bart", random_init=True, config_overrides=SHAPE, rouge_tokenizer="char", fit_preset="fast", **settings
+    )
+    defaults = {"max_steps": 4, "val_check_interval": 2, "logger": False, "enable_checkpointing": False}
+    trainer = Trainer(
+        accelerator="cpu", default_root_dir=folder, callbacks=[*callbacks, noter], use_distributed_sampler=False,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=1, **(defaults | options),
+    )  # fmt: skip
+    data = SummarizationDataModule(**files, batch_size=4, eval_batch_size=4)
+    trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+    if options.get("enable_checkpointing"):
+        trainer.save_checkpoint(folder / "end.ckpt")
+    return noter
+
+
+def written(folder: Path) -> list[dict[str, Any]]:
+    text = (folder / "samples.jsonl").read_text(encoding="utf-8")
+    assert text.endswith("\n")
+    return [json.loads(line) for line in text.split("\n") if line]
+
+
+def test_the_same_rows_are_shown_and_kept_at_every_validation(
+    tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    noter = fit(cut_demo(16, 10), tmp_path, [SampleTable(num_samples=3)])
+    lines = written(tmp_path)
+    assert [line["step"] for line in lines] == [2, 2, 2, 4, 4, 4]
+    ids = [line["example_id"] for line in lines]
+    assert ids[:3] == ids[3:]
+    assert len(set(ids)) == 3
+    for line in lines:
+        assert set(line) == {"step", "epoch", "example_id", "dialogue", "reference", "prediction"}
+        assert line["prediction"] == noter.said[line["step"]][line["example_id"]]
+        assert line["reference"]
+    shown = capsys.readouterr().out
+    assert "samples at step 2" in shown
+    assert "samples at step 4" in shown
+    assert "samples at step 0" not in shown, "the sanity check is no validation"
+
+
+def test_a_resume_goes_on_with_the_same_rows_and_drops_later_lines(
+    tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]]
+) -> None:
+    files = cut_demo(16, 10)
+    fit(files, tmp_path, [SampleTable(num_samples=2)], max_steps=2, enable_checkpointing=True)
+    first = written(tmp_path)
+    path = tmp_path / "samples.jsonl"
+    path.write_text(path.read_text(encoding="utf-8") + json.dumps({"step": 3}) + "\n", encoding="utf-8")
+    fit(files, tmp_path, [SampleTable(num_samples=2)], max_steps=4, ckpt_path=tmp_path / "end.ckpt")
+    lines = written(tmp_path)
+    assert lines[:2] == first
+    assert [line["step"] for line in lines] == [2, 2, 4, 4]
+    assert [line["example_id"] for line in lines[2:]] == [line["example_id"] for line in first]
+
+
+def test_a_new_fit_starts_a_new_file(tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]]) -> None:
+    (tmp_path / "samples.jsonl").write_text('{"step": 0}\n{"step": 9}\n', encoding="utf-8")
+    fit(cut_demo(16, 6), tmp_path, [SampleTable(num_samples=1)])
+    assert [line["step"] for line in written(tmp_path)] == [2, 4]
+
+
+def test_tensorboard_has_the_table(tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]]) -> None:
+    logger = TensorBoardLogger(str(tmp_path), name="", version="")
+    fit(cut_demo(16, 6), tmp_path, [SampleTable(num_samples=2, max_characters=30)], logger=logger)
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    shown = events.Tensors("val/samples/text_summary")
+    assert [event.step for event in shown] == [2, 4]
+    text = shown[-1].tensor_proto.string_val[0].decode()
+    assert text.startswith("| id | dialogue | reference | prediction |\n")
+    for line, row in zip(written(tmp_path)[-2:], text.split("\n")[2:], strict=True):
+        cells = row.strip("| ").split(" | ")
+        assert cells[0] == line["example_id"]
+        assert cells[1].replace("<br>", "\n").rstrip("…") == line["dialogue"][:29].rstrip()
+
+
+def test_losses_are_the_same_to_the_bit_without_it(
+    tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]]
+) -> None:
+    files = cut_demo(16, 6)
+    with_it = fit(files, tmp_path, [SampleTable()], max_steps=6)
+    assert with_it.losses == fit(files, tmp_path / "plain", [], max_steps=6).losses
+    assert len(with_it.losses) == 6
+
+
+def test_without_generation_nothing_is_shown(tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]]) -> None:
+    fit(cut_demo(16, 6), tmp_path, [SampleTable()], generate_during_fit=False)
+    assert not (tmp_path / "samples.jsonl").exists()
+
+
+def test_mistakes_are_told_in_one_line() -> None:
+    with pytest.raises(ValueError, match="max_characters is 0; give at least 1"):
+        SampleTable(max_characters=0)
+    with pytest.raises(ValueError, match="SampleTable: LightningModule is no SummarizationModule; take the callback"):
+        SampleTable().on_train_start(Trainer(logger=False, accelerator="cpu"), LightningModule())
