@@ -1,0 +1,66 @@
+"""The benchmark of a step's memory on tiny shapes: its batches are full, and its steps are real."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmarks import memory
+from kosum_pl.cli_arguments import read_arguments
+from kosum_pl.commands.parts import load_parts
+from kosum_pl.commands.plan_settings import plan_settings
+from kosum_pl.types import IGNORE_INDEX
+
+SMALL = ("--data.max_batch_tokens", "null", "--data.batch_size", "2", "--data.max_source_tokens", "200")
+TINY_LLAMA = memory._LLAMA | {
+    "vocab_size": 2600,
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "intermediate_size": 32,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+}
+TINY_BART = memory._KOBART | {
+    "vocab_size": 2600,
+    "d_model": 32,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "encoder_ffn_dim": 32,
+    "decoder_ffn_dim": 32,
+}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        memory.Case(config="llama3b", tokenizer="demo:llama", shape=TINY_LLAMA, options=SMALL),
+        memory.Case(config="kobart", tokenizer="demo:bart", shape=TINY_BART, options=SMALL),
+    ],
+    ids=["causal", "seq2seq"],
+)
+def test_a_full_batch_trains_for_real_steps(case: memory.Case) -> None:
+    parts = load_parts(read_arguments("fit", case.arguments()))
+    settings = plan_settings(parts)
+    batch = memory.full_batch(settings, vocab_size=2600)
+    assert batch.labels is not None
+    assert (batch.labels != IGNORE_INDEX).sum() == batch.num_supervised_tokens == settings.batch.num_supervised
+    width = settings.batch.source_length or settings.batch.target_length
+    assert batch.input_ids.shape == (2, width)
+    torch.manual_seed(0)
+    parts.module.configure_model()
+    before = {name: weight.detach().clone() for name, weight in parts.module.named_parameters() if weight.requires_grad}
+    memory.train(parts, [batch], num_steps=2)
+    assert any(not weight.equal(before[name]) for name, weight in parts.module.named_parameters() if name in before)
+
+
+def test_every_case_is_of_a_config_that_can_be_planned(capsys: pytest.CaptureFixture[str]) -> None:
+    memory.main(["kobart"])
+    assert "kobart     predicted" in capsys.readouterr().out
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", memory.CASES)
+def test_the_prediction_is_near_what_a_gpu_says(name: str) -> None:
+    predicted, measured, _ = memory.measure(memory.CASES[name], num_steps=2)
+    assert abs(predicted / measured - 1) < 0.15
