@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "export": ("write a checkpoint as a Hugging Face folder", "kosum_pl.commands.export"),
     "summarize": ("summarize dialogues by an exported folder or a checkpoint", "kosum_pl.commands.summarize"),
     "doctor": ("look for what would spoil a run, before it starts", "kosum_pl.commands.doctor"),
+    "drift": ("hold val, test and predict rows against train", "kosum_pl.commands.drift"),
     "init": ("lay out a working folder: config, preset, callback, data stub", "kosum_pl.commands.init"),
     "plan": ("count the memory of a training step, before anything is downloaded", "kosum_pl.commands.plan"),
 }

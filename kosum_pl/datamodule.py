@@ -7,7 +7,8 @@ cannot render different prompts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +19,18 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from kosum_pl.data import (
     DEFAULT_CLEANING,
+    TOPICS_FILE,
     Columns,
     DialogueTable,
     EvaluationBatchSampler,
+    PlainLoader,
     TokenBudgetBatchSampler,
+    TopicClusters,
+    TopicSettings,
     count_leakage,
+    find_clusters,
     read_dialogues,
+    with_topics,
 )
 from kosum_pl.decode.table_cache import default_cache_dir
 from kosum_pl.encode import Batch, Collator, TokenLimits
@@ -35,19 +42,6 @@ _STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",
 _REFERENCED_SPLITS = ("train", "val", "test")
 
 
-class _PlainLoader:
-    """A loader that Lightning takes as it is: for `predict` it would rebuild the batch sampler of any other."""
-
-    def __init__(self, loader: StatefulDataLoader[Batch]) -> None:
-        self._loader = loader
-
-    def __len__(self) -> int:
-        return len(self._loader)
-
-    def __iter__(self) -> Iterator[Batch]:
-        return iter(self._loader)
-
-
 class SummarizationDataModule(LightningDataModule):
     """Dialogues with summaries from files or a hub, as batches of ids.
 
@@ -57,6 +51,7 @@ class SummarizationDataModule(LightningDataModule):
         test_file: The same; needs summaries, as `test` scores them.
         predict_file: The same; summaries are not needed.
         columns: Names of the columns.
+        topics: Clusters of train, as the profile column `topic_cluster` of every split; null for none.
         cleaning: Names of the cleaning steps, in order.
         on_bad_rows: `error` stops at the first bad row, `drop` goes on and writes `rejected.jsonl`.
         max_source_tokens: Limit of the prompt, instructions included.
@@ -72,8 +67,9 @@ class SummarizationDataModule(LightningDataModule):
         cache_dir: Folder of cached rows; null for `$KOSUM_CACHE`, else `~/.cache/kosum_pl`.
 
     Attributes:
-        tables: Rows by split, once `setup` has run.
+        tables: Rows by split, once `setup` has run; `encoded` has their ids.
         report_lines: What reading and encoding found, a line each.
+        topics: The clusters, where any are asked for.
     """
 
     def __init__(
@@ -84,6 +80,7 @@ class SummarizationDataModule(LightningDataModule):
         test_file: Source | None = None,
         predict_file: Source | None = None,
         columns: Columns | None = None,
+        topics: TopicSettings | None = None,
         cleaning: Sequence[str] = DEFAULT_CLEANING,
         on_bad_rows: Literal["error", "drop"] = "error",
         max_source_tokens: int = 1024,
@@ -104,9 +101,6 @@ class SummarizationDataModule(LightningDataModule):
                 f"data.max_batch_tokens is {max_batch_tokens} and data.batch_size is {batch_size}; set exactly one"
             )
         self._files = {"train": train_file, "val": val_file, "test": test_file, "predict": predict_file}
-        self._columns = columns or Columns()
-        self._cleaning = tuple(cleaning)
-        self._on_bad_rows: Literal["error", "drop"] = on_bad_rows
         self._limits = TokenLimits(
             max_source_tokens=max_source_tokens,
             max_summary_tokens=max_summary_tokens,
@@ -119,10 +113,19 @@ class SummarizationDataModule(LightningDataModule):
         self._num_workers = num_workers
         self._num_eval_samples = num_eval_samples
         self._seed = seed
-        self._cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+        self._cache_dir = folder = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+        self._read = partial(
+            read_dialogues,
+            columns=columns or Columns(),
+            cleaning=tuple(cleaning),
+            on_bad_rows=on_bad_rows,
+            cache_dir=folder,
+        )
+        self._topic_settings = topics
         self.tables: dict[str, DialogueTable] = {}
         self.report_lines: list[str] = []
-        self._encoded: dict[str, EncodedTable] = {}
+        self.topics: TopicClusters | None = None
+        self.encoded: dict[str, EncodedTable] = {}
 
     @property
     def _module(self) -> SummarizationModule:
@@ -137,13 +140,16 @@ class SummarizationDataModule(LightningDataModule):
         assert self.trainer.state.fn is not None
         for split in self._splits(self.trainer.state.fn.value):
             self._load(split)
+        self._find_topics(self.trainer.state.fn.value)
 
     def setup(self, stage: str) -> None:
         """Open the splits of a stage and say what is in them."""
         self.report_lines = []
+        self.topics = self._find_topics(stage)
         for split in self._splits(stage):
-            self.tables[split], self._encoded[split] = self._load(split)
-            self.report_lines.append(self._encoded[split].counts.line(split))
+            table, self.encoded[split] = self._load(split)
+            self.tables[split] = table if self.topics is None else with_topics(table, clusters=self.topics)
+            self.report_lines.append(self.encoded[split].counts.line(split))
             if self.tables[split].num_rejected:
                 self.report_lines.append(f"{split}: {self.tables[split].num_rejected:,} bad rows dropped")
         if stage == "fit" and "val" in self.tables:
@@ -164,28 +170,30 @@ class SummarizationDataModule(LightningDataModule):
     def _load(self, split: str) -> tuple[DialogueTable, EncodedTable]:
         source = self._files[split]
         assert source is not None
-        is_referenced = split in _REFERENCED_SPLITS
-        table = read_dialogues(
-            source,
-            columns=self._columns,
-            cleaning=self._cleaning,
-            on_bad_rows=self._on_bad_rows,
-            needs_summary=is_referenced,
-            cache_dir=self._cache_dir,
-            split=split,
+        has_summary, encoder = split in _REFERENCED_SPLITS, self._module.encoder
+        table = self._read(source, needs_summary=has_summary, split=split)
+        return table, encode_table(
+            table, encoder=encoder, limits=self._limits, with_summary=has_summary, cache_dir=self._cache_dir
         )
-        encoded = encode_table(
-            table,
-            encoder=self._module.encoder,
-            limits=self._limits,
-            with_summary=is_referenced,
+
+    def _find_topics(self, stage: str) -> TopicClusters | None:
+        """The clusters of the run that is evaluated, or fitted on train; `fit` keeps them with its run."""
+        if self._topic_settings is None:
+            return None
+        source, folder = self._files["train"], getattr(self.trainer, "default_root_dir", None)
+        clusters = find_clusters(
+            self._topic_settings,
+            output_dir=Path(folder) if folder and stage != "fit" else None,
+            read_train=partial(self._read, source, needs_summary=True, split="train") if source else None,
             cache_dir=self._cache_dir,
         )
-        return table, encoded
+        if folder and stage == "fit" and self._rank == 0:
+            clusters.save(Path(folder) / TOPICS_FILE)
+        return clusters
 
     def train_dataloader(self) -> StatefulDataLoader[Batch]:
         """Batches of like length under the token budget; resumes with the very next batch."""
-        encoded = self._encoded["train"]
+        encoded = self.encoded["train"]
         sampler = TokenBudgetBatchSampler(
             encoded.lengths,
             max_batch_tokens=self._max_batch_tokens,
@@ -220,12 +228,12 @@ class SummarizationDataModule(LightningDataModule):
         """Batches sorted by length, every row once over all ranks."""
         return self._evaluation_loader("test")
 
-    def predict_dataloader(self) -> _PlainLoader:
+    def predict_dataloader(self) -> PlainLoader[Batch]:
         """Batches sorted by length, every row once over all ranks."""
-        return _PlainLoader(self._evaluation_loader("predict"))
+        return PlainLoader(self._evaluation_loader("predict"))
 
     def _evaluation_loader(self, split: str, *, num_rows: int | None = None) -> StatefulDataLoader[Batch]:
-        encoded, table = self._encoded[split], self.tables[split]
+        encoded, table = self.encoded[split], self.tables[split]
         rows = self._subset(len(table), num_rows)
         router = self._module.active_router
         sampler = EvaluationBatchSampler(

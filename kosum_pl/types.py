@@ -7,6 +7,7 @@ back). A bare dict never crosses a room, so that a misspelt key is an error wher
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +17,8 @@ IGNORE_INDEX: Final = -100
 
 TAG_PATTERN: Final = re.compile(r"#[A-Za-z]+\d*#")
 """A speaker or a masked value: `#Person1#`, `#PhoneNumber#`."""
+
+_WHOLE_NUMBER: Final = re.compile(r"([+-]?\d+)\.0+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,3 +109,17 @@ class Prediction:
     preset: str
     slots: tuple[str, ...] = ()
     changed_steps: tuple[str, ...] = ()
+
+
+def profile_text(value: object) -> str:
+    """Canonical text of a profile value: NFC, trimmed, whole numbers without their decimals.
+
+    A CSV file holds text, YAML numbers, a spreadsheet floats; presets, slices and clusters must agree on what is equal.
+
+    Example:
+        >>> {profile_text(7), profile_text("7"), profile_text(7.0), profile_text("7.0 ")}
+        {'7'}
+    """
+    text = unicodedata.normalize("NFC", str(value)).strip()
+    whole = _WHOLE_NUMBER.fullmatch(text)
+    return whole.group(1) if whole else text

@@ -7,19 +7,27 @@ here: lengths come in as numbers.
 from kosum_pl.data.batching import TokenBudgetBatchSampler
 from kosum_pl.data.clean import CLEANING_STEPS, DEFAULT_CLEANING, make_cleaner
 from kosum_pl.data.columns import Columns
-from kosum_pl.data.evaluation_batching import EvaluationBatchSampler
+from kosum_pl.data.evaluation_batching import EvaluationBatchSampler, PlainLoader
 from kosum_pl.data.read import read_dialogues
 from kosum_pl.data.table import DialogueTable, count_leakage, write_rejected
+from kosum_pl.data.topic_table import find_clusters, with_topics
+from kosum_pl.data.topics import TOPICS_FILE, TopicClusters, TopicSettings
 
 __all__ = [
     "CLEANING_STEPS",
     "DEFAULT_CLEANING",
+    "TOPICS_FILE",
     "Columns",
     "DialogueTable",
     "EvaluationBatchSampler",
+    "PlainLoader",
     "TokenBudgetBatchSampler",
+    "TopicClusters",
+    "TopicSettings",
     "count_leakage",
+    "find_clusters",
     "make_cleaner",
     "read_dialogues",
+    "with_topics",
     "write_rejected",
 ]

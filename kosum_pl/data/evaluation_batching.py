@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from torch.utils.data import Sampler
 
 from kosum_pl.data.lengths import check_lengths, check_limits, check_rank, cut_batches
+
+if TYPE_CHECKING:
+    from torchdata.stateful_dataloader import StatefulDataLoader
+
+BatchT = TypeVar("BatchT")
 
 
 class EvaluationBatchSampler(Sampler[list[int]]):
@@ -76,3 +82,20 @@ class EvaluationBatchSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         return iter(self._batches)
+
+
+class PlainLoader(Generic[BatchT]):
+    """A loader that Lightning takes as it is: for `predict` it would rebuild the batch sampler of any other.
+
+    Args:
+        loader: Gives the batches.
+    """
+
+    def __init__(self, loader: StatefulDataLoader[BatchT]) -> None:
+        self._loader = loader
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[BatchT]:
+        return iter(self._loader)

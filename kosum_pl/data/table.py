@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class DialogueTable:
         self._summary = summary
         self._weights = tuple(weights)
         self._rows = open_rows_file(folder)
+        self._added: dict[str, tuple[str, ...]] = {}
 
     def __len__(self) -> int:
         return self._summary.num_rows
@@ -53,14 +55,37 @@ class DialogueTable:
         """Row `index`, from 0; a negative one is an error, because samplers give it a meaning of its own."""
         if not 0 <= index < len(self):
             raise IndexError(f"row {index} of a table of {len(self)} rows")
-        return _dialogue_of(self._rows[int(index)])
+        return self._dialogue(self._rows[int(index)], index)
 
     def __iter__(self) -> Iterator[Dialogue]:
         """All rows in the order of the files, read in batches."""
         for start in range(0, len(self), _BATCH_ROWS):
             batch = self._rows[start : start + _BATCH_ROWS]
             for i in range(len(batch["text"])):
-                yield _dialogue_of({name: cells[i] for name, cells in batch.items()})
+                yield self._dialogue({name: cells[i] for name, cells in batch.items()}, start + i)
+
+    def with_profile(self, column: str, *, values: Sequence[str]) -> DialogueTable:
+        """The same rows with one more profile column, held in memory.
+
+        Args:
+            column: Its name.
+            values: A value for every row, (N,); a row whose value is empty lacks the column.
+
+        Raises:
+            ValueError: The rows have a column of this name.
+        """
+        assert len(values) == len(self), f"{len(values)} values for {len(self)} rows"
+        if column in self.profile_columns:
+            raise ValueError(
+                f"{self.files[0]}: has a profile column '{column}' of its own; take it out of data.columns.profile"
+            )
+        table = copy(self)
+        table._added = {**self._added, column: tuple(values)}
+        return table
+
+    def _dialogue(self, row: Mapping[str, Any], index: int) -> Dialogue:
+        added = {name: values[int(index)] for name, values in self._added.items() if values[int(index)]}
+        return _dialogue_of(row, added)
 
     @property
     def num_rejected(self) -> int:
@@ -88,8 +113,8 @@ class DialogueTable:
 
     @property
     def profile_columns(self) -> tuple[str, ...]:
-        """Profile columns that the files have."""
-        return self._summary.profile_columns
+        """Profile columns that the files have, and those that were added."""
+        return (*self._summary.profile_columns, *self._added)
 
     @property
     def absent_columns(self) -> tuple[str, ...]:
@@ -144,12 +169,12 @@ def write_rejected(table: DialogueTable, path: str | Path) -> None:
         raise
 
 
-def _dialogue_of(row: Mapping[str, Any]) -> Dialogue:
+def _dialogue_of(row: Mapping[str, Any], added: Mapping[str, str]) -> Dialogue:
     return Dialogue(
         example_id=row["example_id"],
         text=row["text"],
         references=tuple(row["references"]),
-        profile={pair["name"]: pair["value"] for pair in row["profile"]},
+        profile={pair["name"]: pair["value"] for pair in row["profile"]} | dict(added),
         slots=tuple(row["slots"]),
         messages=tuple(Message(role=turn["role"], content=turn["content"]) for turn in row["messages"]),
     )

@@ -6,24 +6,10 @@ numbers, a spreadsheet floats: all are compared as one canonical text.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0+")
-
-
-def profile_text(value: object) -> str:
-    """Canonical text of a profile value: NFC, trimmed, whole numbers without their decimals.
-
-    Example:
-        >>> {profile_text(7), profile_text("7"), profile_text(7.0), profile_text("7.0 ")}
-        {'7'}
-    """
-    text = unicodedata.normalize("NFC", str(value)).strip()
-    whole = _WHOLE_NUMBER.fullmatch(text)
-    return whole.group(1) if whole else text
+from kosum_pl.types import profile_text as profile_text
 
 
 def read_conditions(when: Any, *, where: str) -> dict[str, tuple[str, ...]]:

@@ -237,7 +237,7 @@ def test_when_is_checked_when_built() -> None:
 def test_shipped_presets(repository: Path) -> None:
     folder = repository / "configs" / "presets"
     shipped = {path.stem: load_preset(str(path)) for path in folder.glob("*.yaml")}
-    assert set(shipped) == {"default", "fast", "retry", "saturday", "topic_medical"}
+    assert set(shipped) == {"default", "fast", "retry", "saturday", "topic_medical", "topics"}
     assert (shipped["retry"].do_sample, shipped["retry"].seed) == (True, 0)
     default, fast, saturday = shipped["default"], shipped["fast"], shipped["saturday"]
     assert (default.num_beams, default.no_repeat_ngram_size, default.do_sample) == (4, 4, False)
@@ -288,7 +288,7 @@ def test_other_encodings_and_unknown_names(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf" + "when: {topic: 여행}\n".encode())
     assert load_preset(str(path)).matches({"topic": "여행"})
     with pytest.raises(
-        ValueError, match=r"^preset 'satturday' .*known: default, fast, retry, saturday, topic_medical$"
+        ValueError, match=r"^preset 'satturday' .*known: default, fast, retry, saturday, topic_medical, topics$"
     ):
         load_preset("satturday")
 

@@ -1,0 +1,88 @@
+"""Topic clusters in a run: fitted once, kept with it, seen by presets and slices of every split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lightning.pytorch import Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+
+from kosum_pl.data import TopicSettings
+from kosum_pl.data.topics import load_clusters
+from kosum_pl.datamodule import SummarizationDataModule
+from kosum_pl.modules import Seq2SeqModule
+
+SHAPE = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
+TOPICS = TopicSettings(num_clusters=3)
+
+
+def opened(stage: str, data: SummarizationDataModule, *, folder: Path) -> SummarizationDataModule:
+    """A data module set up for a stage, as a Trainer would."""
+    preset = folder / "by_topic.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
+    preset.write_text("when: {topic_cluster: [topic2]}\nnum_beams: 1\nmax_new_tokens: 8\n", encoding="utf-8")
+    module = Seq2SeqModule(
+        "demo:bart",
+        random_init=True,
+        config_overrides=SHAPE,
+        rouge_tokenizer="char",
+        presets=[str(preset), "default"],
+        slices=["topic_cluster"],
+    )
+    trainer = Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, default_root_dir=folder, enable_progress_bar=False
+    )
+    trainer.state.fn = TrainerFn(stage)
+    trainer.strategy.connect(module)
+    module.trainer = data.trainer = trainer
+    data.prepare_data()
+    data.setup(stage)
+    return data
+
+
+def test_a_run_keeps_its_clusters_and_is_evaluated_by_them(
+    cut_demo: Callable[[int, int], dict[str, str]], tmp_path: Path
+) -> None:
+    files, run_dir = cut_demo(120, 40), tmp_path / "run"
+    fit = opened("fit", SummarizationDataModule(**files, batch_size=8, topics=TOPICS), folder=run_dir)
+    kept = load_clusters(run_dir / "topics.json")
+    assert fit.topics is not None
+    assert fit.topics.words == kept.words
+    for split in ("train", "val"):
+        found = [row.profile["topic_cluster"] for row in fit.tables[split]]
+        assert found == kept.assign([row.text for row in fit.tables[split]])
+    assert len({row.profile["topic_cluster"] for row in fit.tables["train"]}) == 3
+    # Without train_file: what is written under a run goes by the run's clusters.
+    data = SummarizationDataModule(val_file=files["val_file"], batch_size=8, eval_batch_size=8, topics=TOPICS)
+    validate = opened("validate", data, folder=run_dir / "eval" / "validate")
+    found = [row.profile["topic_cluster"] for row in validate.tables["val"]]
+    assert found == [row.profile["topic_cluster"] for row in fit.tables["val"]]
+    assert not (run_dir / "eval" / "validate" / "topics.json").exists()
+    router = validate.trainer.lightning_module.active_router  # type: ignore[union-attr]
+    for batch in validate.val_dataloader():
+        assert batch.dialogues is not None
+        served = {router.preset_for(dialogue.profile).name for dialogue in batch.dialogues}
+        assert served == {"by_topic" if batch.dialogues[0].profile["topic_cluster"] == "topic2" else "default"}
+
+
+def test_without_train_and_without_a_run_the_remedy_is_told(
+    cut_demo: Callable[[int, int], dict[str, str]], tmp_path: Path
+) -> None:
+    data = SummarizationDataModule(val_file=cut_demo(10, 10)["val_file"], batch_size=8, topics=TOPICS)
+    with pytest.raises(ValueError, match=r"set data\.topics\.file to a run's topics\.json, or data\.train_file"):
+        opened("validate", data, folder=tmp_path / "eval")
+
+
+def test_a_fit_goes_by_its_own_train_whatever_lies_in_the_folder(
+    cut_demo: Callable[[int, int], dict[str, str]], tmp_path: Path
+) -> None:
+    files = cut_demo(120, 40)
+    first = opened("fit", SummarizationDataModule(**files, batch_size=8, topics=TOPICS), folder=tmp_path / "run")
+    other = {"train_file": files["val_file"], "val_file": files["val_file"]}
+    second = opened("fit", SummarizationDataModule(**other, batch_size=8, topics=TOPICS), folder=tmp_path / "run")
+    assert first.topics is not None
+    assert second.topics is not None
+    assert (sum(first.topics.sizes), sum(second.topics.sizes)) == (120, 40)
+    assert load_clusters(tmp_path / "run" / "topics.json").sizes == second.topics.sizes
