@@ -200,8 +200,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which the wheel of this checkout is installed, without its dependencies."""
     source, site = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
     for name in ("kosum_pl", "callbacks", "configs"):
-        shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copytree(REPOSITORY / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "constraints.txt"):
         shutil.copy(REPOSITORY / name, source)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run(
@@ -270,4 +270,6 @@ def test_a_wheel_in_an_empty_folder_knows_the_shipped_configs(installed: Path, t
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert result.stdout.startswith(str(installed))
+    pins = installed / "kosum_pl" / "constraints.txt"  # what `doctor` holds versions against
+    assert pins.read_text(encoding="utf-8") == (REPOSITORY / "constraints.txt").read_text(encoding="utf-8")
     assert "known: demo, demo_causal, kobart, kot5, llama3b, llama8b_qlora, qwen4b, qwen7b_qlora" in result.stderr
