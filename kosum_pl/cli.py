@@ -214,12 +214,15 @@ class KosumCLI(LightningCLI):
         router = getattr(getattr(self.model, "evaluation", None), "router", None)
         forced = getattr(router, "forced", None)
         presets = [forced] if forced else getattr(router, "presets", ())
+        name = "+".join(preset.name for preset in presets) or "default"
+        slice_name = getattr(self.datamodule, "slice_name", "")
         return open_folders(
             self.invocation.command,
             runs_dir=self.invocation.runs_dir,
             config_name=self.invocation.config_name,
             checkpoint=self._checkpoint(),
-            preset="+".join(preset.name for preset in presets) or "default",
+            # A condition may be of any length, a folder's name may not.
+            preset=f"{name}-{slice_name[:40]}" if slice_name else name,
         )
 
     def config_text(self) -> str:

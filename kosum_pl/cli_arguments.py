@@ -20,12 +20,14 @@ from kosum_pl.init_from import lineage_from
 from kosum_pl.lookup import find_config, list_configs
 from kosum_pl.run import config_name_of, find_checkpoint
 
-_OWN_OPTIONS = ("--config", "--preset", "--runs_dir", "--ckpt_path", "--init_from", "--plugins")
+_OWN_OPTIONS = ("--config", "--preset", "--runs_dir", "--ckpt_path", "--init_from", "--slice", "--plugins")
 _EVALUATIONS = ("validate", "test", "predict")
 OWN_OPTIONS_HELP = (
     "Also: --preset NAME, short for --model.preset NAME; --runs_dir DIR, where runs go (runs, or $KOSUM_RUNS_DIR); "
     "--ckpt_path best|last|FILE, of the config's latest run or a file; --init_from RUN|FILE|EXPORT, "
-    "weights to start a new fit from; --plugins a.b.c, a module with callbacks. "
+    "weights to start a new fit from; --slice weekday=7, evaluate only these rows, short for --data.slice "
+    "(weekday=6,7 either; length=q4 the longest quarter; given twice: both must hold); "
+    "--plugins a.b.c, a module with callbacks. "
     "A --config is looked up as a path, in ./configs and among the shipped ones; several are laid over each other "
     "and options win over all of them."
 )
@@ -116,6 +118,8 @@ def read_arguments(command: str, arguments: Sequence[str]) -> Invocation:
         rewritten.append(f"--ckpt_path={checkpoint}")
     if start := _last(options["--init_from"]):
         rewritten.append(_lineage(start, command=command, configs=configs, is_resumed=checkpoint is not None))
+    if options["--slice"]:
+        rewritten.append(_slice(options["--slice"], command=command))
     invocation = Invocation(
         command=command,
         arguments=(*rewritten, *rest),
@@ -181,6 +185,20 @@ def _lineage(start: str, *, command: str, configs: Sequence[Path], is_resumed: b
     if is_resumed or any(read_yaml(config).get("ckpt_path") for config in configs):
         raise UsageError("--init_from starts a new run and --ckpt_path goes on with one; give one of the two")
     return f"--lineage={json.dumps(lineage_from(start), ensure_ascii=False)}"
+
+
+def _slice(conditions: Sequence[str], *, command: str) -> str:
+    """The option that tells the data module which rows to evaluate."""
+    if command not in _EVALUATIONS:
+        raise UsageError(
+            f"--slice is for {', '.join(_EVALUATIONS)}; for fit, name files of the wanted rows in data.train_file and "
+            "data.val_file, or give a preset a 'when'"
+        )
+    for condition in conditions:
+        column, _, values = condition.partition("=")
+        if not column.strip() or not values.strip(", "):
+            raise UsageError(f"--slice {condition}: write column=value or column=value,value, such as weekday=7")
+    return f"--data.slice={json.dumps(list(conditions), ensure_ascii=False)}"
 
 
 def _last(values: Sequence[str]) -> str | None:

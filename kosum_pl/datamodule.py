@@ -24,6 +24,7 @@ from kosum_pl.data import (
     DialogueTable,
     EvaluationBatchSampler,
     PlainLoader,
+    SliceFilter,
     TokenBudgetBatchSampler,
     TopicClusters,
     TopicSettings,
@@ -50,6 +51,7 @@ class SummarizationDataModule(LightningDataModule):
         val_file: The same, without weights.
         test_file: The same; needs summaries, as `test` scores them.
         predict_file: The same; summaries are not needed.
+        slice: Evaluate only the rows of this slice, such as `[weekday=7]`; all of several conditions must hold.
         columns: Names of the columns.
         topics: Clusters of train, as the profile column `topic_cluster` of every split; null for none.
         cleaning: Names of the cleaning steps, in order.
@@ -69,6 +71,8 @@ class SummarizationDataModule(LightningDataModule):
     Attributes:
         tables: Rows by split, once `setup` has run; `encoded` has their ids.
         report_lines: What reading and encoding found, a line each.
+        slice_name: The conditions of `slice`; empty without any.
+        slice_line: How many rows the slice has, once `setup` has run.
         topics: The clusters, where any are asked for.
     """
 
@@ -79,6 +83,7 @@ class SummarizationDataModule(LightningDataModule):
         val_file: Source | None = None,
         test_file: Source | None = None,
         predict_file: Source | None = None,
+        slice: Sequence[str] = (),
         columns: Columns | None = None,
         topics: TopicSettings | None = None,
         cleaning: Sequence[str] = DEFAULT_CLEANING,
@@ -122,6 +127,9 @@ class SummarizationDataModule(LightningDataModule):
             cache_dir=folder,
         )
         self._topic_settings = topics
+        self._filter = SliceFilter.parse(slice)
+        self._slice_rows: dict[str, np.ndarray[Any, Any]] = {}
+        self.slice_name, self.slice_line = self._filter.name, ""
         self.tables: dict[str, DialogueTable] = {}
         self.report_lines: list[str] = []
         self.topics: TopicClusters | None = None
@@ -150,6 +158,10 @@ class SummarizationDataModule(LightningDataModule):
             table, self.encoded[split] = self._load(split)
             self.tables[split] = table if self.topics is None else with_topics(table, clusters=self.topics)
             self.report_lines.append(self.encoded[split].counts.line(split))
+            if self._filter:
+                self._slice_rows[split] = self._filter.rows(self.tables[split], split=split)
+                self.slice_line = self._filter.line(len(self._slice_rows[split]), len(self.tables[split]))
+                self.report_lines.append(self.slice_line)
             if self.tables[split].num_rejected:
                 self.report_lines.append(f"{split}: {self.tables[split].num_rejected:,} bad rows dropped")
         if stage == "fit" and "val" in self.tables:
@@ -159,6 +171,8 @@ class SummarizationDataModule(LightningDataModule):
 
     def _splits(self, stage: str) -> list[str]:
         """Splits that a stage needs; validation is optional inside `fit` alone."""
+        if stage == "fit" and self._filter:
+            raise ValueError(f"data.slice is {self.slice_name}, and only evaluations have one; set data.slice to []")
         splits = []
         for split in _STAGE_SPLITS[stage]:
             if self._files[split]:
@@ -234,7 +248,7 @@ class SummarizationDataModule(LightningDataModule):
 
     def _evaluation_loader(self, split: str, *, num_rows: int | None = None) -> StatefulDataLoader[Batch]:
         encoded, table = self.encoded[split], self.tables[split]
-        rows = self._subset(len(table), num_rows)
+        rows = self._slice_rows[split] if self._filter else self._subset(len(table), num_rows)
         router = self._module.active_router
         sampler = EvaluationBatchSampler(
             encoded.prompt_lengths if rows is None else encoded.prompt_lengths[rows],

@@ -1,8 +1,8 @@
 """Writes what a run leaves behind; the command line adds it to every Trainer.
 
 In: scores and predictions of the module after each evaluation. Out, in the run directory: `config.yaml`,
-`metrics.jsonl`, `metrics.json`, `predictions.csv`, `predictions.jsonl`, `rejected.jsonl`, each complete or absent, and
-a report for the terminal. Only rank zero writes.
+`metrics.jsonl`, `metrics.json`, `slices.csv`, `predictions.csv`, `predictions.jsonl`, `rejected.jsonl`, each complete
+or absent, and a report for the terminal. Only rank zero writes.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import Any, Final
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from kosum_pl.modules.slice_scores import SliceScore
 from kosum_pl.prediction_files import DETAILS_FILE, SUBMISSION_FILE, filled_line, write_json_lines, write_predictions
 from kosum_pl.reproduce import Reproduction
 from kosum_pl.run import METRICS_FILE, RunFolders, copy_atomically, point_latest_at, write_atomically
 from kosum_pl.run_report import RunReport
+from kosum_pl.slice_report import evaluated_slice, write_slices
 from kosum_pl.trainer_view import (
     bare,
     baseline_scores,
@@ -63,6 +65,7 @@ class RunRecorder(Callback):
         self._reproduction = reproduction
         self._history = ValidationHistory()
         self._best_predictions: Sequence[Prediction] = ()
+        self._best_slices: Sequence[SliceScore] = ()
         self._start_scores: dict[str, float] = {}
         self._lead_scores: dict[str, float] = {}
         self._written_checkpoint = ""
@@ -143,6 +146,7 @@ class RunRecorder(Callback):
         if is_best and self._best_predictions:
             self._lead_scores = self._lead_scores or baseline_scores(self._best_predictions, pl_module)
             num_filled = write_predictions(self._best_predictions, self.folders.output_dir)
+            self._best_slices = write_slices(pl_module, self.folders.output_dir)
             self._history.best_record["num_empty_predictions"] = num_filled
         self._write_fit_metrics(trainer)
 
@@ -165,6 +169,7 @@ class RunRecorder(Callback):
                 f"best (step {record.get('best_step', 0):,})": bare(self._history.best_scores, "val"),
             },
             predictions=self._best_predictions,
+            slices=self._best_slices,
             lines=[
                 f"best checkpoint: {checkpoint or ('none was written' if self._history.lines else _NO_VALIDATION)}",
                 *([f"why: {choice}"] if choice else []),
@@ -206,21 +211,30 @@ class RunRecorder(Callback):
         predictions: Sequence[Prediction] = scored(pl_module).predictions
         output_dir, run_dir = self.folders.output_dir, self.folders.run_dir
         num_filled = write_predictions(predictions, output_dir)
-        if output_dir != run_dir:
+        slice_name, slice_line = evaluated_slice(trainer)
+        # A part of the rows is no submission: the run keeps that of the last whole evaluation.
+        is_copied = output_dir != run_dir and not slice_name
+        if is_copied:
             for name in (SUBMISSION_FILE, DETAILS_FILE):
                 copy_atomically(output_dir / name, run_dir / name)
         scores = prefixed(bare(scores_of(trainer, pl_module), stage), stage)
         baseline = {} if stage == "predict" else baseline_scores(predictions, pl_module)
         checkpoint = str(trainer.ckpt_path) if trainer.ckpt_path else None
         added = {"num_empty_predictions": num_filled, "stage": stage, "best_checkpoint": checkpoint}
+        added |= {"slice": slice_name} if slice_name else {}
         self._write_metrics(scores, prefixed(baseline, "lead"), record, added)
         self.report = RunReport(
-            columns={"lead-1": baseline, f"{stage} (preset {record.get('preset')})": bare(scores, stage)},
+            columns={
+                "lead-1": baseline,
+                " ".join(filter(None, [stage, slice_name, f"(preset {record.get('preset')})"])): bare(scores, stage),
+            },
             predictions=predictions,
+            slices=write_slices(pl_module, output_dir),
             lines=[
+                *([slice_line] if slice_line else []),
                 f"checkpoint: {checkpoint or 'none; the model as the config makes it'}",
                 *filled_line(num_filled),
-                f"{len(predictions):,} summaries: {run_dir / SUBMISSION_FILE}",
+                f"{len(predictions):,} summaries: {(run_dir if is_copied else output_dir) / SUBMISSION_FILE}",
                 *([f"this evaluation: {output_dir}"] if output_dir != run_dir else []),
                 f"run directory: {run_dir}",
             ],

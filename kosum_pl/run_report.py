@@ -17,11 +17,12 @@ from rich.text import Text
 
 from kosum_pl.errors import one_line
 from kosum_pl.metrics import get_tokenizer, score_rows
+from kosum_pl.modules.slice_scores import SliceScore
 from kosum_pl.prediction_files import submitted_summary
+from kosum_pl.slice_report import slice_table
 from kosum_pl.types import Prediction
 
 NUM_SHOWN: Final = 5
-SLICE_COLUMNS: Final = ("num_rows", "rouge_sum", "contamination_rate", "eos_rate", "tag_recall", "length_ratio")
 _CHANGED: Final = "changed_rows/"
 _COUNTS: Final = ("num_rows", "regenerated_rows")
 _MAX_TURNS: Final = 6
@@ -67,26 +68,6 @@ def score_table(columns: Mapping[str, Mapping[str, float]]) -> Table:
     for name in list(columns.values())[-1]:
         if "=" not in name and not name.startswith(_CHANGED):
             table.add_row(name, *(_cell(name, scores) for scores in columns.values()))
-    return table
-
-
-def slice_table(scores: Mapping[str, float]) -> Table | None:
-    """The main scores of each slice; None where there are no slices.
-
-    Args:
-        scores: By bare name; those of a slice end in `/column=value`.
-    """
-    slices = [name.removeprefix("num_rows/") for name in scores if name.startswith("num_rows/") and "=" in name]
-    if not slices:
-        return None
-    table = Table(title="scores by slice", title_justify="left")
-    table.add_column("slice", no_wrap=True)
-    shown = [name for name in SLICE_COLUMNS if any(f"{name}/{part}" in scores for part in slices)]
-    for name in shown:
-        # A narrow terminal breaks the heading at its underscore.
-        table.add_column(name.removeprefix("num_").replace("_", " "), justify="right")
-    for part in slices:
-        table.add_row(part, *(_cell(f"{name}/{part}", scores) for name in shown))
     return table
 
 
@@ -158,11 +139,13 @@ class RunReport:
         columns: For `score_table`; a column without scores is not shown.
         predictions: Of which `NUM_SHOWN` are shown.
         lines: Closing lines, printed unbroken so that paths can be copied.
+        slices: For `slice_table`.
     """
 
     columns: Mapping[str, Mapping[str, float]]
     predictions: Sequence[Prediction]
     lines: Sequence[str]
+    slices: Sequence[SliceScore] = ()
 
     def print(self, console: Console | None = None) -> None:
         """Print it.
@@ -174,7 +157,7 @@ class RunReport:
         filled = {title: scores for title, scores in self.columns.items() if scores}
         if filled:
             console.print(score_table(filled))
-            slices = slice_table(list(filled.values())[-1])
+            slices = slice_table(self.slices)
             if slices is not None:
                 console.print(slices)
             if changes := changes_line(list(filled.values())[-1]):

@@ -22,7 +22,7 @@ ROOMS: list[tuple[str, ...]] = [
     ("modules",),
     ("datamodule",),
     ("demo",),
-    ("prediction_files", "validation_history", "run_report", "trainer_view", "reproduce", "recorder"),
+    ("prediction_files", "validation_history", "slice_report", "run_report", "trainer_view", "reproduce", "recorder"),
     ("start_weights",),
     ("plugins",),
     ("cli_arguments", "parser_errors", "quiet", "loggers", "cli"),

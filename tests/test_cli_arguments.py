@@ -120,3 +120,20 @@ def test_a_config_in_another_encoding_is_named(work: Path) -> None:
     (work / "bad.yaml").write_bytes("a: 요약\n".encode("cp949"))
     with pytest.raises(ValueError, match=r"bad.yaml: not UTF-8 at byte 3"):
         read_yaml(work / "bad.yaml")
+
+
+def test_a_slice_becomes_the_data_modules_argument(work: Path) -> None:
+    read = read_arguments("test", ["-c", "a.yaml", "--slice", "weekday=6,7", "--slice=topic=여행, 쇼핑"])
+    assert read.arguments[1:] == ('--data.slice=["weekday=6,7", "topic=여행, 쇼핑"]',)
+    assert len(read_arguments("test", ["-c", "a.yaml"]).arguments) == 1
+
+
+@pytest.mark.parametrize("condition", ["weekday", "weekday=", "=7", "weekday= ,"])
+def test_half_a_slice_is_named(work: Path, condition: str) -> None:
+    with pytest.raises(ValueError, match=rf"^--slice {condition}: write column=value or column=value,value, such as"):
+        read_arguments("validate", ["-c", "a.yaml", f"--slice={condition}"])
+
+
+def test_fit_has_no_slice(work: Path) -> None:
+    with pytest.raises(ValueError, match=r"^--slice is for validate, test, predict; for fit, name files of the wanted"):
+        read_arguments("fit", ["-c", "a.yaml", "--slice", "weekday=7"])

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from kosum_pl.metrics import RougeMetric, lead_summary
+from kosum_pl.modules.slice_scores import SliceScore
 from kosum_pl.run_report import NUM_SHOWN, RunReport, lead_scores, shown_rows
 from kosum_pl.types import Prediction
 
@@ -92,22 +93,51 @@ def test_an_empty_summary_is_shown_as_empty() -> None:
     assert "generated: (empty)" in shown(RunReport(columns={}, predictions=[prediction(0, " ")], lines=[]))
 
 
-def test_slices_have_a_table_of_their_own_even_in_a_narrow_terminal() -> None:
-    scores = {"rouge_sum": 200.0, "contamination_rate": 0.0125, "changed_rows/nfc": 3.0}
-    for value, rows in (("1", 40.0), ("7", 1160.0)):
-        scores |= {f"num_rows/weekday={value}": rows, f"rouge_sum/weekday={value}": 100.0 + rows}
-    text = shown(RunReport(columns={"val": scores}, predictions=[], lines=[]))
-    lines = [line for line in text.splitlines() if "weekday=" in line]
-    assert [line.replace("│", " ").split() for line in lines] == [
-        ["weekday=1", "40", "140.00"],
-        ["weekday=7", "1,160", "1260.00"],
+def slice_score(name: str, score: str, value: float, width: float | None = 10.0) -> SliceScore:
+    low, high = (None, None) if width is None else (value - width, value + width)
+    return SliceScore(
+        name=name,
+        num_rows={"all": 1200, "weekday=1": 1}.get(name, 1160),
+        score=score,
+        value=value,
+        low=low,
+        high=high,
+        difference=value - {"rouge_sum": 200.0, "contamination_rate": 0.01}[score],
+    )
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_slices_have_a_table_of_their_own_even_in_a_narrow_terminal(width: int) -> None:
+    slices = [
+        *(slice_score("all", "rouge_sum", 200.0), slice_score("all", "contamination_rate", 0.01, 0.01)),
+        *(
+            slice_score("weekday=1", "rouge_sum", 140.0, None),
+            slice_score("weekday=1", "contamination_rate", 0.0, None),
+        ),
+        *(slice_score("weekday=7", "rouge_sum", 230.25), slice_score("weekday=7", "contamination_rate", 0.0125, 0.01)),
     ]
-    assert "0.013" in text, "a rate of one row in eighty is not 0.01"
+    scores = {"rouge_sum": 200.0, "changed_rows/nfc": 3.0, "rouge_sum/weekday=7": 230.25}
+    text = shown(RunReport(columns={"val": scores}, predictions=[], lines=[], slices=slices), width)
+    lines = [line for line in text.splitlines() if "all  " in line or "weekday=" in line]
+    assert [line.replace("│", " ").split() for line in lines] == [
+        ["all", "1,200", "200.0", "[190.0,", "210.0]", "0.010"],
+        ["weekday=1", "1", "140.0", "-60.0", "0.000"],
+        ["weekday=7", "1,160", "230.2", "[220.2,", "240.2]", "+30.2", "0.013"],
+    ]
+    assert text.index("all  ") < text.index("weekday=1") < text.index("weekday=7")
     assert "rows changed by post-processing: nfc 3" in text
     assert "changed_rows" not in text
 
 
+def test_slices_without_references_show_what_can_be_measured() -> None:
+    slices = [slice_score(name, "contamination_rate", 0.02, 0.01) for name in ("all", "weekday=7")]
+    text = shown(RunReport(columns={"predict": {"contamination_rate": 0.02}}, predictions=[], lines=[], slices=slices))
+    assert "0.020 [0.010, 0.030]" in text
+    assert "rouge" not in text
+
+
 def test_a_split_without_slices_has_no_such_table() -> None:
-    text = shown(RunReport(columns={"val": {"rouge_sum": 200.0}}, predictions=[], lines=[]))
+    whole = [slice_score("all", "rouge_sum", 200.0)]
+    text = shown(RunReport(columns={"val": {"rouge_sum": 200.0}}, predictions=[], lines=[], slices=whole))
     assert "slice" not in text
     assert "post-processing" not in text

@@ -9,6 +9,7 @@ from kosum_pl.data.clean import CLEANING_STEPS, DEFAULT_CLEANING, make_cleaner
 from kosum_pl.data.columns import Columns
 from kosum_pl.data.evaluation_batching import EvaluationBatchSampler, PlainLoader
 from kosum_pl.data.read import read_dialogues
+from kosum_pl.data.slice_filter import SliceFilter
 from kosum_pl.data.table import DialogueTable, count_leakage, write_rejected
 from kosum_pl.data.topic_table import find_clusters, with_topics
 from kosum_pl.data.topics import TOPICS_FILE, TopicClusters, TopicSettings
@@ -21,6 +22,7 @@ __all__ = [
     "DialogueTable",
     "EvaluationBatchSampler",
     "PlainLoader",
+    "SliceFilter",
     "TokenBudgetBatchSampler",
     "TopicClusters",
     "TopicSettings",

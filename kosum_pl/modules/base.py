@@ -67,7 +67,8 @@ class SummarizationModule(LightningModule):
         constraint: What may be generated: Korean text, tags and the row's own words; None for anything.
         postprocess: Steps from what the model said to what the user gets, by name; an empty list for none.
         regenerator: Which rows to generate again; None for none.
-        slices: Profile columns of which every value gets scores of its own.
+        slices: Profile columns of which every value gets scores of its own, and `length` for quartiles of the
+            dialogues' characters over the evaluated rows; null for all columns with a dozen values at most.
         generate_during_fit: Whether validation inside `fit` generates, or computes the loss alone.
         rouge_tokenizer: What splits Korean text for ROUGE: `kiwi`, `mecab`, `char` or `space`.
         multi_reference: How several references count: `mean` or `max`.
@@ -116,7 +117,7 @@ class SummarizationModule(LightningModule):
         constraint: ConstraintSettings | None = None,
         postprocess: Sequence[str] = DEFAULT_STEPS,
         regenerator: Regenerator | None = None,
-        slices: Sequence[str] = ("weekday",),
+        slices: Sequence[str] | None = None,
         generate_during_fit: bool = True,
         rouge_tokenizer: Literal["kiwi", "mecab", "char", "space"] = "kiwi",
         multi_reference: Literal["mean", "max"] = "mean",

@@ -17,6 +17,7 @@ from kosum_pl.decode import ConstraintSettings, DecodingPreset, PresetRouter, lo
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import Batch, Encoder
 from kosum_pl.modules.scores import EvaluationScores
+from kosum_pl.modules.slice_scores import SliceScores
 from kosum_pl.modules.summarizer import Summarizer
 from kosum_pl.modules.summary_scores import SCORE_NAMES, ScoreSettings
 from kosum_pl.types import Prediction
@@ -33,7 +34,7 @@ class EvaluationSettings:
         constraint: What may be generated; None for anything.
         postprocess: Steps from raw to final text.
         regenerator: Which rows to generate again.
-        slices: Profile columns whose values are scored apart.
+        slices: Profile columns whose values are scored apart, `length` for quartiles; None for all there are.
         rouge_tokenizer: `kiwi`, `mecab`, `char` or `space`.
         multi_reference: `mean` or `max`.
     """
@@ -44,7 +45,7 @@ class EvaluationSettings:
     constraint: ConstraintSettings | None
     postprocess: Sequence[str]
     regenerator: Regenerator | None
-    slices: Sequence[str]
+    slices: Sequence[str] | None
     rouge_tokenizer: Literal["kiwi", "mecab", "char", "space"]
     multi_reference: Literal["mean", "max"]
 
@@ -89,6 +90,11 @@ class Evaluation(nn.Module):
             steps=self.summarizer.postprocessor.steps,
         )
         self.constraint_name = self.summarizer.rules.constraint_name
+
+    @property
+    def slice_scores(self) -> SliceScores | None:
+        """Scores of the last evaluation's slices, with intervals; None before the first."""
+        return self.results.slice_scores
 
     @property
     def score_names(self) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from kosum_pl.metrics import slice_names
+from kosum_pl.modules.row_scores import RowScores
+from kosum_pl.modules.slice_scores import SliceScores
 from kosum_pl.modules.summary_scores import ScoreSettings, SummaryScores
 from kosum_pl.types import Prediction
 
@@ -45,17 +47,25 @@ class EvaluationScores(nn.Module):
 
     Args:
         settings: How summaries are scored.
-        slices: Profile columns; every value of one is a slice, unless there are more than a dozen of them.
+        slices: Profile columns; every value of one is a slice, unless there are more than a dozen of them. `length`
+            stands for quartiles of the dialogues' characters over the evaluated rows, where there are 8 or more. None
+            for all columns that the rows have, and `length`.
         steps: Post-processing steps, each of which reports how many rows it changed.
+
+    Attributes:
+        slice_scores: Scores of the last evaluation's slices; None before the first.
     """
 
-    def __init__(self, settings: ScoreSettings, *, slices: Sequence[str] = (), steps: Sequence[str] = ()) -> None:
+    def __init__(
+        self, settings: ScoreSettings, *, slices: Sequence[str] | None = (), steps: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self.settings = settings
-        self.slices = tuple(slices)
+        self.slices = None if slices is None else tuple(slices)
         self.steps = tuple(steps)
         self.loss = TokenMeanLoss()
         self.summaries = SummaryScores(settings)
+        self.slice_scores: SliceScores | None = None
         self._predictions: list[tuple[int, Prediction]] = []
 
     def update_loss(self, loss_sum: Tensor, *, num_tokens: int) -> None:
@@ -93,9 +103,13 @@ class EvaluationScores(nn.Module):
         scores |= self.summaries.compute(predictions)
         if predictions:
             scores |= self._changes(predictions)
-        named, _ = slice_names([prediction.profile for prediction in predictions], columns=self.slices)
-        for name, rows in named.items():
-            scores |= self._slice_scores(name, [predictions[row] for row in rows])
+        named, _ = slice_names(
+            [prediction.profile for prediction in predictions],
+            columns=self.slices,
+            lengths=[len(prediction.dialogue) for prediction in predictions],
+        )
+        self.slice_scores = SliceScores(RowScores(self.settings, predictions), named)
+        scores |= self.slice_scores.flat()
         return {f"{stage}/{name}": float(value) for name, value in scores.items()}
 
     def _changes(self, predictions: Sequence[Prediction]) -> dict[str, int]:
@@ -106,12 +120,6 @@ class EvaluationScores(nn.Module):
         }
         num_again = sum(prediction.attempts > 1 for prediction in predictions)
         return {**changes, "regenerated_rows": num_again} if num_again else changes
-
-    def _slice_scores(self, name: str, predictions: Sequence[Prediction]) -> dict[str, Any]:
-        scores = SummaryScores(self.settings, is_local=True)
-        scores.update(predictions)
-        sliced = {f"{score}/{name}": value for score, value in scores.compute(predictions).items()}
-        return {f"num_rows/{name}": len(predictions), **sliced}
 
     def reset(self) -> None:
         """Forget everything, before the next evaluation."""

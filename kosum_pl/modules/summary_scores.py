@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -68,12 +71,16 @@ class SummaryScores(nn.Module):
         self.quality = TextQuality()
         if is_local:
             for metric in self.metrics:
-                metric.sync_on_compute = False
+                # torchmetrics has copied the first into the second already, which is what compute() asks.
+                metric.sync_on_compute = metric._to_sync = False
 
     @property
     def metrics(self) -> list[Metric]:
         """All metrics."""
-        return [metric for metric in self.children() if isinstance(metric, Metric)]
+        return [metric for _, metric in self._named_metrics()]
+
+    def _named_metrics(self) -> list[tuple[str, Metric]]:
+        return [(name, metric) for name, metric in self.named_children() if isinstance(metric, Metric)]
 
     def update(self, predictions: Sequence[Prediction]) -> None:
         """Add rows; those without references count for what needs none."""
@@ -112,6 +119,41 @@ class SummaryScores(nn.Module):
             scores |= self.quality.compute()
         return scores
 
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of the S numbers of `row_state`: `statistics.num_rows`, or `rouge.totals.0` of a state with places."""
+        return tuple(
+            f"{key}.{name}.{place}" if value.ndim else f"{key}.{name}"
+            for key, metric in self._named_metrics()
+            for name, value in _states(metric).items()
+            for place in range(value.numel())
+        )
+
+    def row_state(self, prediction: Prediction) -> NDArray[np.int64]:
+        """All metrics' states after one row alone, (S,); the sum over rows is the state after all of them.
+
+        Args:
+            prediction: The row; whatever was added before is forgotten.
+        """
+        self.reset()
+        self.update([prediction])
+        states = [value for metric in self.metrics for value in _states(metric).values()]
+        return np.concatenate([value.reshape(-1).cpu().numpy() for value in states])
+
+    def load_state(self, total: NDArray[np.int64]) -> None:
+        """Take a sum of row states for what was added.
+
+        Args:
+            total: (S,).
+        """
+        rest = torch.from_numpy(total)
+        for metric in self.metrics:
+            for name, value in _states(metric).items():
+                setattr(metric, name, rest[: value.numel()].reshape(value.shape).to(value.device))
+                rest = rest[value.numel() :]
+            # Otherwise torchmetrics warns that nothing was added, and remembers what it computed.
+            metric._update_count, metric._computed = 1, None
+
     def record(self) -> dict[str, Any]:
         """What must stand beside the scores for them to mean something."""
         return {**self.rouge.record(), **self.contamination.record()}
@@ -120,3 +162,8 @@ class SummaryScores(nn.Module):
         """Forget all rows."""
         for metric in self.metrics:
             metric.reset()
+
+
+def _states(metric: Metric) -> dict[str, Tensor]:
+    """A metric's states by name; ours are sums, never lists."""
+    return {name: value for name, value in metric.metric_state.items() if isinstance(value, Tensor)}

@@ -76,3 +76,31 @@ def test_a_columns_slices_share_out_its_rows(rows: list[Mapping[str, str]]) -> N
     for name, numbers in slices.items():
         column, _, value = name.partition("=")
         assert {rows[row][column] for row in numbers} == {value}
+
+
+def test_all_columns_and_quartiles_where_none_are_named() -> None:
+    rows = [{"weekday": str(6 + row % 2), "id": str(row)} for row in range(16)]
+    slices, skipped = slice_names(rows, columns=None, lengths=[10 * row for row in range(16)])
+    assert slices == {
+        "weekday=6": list(range(0, 16, 2)),
+        "weekday=7": list(range(1, 16, 2)),
+        **{f"length=q{quarter + 1}": list(range(4 * quarter, 4 * quarter + 4)) for quarter in range(4)},
+    }
+    assert skipped == ("id",)
+
+
+def test_quartiles_only_where_they_are_asked_for_and_can_be_drawn() -> None:
+    rows = [{"weekday": "7"}] * 8
+    assert list(slice_names(rows, columns=["weekday"], lengths=range(8))[0]) == ["weekday=7"]
+    assert list(slice_names(rows, columns=["length"], lengths=range(8))[0]) == [f"length=q{i}" for i in (1, 2, 3, 4)]
+    assert slice_names(rows[:7], columns=["length"], lengths=range(7)) == ({}, ())
+    assert slice_names(rows, columns=["length"]) == ({}, ())
+    assert slice_names(rows, columns=[], lengths=range(8)) == ({}, ())
+
+
+def test_a_column_of_the_data_named_length_is_taken_as_it_is() -> None:
+    rows = [{"length": "short" if row < 3 else "long"} for row in range(8)]
+    assert slice_names(rows, columns=None, lengths=range(8))[0] == {
+        "length=long": [3, 4, 5, 6, 7],
+        "length=short": [0, 1, 2],
+    }

@@ -1,0 +1,149 @@
+"""Which rows of a split a slice holds: `weekday=7`, `weekday=6,7`, `length=q4`.
+
+In: conditions as they are typed, and a split's rows. Out: row numbers, or one line that says which columns and values
+there are. The scores per slice and `validate --slice` both ask here, so that a name means the same rows to both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kosum_pl.data.profiles import profile_columns, profile_values
+from kosum_pl.types import Dialogue, profile_text
+
+LENGTH_COLUMN: Final = "length"
+"""Column of the quartiles `q1` to `q4`, unless the data has one of this name."""
+
+_MIN_ROWS: Final = 8
+_MAX_NAMED: Final = 12
+
+
+def length_quartiles(lengths: Sequence[int] | NDArray[Any]) -> list[str]:
+    """The quartile that each row's length falls into, the shortest `q1`; no names for fewer than 8 rows.
+
+    A length on an edge belongs to the lower quartile, so that equal lengths are never parted: with many ties quartiles
+    differ in size, and one may be empty.
+
+    Args:
+        lengths: Characters of each row's dialogue, (N,).
+
+    Returns:
+        `q1` to `q4` a row; empty texts where there are too few rows.
+
+    Example:
+        >>> length_quartiles([10, 20, 30, 40, 50, 60, 70, 80])
+        ['q1', 'q1', 'q2', 'q2', 'q3', 'q3', 'q4', 'q4']
+    """
+    if len(lengths) < _MIN_ROWS:
+        return [""] * len(lengths)
+    edges = np.quantile(lengths, [0.25, 0.5, 0.75])
+    return [f"q{quartile + 1}" for quartile in np.searchsorted(edges, lengths, side="left")]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceFilter:
+    """Conditions that a row must satisfy, all of them.
+
+    Attributes:
+        conditions: Each a column, and the text behind its `=`: one value, or several with commas, of which any will do.
+    """
+
+    conditions: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> SliceFilter:
+        """Read conditions as they are typed.
+
+        Args:
+            texts: `column=value` or `column=value,value` each.
+
+        Raises:
+            ValueError: A text has no `=`, or nothing on one side of it.
+
+        Example:
+            >>> SliceFilter.parse(["weekday=6,7", "length=q4"]).name
+            'weekday=6,7 length=q4'
+        """
+        conditions = []
+        for text in texts:
+            column, _, values = (part.strip() for part in text.partition("="))
+            if not column or not values.strip(", "):
+                raise ValueError(f"slice '{text}': write column=value or column=value,value, such as weekday=7")
+            conditions.append((column, values))
+        return cls(tuple(conditions))
+
+    def __bool__(self) -> bool:
+        return bool(self.conditions)
+
+    @property
+    def name(self) -> str:
+        """All conditions, as they are typed."""
+        return " ".join(f"{column}={values}" for column, values in self.conditions)
+
+    def rows(self, dialogues: Iterable[Dialogue], *, split: str) -> NDArray[np.int64]:
+        """Numbers of the rows that satisfy every condition, ascending, (M,) with M > 0.
+
+        Length quartiles are those of all `dialogues`, whatever the other conditions leave of them.
+
+        Args:
+            dialogues: The whole split.
+            split: Its name, for the error.
+
+        Raises:
+            ValueError: A column that no row has, or no row is left.
+        """
+        columns = _columns(list(dialogues))
+        kept: NDArray[np.bool_] | None = None
+        for column, wanted in self.conditions:
+            if column not in columns:
+                known = ", ".join(columns) or "none"
+                raise ValueError(f"slice {column}={wanted}: {split} has no column '{column}'; there are: {known}")
+            matches = _matches(columns[column], wanted)
+            if not matches.any():
+                raise ValueError(
+                    f"slice {column}={wanted}: no row of {split} matches; values of {column}: {_named(columns[column])}"
+                )
+            kept = matches if kept is None else kept & matches
+        assert kept is not None, "a filter has at least one condition"
+        if not kept.any():
+            raise ValueError(f"slice {self.name}: rows of {split} match each condition, none matches all; give fewer")
+        return np.flatnonzero(kept)
+
+    def line(self, num_kept: int, num_rows: int) -> str:
+        """What to tell of the filtered split.
+
+        Example:
+            >>> SliceFilter.parse(["weekday=7"]).line(67, 450)
+            'slice weekday=7: 67 of 450 rows'
+        """
+        return f"slice {self.name}: {num_kept:,} of {num_rows:,} rows"
+
+
+def _columns(dialogues: Sequence[Dialogue]) -> Mapping[str, list[str]]:
+    """Values of every column that can be asked for, one a row."""
+    columns = {name: profile_values(dialogues, column=name) for name in profile_columns(dialogues)}
+    if LENGTH_COLUMN not in columns and len(dialogues) >= _MIN_ROWS:
+        columns[LENGTH_COLUMN] = length_quartiles([len(dialogue.text) for dialogue in dialogues])
+    return columns
+
+
+def _matches(values: Sequence[str], wanted: str) -> NDArray[np.bool_]:
+    """Rows that have one of the wanted values; a value that itself holds a comma is tried first."""
+    whole = profile_text(wanted)
+    accepted = {whole} if whole in values else {profile_text(part) for part in wanted.split(",")} - {""}
+    return np.array([value in accepted for value in values], dtype=np.bool_)
+
+
+def _named(values: Iterable[str]) -> str:
+    """The different values, sorted as numbers where all are, and not too many of them."""
+    different = {value for value in values if value}
+    ordered = sorted(
+        different, key=lambda value: (not value.isdecimal(), int(value) if value.isdecimal() else 0, value)
+    )
+    more = f" and {len(ordered) - _MAX_NAMED:,} more" if len(ordered) > _MAX_NAMED else ""
+    return ", ".join(ordered[:_MAX_NAMED]) + more

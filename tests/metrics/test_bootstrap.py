@@ -1,0 +1,113 @@
+"""Intervals against scipy's bootstrap, and what must hold of them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from kosum_pl.metrics import bootstrap
+from kosum_pl.metrics.bootstrap import mean_interval, paired_difference
+
+
+def test_the_interval_is_that_of_scipy():
+    values = np.random.default_rng(3).gamma(2.0, 30.0, size=120)
+
+    found = mean_interval(values, seed=0, num_resamples=20_000)
+
+    expected = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, confidence_level=0.95, rng=np.random.default_rng(1)
+    ).confidence_interval
+    assert found.mean == pytest.approx(values.mean())
+    width = expected.high - expected.low
+    assert found.low == pytest.approx(expected.low, abs=0.03 * width)
+    assert found.high == pytest.approx(expected.high, abs=0.03 * width)
+
+
+def test_a_difference_is_paired_like_scipys():
+    draw = np.random.default_rng(5)
+    baseline = draw.normal(100, 40, size=80)
+    values = baseline + draw.normal(3, 5, size=80)
+
+    found = paired_difference(values, baseline, seed=0, num_resamples=20_000)
+
+    expected = stats.bootstrap(
+        (values, baseline),
+        lambda first, second, axis: (first - second).mean(axis=axis),
+        paired=True,
+        method="percentile",
+        n_resamples=20_000,
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    assert found.interval.low == pytest.approx(expected.low, abs=0.1)
+    assert found.interval.high == pytest.approx(expected.high, abs=0.1)
+    # Rows differ by 40 points from one another, the systems by 5: unpaired, nothing could be told.
+    assert found.is_distinguishable
+    assert found.p_value < 0.01
+
+
+def test_noise_is_called_noise():
+    draw = np.random.default_rng(7)
+    found = paired_difference(draw.normal(size=50), draw.normal(size=50), seed=0)
+    assert not found.is_distinguishable
+    assert found.p_value > 0.05
+
+
+def test_equal_systems_have_no_difference():
+    found = paired_difference([1.0, 2.0], [1.0, 2.0], seed=0)
+    assert (found.interval.mean, found.interval.low, found.interval.high) == (0, 0, 0)
+    assert found.p_value == 1
+    assert not found.is_distinguishable
+
+
+def test_a_worse_system_is_told_apart_too():
+    found = paired_difference([1.0] * 20, [2.0] * 20, seed=0, num_resamples=99)
+    assert found.is_distinguishable
+    assert found.p_value == pytest.approx(2 / 100)
+
+
+def test_about_95_of_100_intervals_hold_the_true_mean():
+    draw = np.random.default_rng(11)
+    intervals = [mean_interval(draw.normal(size=60), seed=seed, num_resamples=500) for seed in range(300)]
+    share = np.mean([interval.low <= 0 <= interval.high for interval in intervals])
+    assert 0.90 <= share <= 0.98
+
+
+def test_blocks_do_not_change_the_result(monkeypatch):
+    values = np.random.default_rng(1).normal(size=37)
+    whole = mean_interval(values, seed=4)
+    monkeypatch.setattr(bootstrap, "_BLOCK_CELLS", 100)
+    assert mean_interval(values, seed=4) == whole
+
+
+@given(st.lists(st.floats(-300, 300), min_size=1, max_size=30), st.integers(0, 100))
+def test_an_interval_is_seeded_and_lies_within_the_values(values, seed):
+    found = mean_interval(values, seed=seed, num_resamples=50)
+    assert found == mean_interval(values, seed=seed, num_resamples=50)
+    slack = 1e-9
+    assert min(values) - slack <= found.low <= found.high <= max(values) + slack
+
+
+def test_a_higher_level_is_wider():
+    values = np.random.default_rng(1).normal(size=100)
+    narrow, wide = (mean_interval(values, seed=0, level=level) for level in (0.8, 0.99))
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_an_interval_reads_as_one():
+    assert str(mean_interval([2.0, 2.0], seed=0)) == "2.00 [2.00, 2.00]"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mean_interval([], seed=0), "at least one row"),
+        (lambda: mean_interval([1.0, float("nan")], seed=0), "row 1 has no finite score"),
+        (lambda: mean_interval([1.0], seed=0, level=95), "level is 95"),
+        (lambda: mean_interval([1.0], seed=0, num_resamples=0), "num_resamples is 0"),
+        (lambda: paired_difference([1.0], [1.0, 2.0], seed=0), "1 values against 2"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
