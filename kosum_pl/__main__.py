@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "drift": ("hold val, test and predict rows against train", "kosum_pl.commands.drift"),
     "init": ("lay out a working folder: config, preset, callback, data stub", "kosum_pl.commands.init"),
     "plan": ("count the memory of a training step, before anything is downloaded", "kosum_pl.commands.plan"),
+    "tune": ("search the decoding preset of a slice of the val rows", "kosum_pl.commands.tune"),
 }
 
 

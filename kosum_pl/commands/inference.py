@@ -144,7 +144,7 @@ def summarize_dialogues(
         batch_size=settings.batch_size,
         groups=[preset.name for preset in presets],
     )
-    precision = _precision(settings.precision, device)
+    precision = precision_context(settings.precision, device)
     precision.convert_module(module).to(device).eval()
     summaries: dict[int, Prediction] = {}
     for rows in sampler:
@@ -156,7 +156,7 @@ def summarize_dialogues(
     return [summaries[row] for row in range(len(dialogues))]
 
 
-def _precision(name: str, device: torch.device) -> Precision:
+def precision_context(name: str, device: torch.device) -> Precision:
     """What the Trainer would compute with."""
     if name in _MIXED:
         return MixedPrecision(_MIXED[name], device=device.type)  # type: ignore[arg-type]

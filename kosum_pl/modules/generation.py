@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
 
 from kosum_pl.decode import DecodingPreset
 from kosum_pl.encode import Batch, Encoder
@@ -46,6 +47,7 @@ def generate(
     encoder: Encoder,
     rules: DecodingRules,
     attempt: int = 0,
+    encoder_states: Tensor | None = None,
 ) -> list[Completion]:
     """Generate one summary for every row of a batch.
 
@@ -56,6 +58,8 @@ def generate(
         encoder: Rendered the prompts; knows the ids that end a summary.
         rules: Constraint and repetition.
         attempt: How often these rows were generated before; sampling draws anew each time.
+        encoder_states: From `encode_prompts` on this batch, (B, P, H), where it is generated for more than once; None
+            computes them.
     """
     if batch.prompt_ids is None or batch.prompt_mask is None:
         raise ValueError("the batch has no prompts; collate it with for_generation=True")
@@ -68,16 +72,38 @@ def generate(
             attention_mask=batch.prompt_mask,
             generation_config=_generation_config(model, preset, tokenizer=encoder.tokenizer),
             logits_processor=held.processors,
+            **_encoded(encoder_states),
         )
     generated = sequences[:, prompt_length:]
     labels, lengths, finished = completion_labels(generated, encoder.terminator_ids)
-    log_probs = _log_probs(model, batch, labels=labels, num_tokens=sum(lengths), rules=held)
+    log_probs = _log_probs(
+        model, batch, labels=labels, num_tokens=sum(lengths), rules=held, encoder_states=encoder_states
+    )
     return [
         Completion(ids=tuple(ids[:length]), log_prob=log_prob, reached_eos=is_finished)
         for ids, length, log_prob, is_finished in zip(
             generated.tolist(), lengths, log_probs.tolist(), finished, strict=True
         )
     ]
+
+
+def encode_prompts(model: PreTrainedModel, batch: Batch) -> Tensor | None:
+    """What an encoder makes of a batch's prompts, (B, P, H), for several `generate` calls on the same batch.
+
+    A causal model has none. Its prompts' cache is no substitute: a prompt that is read in two parts, the cached one and
+    its last token, rounds otherwise than one that is read at once, and the last bit can decide a beam.
+
+    Args:
+        model: In evaluation mode.
+        batch: With prompts.
+
+    Returns:
+        None for a causal model.
+    """
+    if not model.config.is_encoder_decoder:
+        return None
+    states = model.get_encoder()(input_ids=batch.prompt_ids, attention_mask=batch.prompt_mask, return_dict=True)
+    return cast("Tensor", states.last_hidden_state)
 
 
 def first_prediction(dialogue: Dialogue, completion: Completion, *, text: str, preset: str) -> Prediction:
@@ -137,9 +163,23 @@ def _generation_config(model: PreTrainedModel, preset: DecodingPreset, *, tokeni
     )
 
 
-def _log_probs(model: PreTrainedModel, batch: Batch, *, labels: Tensor, num_tokens: int, rules: BatchRules) -> Tensor:
+def _encoded(encoder_states: Tensor | None) -> dict[str, Any]:
+    """Keyword arguments that spare a model its encoder; a new object each time, as `generate` expands it in place."""
+    return {} if encoder_states is None else {"encoder_outputs": BaseModelOutput(last_hidden_state=encoder_states)}
+
+
+def _log_probs(
+    model: PreTrainedModel,
+    batch: Batch,
+    *,
+    labels: Tensor,
+    num_tokens: int,
+    rules: BatchRules,
+    encoder_states: Tensor | None,
+) -> Tensor:
     """Log-probability of each row's generated ids, (B,), over what the row may say, without any rule of the preset."""
     inputs, targets = _teacher_forced(model, batch, labels=labels)
+    inputs |= _encoded(encoder_states)
     with rules.scoring_head(model):
         logits, flat = supervised_logits(model, targets, num_supervised=num_tokens, **inputs)
     rows = (targets != IGNORE_INDEX).nonzero()[:, 0]
@@ -147,7 +187,7 @@ def _log_probs(model: PreTrainedModel, batch: Batch, *, labels: Tensor, num_toke
     return row_log_probs(logits, flat, rows=rows, num_rows=targets.shape[0])
 
 
-def _teacher_forced(model: PreTrainedModel, batch: Batch, *, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+def _teacher_forced(model: PreTrainedModel, batch: Batch, *, labels: Tensor) -> tuple[dict[str, Any], Tensor]:
     """Arguments of a forward pass over prompt and generated ids, and what each position predicts."""
     if batch.prompt_ids is None or batch.prompt_mask is None:
         raise ValueError("the batch has no prompts; collate it with for_generation=True")

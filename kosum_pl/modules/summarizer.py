@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from kosum_pl.decode import ConstraintSettings, DecodingPreset
@@ -50,29 +51,50 @@ class Summarizer:
             postprocess, charset=self.licence.character_set, literals=self.licence.fixed_literals
         )
 
-    def summarize(self, model: PreTrainedModel, batch: Batch, *, preset: DecodingPreset) -> list[Prediction]:
+    def summarize(
+        self, model: PreTrainedModel, batch: Batch, *, preset: DecodingPreset, encoder_states: Tensor | None = None
+    ) -> list[Prediction]:
         """One prediction for every row of a batch.
 
         Args:
             model: In evaluation mode.
             batch: Collated for generation.
             preset: How to decode.
+            encoder_states: From `encode_prompts` on this batch, (B, P, H), where it is summarized more than once; None
+                computes them.
         """
-        first = self._attempt(model, batch, preset=preset, attempt=0)
+        first = self._attempt(model, batch, preset=preset, attempt=0, encoder_states=encoder_states)
         if self.regenerator is None:
             return first
 
         def again(places: Sequence[int], preset: DecodingPreset, attempt: int) -> list[Prediction]:
-            return self._attempt(model, batch.select_prompts(places), preset=preset, attempt=attempt)
+            states = None if encoder_states is None else encoder_states[list(places)]
+            return self._attempt(
+                model, batch.select_prompts(places), preset=preset, attempt=attempt, encoder_states=states
+            )
 
         return self.regenerator.regenerate(
             first, again, charset=self.licence.character_set, literals=self.licence.fixed_literals
         )
 
     def _attempt(
-        self, model: PreTrainedModel, batch: Batch, *, preset: DecodingPreset, attempt: int
+        self,
+        model: PreTrainedModel,
+        batch: Batch,
+        *,
+        preset: DecodingPreset,
+        attempt: int,
+        encoder_states: Tensor | None = None,
     ) -> list[Prediction]:
-        completions = generate(model, batch, preset=preset, encoder=self.encoder, rules=self.rules, attempt=attempt)
+        completions = generate(
+            model,
+            batch,
+            preset=preset,
+            encoder=self.encoder,
+            rules=self.rules,
+            attempt=attempt,
+            encoder_states=encoder_states,
+        )
         return [
             self._finish(
                 first_prediction(dialogue, completion, text=self.encoder.decode(completion.ids), preset=preset.name)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kosum_pl.decode import DecodingPreset
 from kosum_pl.encode import Batch
 from kosum_pl.modules import SummarizationModule
-from kosum_pl.modules.generation import completion_labels, generate
+from kosum_pl.modules.generation import completion_labels, encode_prompts, generate
 from kosum_pl.modules.rules import DecodingRules
 from kosum_pl.types import IGNORE_INDEX, Dialogue
 
@@ -113,3 +113,34 @@ def test_a_causal_model_may_quote_its_prompt(
     rules = DecodingRules(module.encoder, None)
     completion = generate(module.language_model, batch, preset=preset, encoder=module.encoder, rules=rules)[0]
     assert list(completion.ids) == prompt[:5]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_encoder_states_are_reused_to_the_bit(
+    preset: str,
+    make_module: Callable[..., SummarizationModule],
+    collate: Callable[..., Batch],
+    dialogues: list[Dialogue],
+) -> None:
+    module = make_module("seq2seq").eval()
+    model, batch = module.language_model, collate(module, dialogues, for_generation=True)
+    arguments = {"preset": PRESETS[preset], "encoder": module.encoder, "rules": DecodingRules(module.encoder, None)}
+    num_encoded = []
+    hook = model.get_encoder().register_forward_hook(lambda *_: num_encoded.append(1))
+    with torch.inference_mode():
+        computed = generate(model, batch, **arguments)
+        states = encode_prompts(model, batch)
+        num_encoded.clear()
+        # Twice: beams are expanded in place by transformers, and must not reach the states that are kept.
+        reused = [generate(model, batch, encoder_states=states, **arguments) for _ in range(2)]
+    hook.remove()
+    assert reused == [computed, computed]
+    assert not num_encoded, "the encoder ran although its states were given"
+
+
+def test_a_causal_model_has_no_encoder_states(
+    make_module: Callable[..., SummarizationModule], collate: Callable[..., Batch], dialogues: list[Dialogue]
+) -> None:
+    module = make_module("causal").eval()
+    batch = collate(module, dialogues, for_generation=True)
+    assert encode_prompts(module.language_model, batch) is None

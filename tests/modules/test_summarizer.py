@@ -14,7 +14,7 @@ from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import Batch
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.modules import summarizer as summarizer_file
-from kosum_pl.modules.generation import Completion
+from kosum_pl.modules.generation import Completion, encode_prompts
 from kosum_pl.types import Dialogue
 
 GREEDY = DecodingPreset(name="greedy", max_new_tokens=8)
@@ -114,3 +114,18 @@ def test_sampling_again_draws_anew(make_module: MakeModule, collate: Collate, di
         ]
     assert said[0] == said[2]
     assert said[0] != said[1]
+
+
+def test_rows_that_are_tried_again_use_their_own_encoder_states(
+    make_module: MakeModule, collate: Collate, dialogues: list[Dialogue]
+) -> None:
+    regenerator = Regenerator(checks=["no_eos"], max_attempts=1, presets=["fast"])
+    module = make_module("seq2seq", regenerator=regenerator).eval()
+    batch = collate(module, dialogues, for_generation=True)
+    summarizer, model = module.evaluation.summarizer, module.language_model
+    with torch.inference_mode():
+        computed = summarizer.summarize(model, batch, preset=GREEDY)
+        states = encode_prompts(model, batch)
+        reused = summarizer.summarize(model, batch, preset=GREEDY, encoder_states=states)
+    assert reused == computed
+    assert sum(prediction.attempts == 2 for prediction in computed) > 0
