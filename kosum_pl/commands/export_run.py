@@ -23,7 +23,9 @@ from kosum_pl.commands.export_merge import merge_adapter, take_quantized_values,
 from kosum_pl.commands.export_record import RECORD_FILE
 from kosum_pl.commands.inference import InferenceSettings, find_device, summarize_dialogues
 from kosum_pl.commands.parts import Parts, load_parts
+from kosum_pl.commands.run_topics import run_topics
 from kosum_pl.commands.weights import load_weights, seed_of
+from kosum_pl.data import TOPICS_FILE
 from kosum_pl.errors import UsageError
 from kosum_pl.init_from import lineage_from
 from kosum_pl.modules import SummarizationModule
@@ -53,6 +55,7 @@ def export(invocation: Invocation, options: ExportOptions) -> Iterator[str]:
     _check(parts.module, options)
     device = find_device(options.device)
     settings = InferenceSettings.from_config(parts.config)
+    topics = run_topics(parts.config["data"]["topics"], checkpoint=options.checkpoint)
     dialogues = _sample(parts, options.num_rows)
     load_weights(parts.module, options.checkpoint, seed=seed_of(parts.config))
     draft = options.output.with_name(f".{options.output.name}.draft")
@@ -65,6 +68,8 @@ def export(invocation: Invocation, options: ExportOptions) -> Iterator[str]:
         if not is_quantized_merge:
             yield _write(parts.module, settings, draft, options)
         _release(parts.module)
+        if topics is not None:
+            topics.save(draft / TOPICS_FILE)
         exported = load_folder(draft)
         after = _score(exported.module, dialogues, exported.settings, device=device)
         yield _comparison(before, after, num_rows=len(dialogues))

@@ -19,6 +19,7 @@ from kosum_pl.run import write_atomically
 
 if TYPE_CHECKING:
     from kosum_pl.commands.inference import InferenceSettings
+    from kosum_pl.data import TopicClusters
     from kosum_pl.modules import SummarizationModule
 
 HELP: Final = """usage: python -m kosum_pl summarize DIR [FILE | -] [options]
@@ -142,16 +143,19 @@ def summaries(options: SummarizeOptions) -> str:
     from kosum_pl.commands.inference import find_device, summarize_dialogues
     from kosum_pl.commands.summarize_input import read_input
     from kosum_pl.commands.summarize_output import render_predictions
+    from kosum_pl.data import add_topics
     from kosum_pl.quiet import quieten
 
     quieten()
     device = find_device(options.device)
-    module, settings = _load(options)
+    module, settings, topics = _load(options)
     if options.batch_size:
         settings = replace(settings, batch_size=options.batch_size)
     dialogues = read_input(
         options.source, input_format=options.input_format, columns=settings.columns, cleaning=settings.cleaning
     )
+    if topics is not None:
+        dialogues = add_topics(dialogues, clusters=topics)
     columns = (TextColumn("summarized"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=len(dialogues))
@@ -161,12 +165,14 @@ def summaries(options: SummarizeOptions) -> str:
     return render_predictions(predictions, options.output_format)
 
 
-def _load(options: SummarizeOptions) -> tuple[SummarizationModule, InferenceSettings]:
+def _load(options: SummarizeOptions) -> tuple[SummarizationModule, InferenceSettings, TopicClusters | None]:
+    from kosum_pl.commands.run_topics import exported_topics, run_topics
+
     if options.folder is not None:
         from kosum_pl.commands.export_folder import load_folder
 
         exported = load_folder(options.folder)
-        return exported.module, exported.settings
+        return exported.module, exported.settings, exported_topics(options.folder)
     assert options.invocation is not None
     from kosum_pl.commands.inference import InferenceSettings
     from kosum_pl.commands.parts import load_parts
@@ -180,7 +186,8 @@ def _load(options: SummarizeOptions) -> tuple[SummarizationModule, InferenceSett
         raise UsageError("this config's own weights are untrained; add --ckpt_path best")
     else:
         parts.module.configure_model()
-    return parts.module, InferenceSettings.from_config(parts.config)
+    topics = run_topics(parts.config["data"]["topics"], checkpoint=checkpoint)
+    return parts.module, InferenceSettings.from_config(parts.config), topics
 
 
 def _choice(arguments: Sequence[str], *, name: str, known: Sequence[str]) -> tuple[str, list[str]]:

@@ -11,7 +11,7 @@ from kosum_pl.data.evaluation_batching import EvaluationBatchSampler, PlainLoade
 from kosum_pl.data.read import read_dialogues
 from kosum_pl.data.slice_filter import SliceFilter
 from kosum_pl.data.table import DialogueTable, count_leakage, write_rejected
-from kosum_pl.data.topic_table import find_clusters, with_topics
+from kosum_pl.data.topic_table import add_topics, find_clusters, with_topics
 from kosum_pl.data.topics import TOPICS_FILE, TopicClusters, TopicSettings
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "TokenBudgetBatchSampler",
     "TopicClusters",
     "TopicSettings",
+    "add_topics",
     "count_leakage",
     "find_clusters",
     "make_cleaner",

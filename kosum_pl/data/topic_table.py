@@ -7,7 +7,7 @@ fitted on train. `topic2` of a preset must mean the same in `fit`, in `predict` 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +22,7 @@ from kosum_pl.data.topics import (
     TopicSettings,
     load_clusters,
 )
+from kosum_pl.types import Dialogue
 
 
 def find_clusters(
@@ -62,6 +63,20 @@ def find_clusters(
     if not path.is_file():
         fit_clusters([settings.text_of(dialogue) for dialogue in table], settings=settings).save(path)
     return load_clusters(path)
+
+
+def add_topics(dialogues: Sequence[Dialogue], *, clusters: TopicClusters) -> list[Dialogue]:
+    """Rows that stand in no table, with the profile column `topic_cluster`.
+
+    Args:
+        dialogues: Rows from anywhere.
+        clusters: Fitted on train.
+    """
+    names = clusters.assign([clusters.settings.text_of(dialogue) for dialogue in dialogues])
+    return [
+        replace(dialogue, profile={**dialogue.profile, TOPIC_COLUMN: name})
+        for dialogue, name in zip(dialogues, names, strict=True)
+    ]
 
 
 def with_topics(table: DialogueTable, *, clusters: TopicClusters) -> DialogueTable:

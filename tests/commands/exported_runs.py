@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,8 +88,9 @@ def write_base(folder: Path) -> Path:
     return folder
 
 
-def write_config(folder: Path, kind: str, **model: Any) -> None:
-    """`tiny.yaml` with two presets, a constraint, and everything else that decides on a summary."""
+def write_config(folder: Path, kind: str, *, data: Mapping[str, Any] | None = None, **model: Any) -> None:
+    """`tiny.yaml` with presets, a constraint, and everything else that decides on a summary."""
+    (folder / "topical.yaml").write_text("when: {topic_cluster: topic2}\nnum_beams: 1\nmax_new_tokens: 9\n")
     (folder / "short.yaml").write_text("max_new_tokens: 16\nrepetition_penalty: 1.3\n")
     (folder / "weekend.yaml").write_text("when: {weekday: 7}\nnum_beams: 2\nmax_new_tokens: 12\n")
     config = {
@@ -124,23 +125,27 @@ def write_config(folder: Path, kind: str, **model: Any) -> None:
             "batch_size": 4,
             "eval_batch_size": 3,
             "num_workers": 0,
+            **(data or {}),
         },
     }
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
 
 
-def make_run(folder: Path, kind: str, *, options: Sequence[str] = (), **model: Any) -> Run:
+def make_run(
+    folder: Path, kind: str, *, options: Sequence[str] = (), data: Mapping[str, Any] | None = None, **model: Any
+) -> Run:
     """Train, predict and export.
 
     Args:
         folder: Working folder.
         kind: `seq2seq` or `causal`.
         options: Of `export`.
+        data: Arguments of the data module, beside the usual ones.
         model: Arguments of the module.
     """
     folder.mkdir()
     write_data(folder)
-    write_config(folder, kind, **model)
+    write_config(folder, kind, data=data, **model)
     with inside(folder):
         assert main(["fit", "--config", "tiny.yaml"]) == 0
         assert main(["predict", "--config", "tiny.yaml", "--ckpt_path", "last"]) == 0

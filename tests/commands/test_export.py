@@ -91,6 +91,22 @@ def expected_weight(run: Run, name: str, base: torch.Tensor) -> torch.Tensor:
     return base.double() + LORA["alpha"] / LORA["rank"] * high @ low
 
 
+def test_rows_know_their_topic_cluster_wherever_they_are_summarized(tmp_path: Path) -> None:
+    """A preset that asks for a cluster serves the same rows in `predict`, from the run, and from the folder."""
+    run = make_run(
+        tmp_path / "topics",
+        "seq2seq",
+        data={"topics": {"num_clusters": 2, "max_share": 1.0}},
+        model_name="demo:bart",
+        random_init=True,
+        config_overrides=SHAPES["seq2seq"],
+        presets=["topical.yaml", "short.yaml"],
+    )
+    assert {row["preset"] for row in run.predictions} == {"topical", "short"}
+    assert summarized(run) == run.predictions
+    assert summarized(run, target=("tiny.yaml", "--ckpt_path", "last")) == run.predictions
+
+
 def test_new_tokens_are_exported_with_their_rows(runs: Runs) -> None:
     """Beside an adapter in a file of their own, after merging as rows of the matrices."""
     beside, merged = runs("new_tokens"), runs("new_tokens_merged")
