@@ -20,6 +20,7 @@ from kosum_pl.decode import ConstraintSettings, DecodingPreset, PresetRouter
 from kosum_pl.decode.postprocess import DEFAULT_STEPS
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import Batch, ChatPrompt, Encoder, SourcePrompt, add_new_tokens, load_tokenizer
+from kosum_pl.metrics import SemanticSettings
 from kosum_pl.modules.adapters import AdapterSettings, check_combination
 from kosum_pl.modules.arguments import pick
 from kosum_pl.modules.checkpoint_record import read_record, write_record
@@ -72,6 +73,7 @@ class SummarizationModule(LightningModule):
         generate_during_fit: Whether validation inside `fit` generates, or computes the loss alone.
         rouge_tokenizer: What splits Korean text for ROUGE: `kiwi`, `mecab`, `char` or `space`.
         multi_reference: How several references count: `mean` or `max`.
+        semantic: BERTScore, sentence similarity, BLEU and chrF beside ROUGE; None for none of them.
 
     Attributes:
         model: The transformers model; there once `configure_model` has run.
@@ -121,6 +123,7 @@ class SummarizationModule(LightningModule):
         generate_during_fit: bool = True,
         rouge_tokenizer: Literal["kiwi", "mecab", "char", "space"] = "kiwi",
         multi_reference: Literal["mean", "max"] = "mean",
+        semantic: SemanticSettings | None = None,
     ) -> None:
         arguments = locals()
         super().__init__()
@@ -168,7 +171,7 @@ class SummarizationModule(LightningModule):
             new_tokens=self.new_tokens,
         )
         self.notes += notes
-        self.evaluation.summarizer.rules.check(self.model)
+        self.evaluation.check(self.model, is_scored=self._trainer is not None and self.trainer.state.fn != "predict")
         if self.gradient_checkpointing:
             self.model.activation_checkpointing_enable({"use_reentrant": False})
 

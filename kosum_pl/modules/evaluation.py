@@ -16,10 +16,11 @@ from transformers import PreTrainedModel
 from kosum_pl.decode import ConstraintSettings, DecodingPreset, PresetRouter, load_preset
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import Batch, Encoder
+from kosum_pl.metrics import SemanticSettings
 from kosum_pl.modules.scores import EvaluationScores
 from kosum_pl.modules.slice_scores import SliceScores
 from kosum_pl.modules.summarizer import Summarizer
-from kosum_pl.modules.summary_scores import SCORE_NAMES, ScoreSettings
+from kosum_pl.modules.summary_scores import ScoreSettings
 from kosum_pl.types import Prediction
 
 
@@ -37,6 +38,7 @@ class EvaluationSettings:
         slices: Profile columns whose values are scored apart, `length` for quartiles; None for all there are.
         rouge_tokenizer: `kiwi`, `mecab`, `char` or `space`.
         multi_reference: `mean` or `max`.
+        semantic: Scores beyond ROUGE; None for none.
     """
 
     preset: str | None
@@ -48,6 +50,7 @@ class EvaluationSettings:
     slices: Sequence[str] | None
     rouge_tokenizer: Literal["kiwi", "mecab", "char", "space"]
     multi_reference: Literal["mean", "max"]
+    semantic: SemanticSettings | None = None
 
 
 class Evaluation(nn.Module):
@@ -85,6 +88,7 @@ class Evaluation(nn.Module):
                 multi_reference=settings.multi_reference,
                 charset=licence.character_set,
                 literals=licence.fixed_literals,
+                semantic=settings.semantic,
             ),
             slices=settings.slices,
             steps=self.summarizer.postprocessor.steps,
@@ -99,7 +103,21 @@ class Evaluation(nn.Module):
     @property
     def score_names(self) -> tuple[str, ...]:
         """Scores that every evaluation with summaries has, by bare name."""
-        return SCORE_NAMES
+        return self.results.settings.score_names
+
+    def check(self, model: PreTrainedModel, *, is_scored: bool) -> None:
+        """What would otherwise fail when a validation has generated, perhaps after hours of training.
+
+        Args:
+            model: To be evaluated.
+            is_scored: Whether its summaries will be; whoever only summarizes needs no encoders.
+
+        Raises:
+            ValueError: The model cannot be held to the rules, or an encoder of semantic scores is not there.
+        """
+        self.summarizer.rules.check(model)
+        if is_scored and self.results.semantic is not None:
+            self.results.semantic.check()
 
     def preset_of(self, batch: Batch, router: PresetRouter) -> DecodingPreset:
         """The one preset that serves a batch."""
@@ -134,7 +152,7 @@ class Evaluation(nn.Module):
     def record(self, predictions: Sequence[Prediction]) -> dict[str, Any]:
         """What must stand beside the scores for them to mean something."""
         return {
-            **self.results.summaries.record(),
+            **self.results.record(),
             "constraint": self.constraint_name,
             "preset": ",".join(sorted({prediction.preset for prediction in predictions})),
             "num_rows": len(predictions),

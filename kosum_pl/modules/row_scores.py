@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kosum_pl.metrics import SCRIPTS, sums
+from kosum_pl.metrics import BERTSCORE_NAMES, SCRIPTS, SIMILARITY_NAMES, sums
 from kosum_pl.metrics.ratio_bootstrap import NUM_RESAMPLES, ratio_intervals
 from kosum_pl.modules.summary_scores import ScoreSettings, SummaryScores
 from kosum_pl.types import Prediction
@@ -63,6 +63,8 @@ RATIOS: Final[Mapping[str, Ratio]] = {
     },
     "hangul_ratio": Ratio(("quality.num_hangul",), "quality.num_letters"),
     "broken_rate": Ratio(("quality.num_broken",), "quality.num_rows"),
+    **{name: Ratio((f"bertscore.totals.{i}",), "bertscore.num_rows", _UNIT) for i, name in enumerate(BERTSCORE_NAMES)},
+    **{name: Ratio(("similarity.totals.0",), "similarity.num_rows", _UNIT) for name in SIMILARITY_NAMES},
 }
 """What each score of `SummaryScores` divides by what; one that is not named here has no interval."""
 
@@ -73,17 +75,26 @@ class RowScores:
     Args:
         settings: How summaries are scored.
         predictions: The rows.
+        semantic: Their scores from `SemanticScorer.score`, (N, K); None where they were not measured.
     """
 
-    def __init__(self, settings: ScoreSettings, predictions: Sequence[Prediction]) -> None:
+    def __init__(
+        self,
+        settings: ScoreSettings,
+        predictions: Sequence[Prediction],
+        *,
+        semantic: NDArray[np.float64] | None = None,
+    ) -> None:
         self.settings = settings
         self.predictions = predictions
+        self.semantic = semantic
 
     @cached_property
     def states(self) -> NDArray[np.int64]:
         """Each row's metric states, (N, S); made when first asked for."""
         scores = SummaryScores(self.settings, is_local=True)
-        return np.stack([scores.row_state(prediction) for prediction in self.predictions])
+        rows = [None] * len(self.predictions) if self.semantic is None else self.semantic[:, None]
+        return np.stack([scores.row_state(*pair) for pair in zip(self.predictions, rows, strict=True)])
 
     def scores(self, rows: Sequence[int]) -> dict[str, float]:
         """Scores by bare name, equal to the bit to those of fresh metrics that see only these rows.

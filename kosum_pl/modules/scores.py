@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from kosum_pl.metrics import slice_names
+from kosum_pl.metrics import SemanticScorer, slice_names
 from kosum_pl.modules.row_scores import RowScores
 from kosum_pl.modules.slice_scores import SliceScores
 from kosum_pl.modules.summary_scores import ScoreSettings, SummaryScores
@@ -65,6 +67,10 @@ class EvaluationScores(nn.Module):
         self.steps = tuple(steps)
         self.loss = TokenMeanLoss()
         self.summaries = SummaryScores(settings)
+        # No nn.Module, so that encoders are in no checkpoint and no optimizer.
+        self.semantic = (
+            SemanticScorer(settings.semantic, multi_reference=settings.multi_reference) if settings.semantic else None
+        )
         self.slice_scores: SliceScores | None = None
         self._predictions: list[tuple[int, Prediction]] = []
 
@@ -100,6 +106,7 @@ class EvaluationScores(nn.Module):
         has_references = any(prediction.references for prediction in predictions)
         # Without generation there are no predictions, and the loss is all there is.
         scores: dict[str, Any] = {"loss": self.loss.compute()} if has_references or not predictions else {}
+        semantic = self._score_semantics(predictions)
         scores |= self.summaries.compute(predictions)
         if predictions:
             scores |= self._changes(predictions)
@@ -108,9 +115,18 @@ class EvaluationScores(nn.Module):
             columns=self.slices,
             lengths=[len(prediction.dialogue) for prediction in predictions],
         )
-        self.slice_scores = SliceScores(RowScores(self.settings, predictions), named)
+        self.slice_scores = SliceScores(RowScores(self.settings, predictions, semantic=semantic), named)
         scores |= self.slice_scores.flat()
         return {f"{stage}/{name}": float(value) for name, value in scores.items()}
+
+    def _score_semantics(self, predictions: Sequence[Prediction]) -> NDArray[np.float64] | None:
+        """Each row's semantic scores, (N, K), on every rank; this rank's share of them is added."""
+        if self.semantic is None or not predictions:
+            return None
+        texts, references = [row.text for row in predictions], [row.references for row in predictions]
+        rows = self.semantic.score(texts, references, device=torch.device(self.loss.device))
+        self.summaries.update_semantic(self.semantic.share(rows))
+        return rows
 
     def _changes(self, predictions: Sequence[Prediction]) -> dict[str, int]:
         """Rows that each step of post-processing changed, and rows that were generated again."""
@@ -120,6 +136,10 @@ class EvaluationScores(nn.Module):
         }
         num_again = sum(prediction.attempts > 1 for prediction in predictions)
         return {**changes, "regenerated_rows": num_again} if num_again else changes
+
+    def record(self) -> dict[str, Any]:
+        """What must stand beside the scores for them to mean something."""
+        return {**self.summaries.record(), **(self.semantic.record() if self.semantic else {})}
 
     def reset(self) -> None:
         """Forget everything, before the next evaluation."""

@@ -18,8 +18,13 @@ from torchmetrics import Metric
 
 from kosum_pl.decode import DEFAULT_LITERALS, Charset
 from kosum_pl.metrics import (
+    BERTSCORE_NAMES,
+    SIMILARITY_NAMES,
     ContaminationMetric,
+    OverlapMetric,
     RougeMetric,
+    SemanticMetric,
+    SemanticSettings,
     SlotRecall,
     SummaryStatistics,
     TagScores,
@@ -44,12 +49,19 @@ class ScoreSettings:
         multi_reference: `mean` or `max` over a row's references.
         charset: Characters of Korean text; others count as foreign.
         literals: Strings that are licensed in every row.
+        semantic: Scores beyond ROUGE; None for none.
     """
 
     rouge_tokenizer: str = "kiwi"
     multi_reference: Literal["mean", "max"] = "mean"
     charset: Charset = field(default_factory=Charset)
     literals: tuple[str, ...] = DEFAULT_LITERALS
+    semantic: SemanticSettings | None = None
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Scores that every set of summaries with references has under these settings."""
+        return (*SCORE_NAMES, *(self.semantic.names if self.semantic else ()))
 
 
 class SummaryScores(nn.Module):
@@ -69,6 +81,10 @@ class SummaryScores(nn.Module):
         self.contamination = ContaminationMetric(settings.charset, literals=settings.literals)
         self.raw_contamination = ContaminationMetric(settings.charset, literals=settings.literals, prefix="raw_")
         self.quality = TextQuality()
+        wanted = settings.semantic or SemanticSettings(overlap=False)
+        self.overlap = OverlapMetric(tokenizer=settings.rouge_tokenizer) if wanted.overlap else None
+        self.bertscore = SemanticMetric(BERTSCORE_NAMES) if wanted.bertscore else None
+        self.similarity = SemanticMetric(SIMILARITY_NAMES) if wanted.similarity else None
         if is_local:
             for metric in self.metrics:
                 # torchmetrics has copied the first into the second already, which is what compute() asks.
@@ -100,6 +116,18 @@ class SummaryScores(nn.Module):
         self.statistics.update(texts, references, reached_eos=[prediction.reached_eos for prediction in scored])
         self.tags.update(texts, references)
         self.slots.update(texts, [prediction.slots for prediction in scored])
+        if self.overlap is not None:
+            self.overlap.update(texts, references)
+
+    @property
+    def _semantic(self) -> list[SemanticMetric]:
+        return [metric for metric in (self.bertscore, self.similarity) if metric is not None]
+
+    def update_semantic(self, scores: NDArray[np.float64]) -> None:
+        """Add rows of `SemanticScorer.score`, (B, K), which no other update does; nothing where none are wanted."""
+        for metric in self._semantic:
+            metric.update(scores[:, : len(metric.names)])
+            scores = scores[:, len(metric.names) :]
 
     def compute(self, predictions: Sequence[Prediction]) -> dict[str, Tensor]:
         """Scores by bare name.
@@ -113,6 +141,11 @@ class SummaryScores(nn.Module):
             scores |= self.rouge.compute() | self.statistics.compute() | self.tags.compute()
             if any(prediction.slots for prediction in scored):
                 scores |= self.slots.compute()
+            if self.overlap is not None:
+                scores |= self.overlap.compute()
+            for metric in self._semantic:
+                if metric.update_called:
+                    scores |= metric.compute()
         if predictions:
             raw = self.raw_contamination.compute()
             scores |= self.contamination.compute() | {"raw_contamination_rate": raw["raw_contamination_rate"]}
@@ -129,14 +162,17 @@ class SummaryScores(nn.Module):
             for place in range(value.numel())
         )
 
-    def row_state(self, prediction: Prediction) -> NDArray[np.int64]:
+    def row_state(self, prediction: Prediction, semantic: NDArray[np.float64] | None = None) -> NDArray[np.int64]:
         """All metrics' states after one row alone, (S,); the sum over rows is the state after all of them.
 
         Args:
             prediction: The row; whatever was added before is forgotten.
+            semantic: Its row of `SemanticScorer.score`, (1, K); None where it was not measured.
         """
         self.reset()
         self.update([prediction])
+        if semantic is not None:
+            self.update_semantic(semantic)
         states = [value for metric in self.metrics for value in _states(metric).values()]
         return np.concatenate([value.reshape(-1).cpu().numpy() for value in states])
 
@@ -156,7 +192,8 @@ class SummaryScores(nn.Module):
 
     def record(self) -> dict[str, Any]:
         """What must stand beside the scores for them to mean something."""
-        return {**self.rouge.record(), **self.contamination.record()}
+        overlap = self.overlap.record() if self.overlap is not None else {}
+        return {**self.rouge.record(), **overlap, **self.contamination.record()}
 
     def reset(self) -> None:
         """Forget all rows."""
