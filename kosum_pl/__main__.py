@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "summarize": ("summarize dialogues by an exported folder or a checkpoint", "kosum_pl.commands.summarize"),
     "doctor": ("look for what would spoil a run, before it starts", "kosum_pl.commands.doctor"),
     "drift": ("hold val, test and predict rows against train", "kosum_pl.commands.drift"),
+    "gate": ("hold a run's scores against rules, for CI", "kosum_pl.commands.gate"),
     "init": ("lay out a working folder: config, preset, callback, data stub", "kosum_pl.commands.init"),
     "plan": ("count the memory of a training step, before anything is downloaded", "kosum_pl.commands.plan"),
     "tune": ("search the decoding preset of a slice of the val rows", "kosum_pl.commands.tune"),
