@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "gate": ("hold a run's scores against rules, for CI", "kosum_pl.commands.gate"),
     "init": ("lay out a working folder: config, preset, callback, data stub", "kosum_pl.commands.init"),
     "plan": ("count the memory of a training step, before anything is downloaded", "kosum_pl.commands.plan"),
+    "report": ("write one page of a run, or of several side by side", "kosum_pl.commands.report"),
     "tune": ("search the decoding preset of a slice of the val rows", "kosum_pl.commands.tune"),
 }
 

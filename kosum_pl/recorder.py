@@ -2,7 +2,7 @@
 
 In: scores and predictions of the module after each evaluation. Out, in the run directory: `config.yaml`,
 `metrics.jsonl`, `metrics.json`, `slices.csv`, `predictions.csv`, `predictions.jsonl`, `rejected.jsonl`, each complete
-or absent, and a report for the terminal. Only rank zero writes.
+or absent, the report as a page, and another for the terminal. Only rank zero writes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Any, Final
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from kosum_pl.modules.row_scores import RowScores
 from kosum_pl.modules.slice_scores import SliceScore
 from kosum_pl.prediction_files import DETAILS_FILE, SUBMISSION_FILE, filled_line, write_json_lines, write_predictions
+from kosum_pl.report.finish import evaluated_rows, finish_report
 from kosum_pl.reproduce import Reproduction
 from kosum_pl.run import METRICS_FILE, RunFolders, copy_atomically, point_latest_at, write_atomically
 from kosum_pl.run_report import RunReport
@@ -66,6 +68,7 @@ class RunRecorder(Callback):
         self._history = ValidationHistory()
         self._best_predictions: Sequence[Prediction] = ()
         self._best_slices: Sequence[SliceScore] = ()
+        self._best_rows: RowScores | None = None
         self._start_scores: dict[str, float] = {}
         self._lead_scores: dict[str, float] = {}
         self._written_checkpoint = ""
@@ -147,6 +150,7 @@ class RunRecorder(Callback):
             self._lead_scores = self._lead_scores or baseline_scores(self._best_predictions, pl_module)
             num_filled = write_predictions(self._best_predictions, self.folders.output_dir)
             self._best_slices = write_slices(pl_module, self.folders.output_dir)
+            self._best_rows = evaluated_rows(pl_module)
             self._history.best_record["num_empty_predictions"] = num_filled
         self._write_fit_metrics(trainer)
 
@@ -162,6 +166,9 @@ class RunRecorder(Callback):
         self._write_fit_metrics(trainer)
         record = self._history.best_record
         checkpoint, choice = best_checkpoint(trainer), getattr(trainer.checkpoint_callback, "choice", "")
+        for logger in trainer.loggers:  # which keep the last steps in memory, and the report shows them
+            logger.save()
+        tables = getattr(getattr(trainer, "datamodule", None), "tables", None)
         self.report = RunReport(
             columns={
                 "before training": bare(self._start_scores, "val"),
@@ -175,6 +182,7 @@ class RunRecorder(Callback):
                 *([f"why: {choice}"] if choice else []),
                 *filled_line(record.get("num_empty_predictions", 0)),
                 f"run directory: {self.folders.run_dir}",
+                *finish_report(self.folders.output_dir, row_scores=self._best_rows, tables=tables),
             ],
         )
 
@@ -223,13 +231,14 @@ class RunRecorder(Callback):
         added = {"num_empty_predictions": num_filled, "stage": stage, "best_checkpoint": checkpoint}
         added |= {"slice": slice_name} if slice_name else {}
         self._write_metrics(scores, prefixed(baseline, "lead"), record, added)
+        slices = write_slices(pl_module, output_dir)
         self.report = RunReport(
             columns={
                 "lead-1": baseline,
                 " ".join(filter(None, [stage, slice_name, f"(preset {record.get('preset')})"])): bare(scores, stage),
             },
             predictions=predictions,
-            slices=write_slices(pl_module, output_dir),
+            slices=slices,
             lines=[
                 *([slice_line] if slice_line else []),
                 f"checkpoint: {checkpoint or 'none; the model as the config makes it'}",
@@ -237,6 +246,7 @@ class RunRecorder(Callback):
                 f"{len(predictions):,} summaries: {(run_dir if is_copied else output_dir) / SUBMISSION_FILE}",
                 *([f"this evaluation: {output_dir}"] if output_dir != run_dir else []),
                 f"run directory: {run_dir}",
+                *finish_report(output_dir, row_scores=evaluated_rows(pl_module)),
             ],
         )
 

@@ -22,6 +22,7 @@ ROOMS: list[tuple[str, ...]] = [
     ("modules",),
     ("datamodule",),
     ("demo",),
+    ("report",),
     ("prediction_files", "validation_history", "slice_report", "run_report", "trainer_view", "reproduce", "recorder"),
     ("start_weights",),
     ("plugins",),

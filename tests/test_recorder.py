@@ -230,7 +230,11 @@ def test_the_report_sets_the_best_beside_untrained_and_lead(tmp_path: Path) -> N
     metrics = read_json(recorder.folders.run_dir / "metrics.json")
     assert metrics["start/rouge_sum"] == 5.0
     assert metrics["lead/rouge_sum"] == columns["lead-1"]["rouge_sum"]
-    assert recorder.report.lines[-1] == f"run directory: {recorder.folders.run_dir}"
+    run_dir = recorder.folders.run_dir
+    assert f"run directory: {run_dir}" in recorder.report.lines
+    assert recorder.report.lines[-1] == f"report: {run_dir / 'report.html'}"
+    assert "요약 2" in (run_dir / "report.html").read_text(encoding="utf-8")
+    assert (run_dir / "report.md").is_file()
 
 
 def test_a_partial_sanity_check_is_no_score_of_the_untrained_model(tmp_path: Path) -> None:

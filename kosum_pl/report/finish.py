@@ -1,0 +1,80 @@
+"""What a run writes for its reader when it ends: `drift.json`, `report.html` and `report.md`.
+
+In: the folder of a finished command, and what is at hand anyway. Out: lines for the terminal. Days of training must
+not fail over a page: what goes wrong here is a line too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from kosum_pl.data.drift import compare
+from kosum_pl.errors import one_line
+from kosum_pl.modules.row_scores import RowScores
+from kosum_pl.report.page import report_folder
+from kosum_pl.run import write_atomically
+from kosum_pl.types import Dialogue
+
+DRIFT_FILE: Final = "drift.json"
+MAX_DRIFT_ROWS: Final = 20_000
+"""Of both splits together; beyond, the comparison takes longer than a run's end should, and `drift` is there for it."""
+
+
+def finish_report(
+    folder: Path, *, row_scores: RowScores | None = None, tables: Mapping[str, Iterable[Dialogue]] | None = None
+) -> list[str]:
+    """Write the report of a finished command into its folder.
+
+    Args:
+        folder: With the files of the command.
+        row_scores: Of its rows, where an evaluation has made them.
+        tables: Rows by split, where train shall be held against val.
+
+    Returns:
+        Lines for the terminal: what went wrong, and where the page lies.
+    """
+    lines = []
+    try:
+        if tables and {"train", "val"} <= tables.keys():
+            write_drift(folder, tables=tables)
+    except Exception as error:
+        lines.append(_failure(DRIFT_FILE, error))
+    try:
+        lines.append(f"report: {report_folder(folder, row_scores=row_scores)}")
+    except Exception as error:
+        lines.append(_failure("the report", error))
+    return lines
+
+
+def evaluated_rows(pl_module: object) -> RowScores | None:
+    """Row scores of the module's last evaluation; None where nothing was scored."""
+    scores = getattr(getattr(pl_module, "evaluation", None), "slice_scores", None)
+    rows = getattr(scores, "rows", None)
+    return rows if isinstance(rows, RowScores) else None
+
+
+def write_drift(folder: Path, *, tables: Mapping[str, Iterable[Dialogue]]) -> bool:
+    """Hold val against train, and write `drift.json` as the command `drift` would.
+
+    Args:
+        folder: Where the file goes.
+        tables: Rows by split, `train` and `val` among them.
+
+    Returns:
+        Whether it was written; not above `MAX_DRIFT_ROWS`.
+    """
+    # Listed once: a table reads each row from disk.
+    splits = {name: list(tables[name]) for name in ("train", "val")}
+    if sum(map(len, splits.values())) > MAX_DRIFT_ROWS:
+        return False
+    found = compare(splits["train"], other=splits["val"], name="val")
+    values = {"splits": [found.values()], "topics": None, "notes": []}
+    write_atomically(folder / DRIFT_FILE, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+    return True
+
+
+def _failure(what: str, error: Exception) -> str:
+    return f"{what} could not be written: {type(error).__name__}: {one_line(str(error))}"

@@ -1,0 +1,21 @@
+"""Fixture that writes run directories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report.run_folders import ROWS, Row, write_run
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a run of a given name and rows."""
+
+    def make(name: str = "demo/one", rows: Sequence[Row] = (), **metrics: Any) -> Path:
+        return write_run(tmp_path / "runs" / name, rows or ROWS, metrics)
+
+    return make

@@ -1,0 +1,52 @@
+"""Run directories as a run would leave them, with texts that would break a careless page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+NASTY = "</script><b id='planted'>굵게</b><!-- & \u2028 \"따옴표\" \\u003c"
+Row = dict[str, Any]
+
+
+def row(number: int, *, text: str, reference: str | None = "비가 온다.", **changed: Any) -> Row:
+    return {
+        "example_id": f"dev_{number}",
+        "text": text,
+        "raw_text": text,
+        "dialogue": f"#Person1#: 비가 와요. {number}\n#Person2#: 그래요?",
+        "references": [] if reference is None else [reference],
+        "profile": {"weekday": str(number % 7 + 1)},
+        "log_prob": -1.0,
+        "num_tokens": 5,
+        "reached_eos": True,
+        "attempts": 1,
+        "preset": "fast",
+        "slots": [],
+        "changed_steps": [],
+        "summary": text,
+        **changed,
+    }
+
+
+def write_run(folder: Path, rows: Sequence[Row], metrics: Mapping[str, Any] | None = None) -> Path:
+    """A folder with predictions, scores and a config."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(values, ensure_ascii=False) + "\n" for values in rows)
+    (folder / "predictions.jsonl").write_text(lines, encoding="utf-8")
+    values = {"rouge_tokenizer": "space", "stage": "fit", "num_rows": len(rows), **(metrics or {})}
+    (folder / "metrics.json").write_text(json.dumps(values), encoding="utf-8")
+    (folder / "config.yaml").write_text("data:\n  seed: 1\nlineage: []\n", encoding="utf-8")
+    return folder
+
+
+ROWS = (
+    row(0, text="비가 온다."),
+    row(1, text="비가 많이 온다."),
+    row(2, text="눈이 온다.", raw_text="눈이 雨 온다."),
+    row(3, text="#Person2#가 #Person1#에게 간다.", reference="#Person1#이 #Person2#에게 간다."),
+    row(4, text=NASTY, dialogue=NASTY, reference=NASTY, profile={"weekday": NASTY}),
+    row(5, text=""),
+)

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kosum_pl.report.config_diff import config_differences
+from kosum_pl.report.curves import curves, logged, validated
+from kosum_pl.report.finish import finish_report, write_drift
+from kosum_pl.report.page import html_page, score_runs, write_report
+from kosum_pl.report.row_table import row_data
+from kosum_pl.report.run_files import read_run
+from kosum_pl.report.scored import compare_runs
+from kosum_pl.report.setup_sections import memory, samples
+from kosum_pl.report.text_sections import ForeignText, foreign_texts, in_context
+from kosum_pl.types import Dialogue
+from tests.report.run_folders import NASTY, ROWS, row
+
+MakeRun = Callable[..., Path]
+
+
+def page(*folders: Path) -> str:
+    runs = score_runs([read_run(folder) for folder in folders])
+    return html_page(runs, [compare_runs(runs[0], other) for other in runs[1:]])
+
+
+def test_a_bare_run_leaves_sections_out_with_a_word(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("a: 1\n", encoding="utf-8")
+    text = page(tmp_path)
+    for words in ("Slices: no slices.csv", "Drift of the data: no drift.json", "All predictions: no predictions.jsonl"):
+        assert words in text
+    assert 'id="slices"' not in text
+    assert "Scores: neither" in text
+
+
+def test_a_file_with_other_content_leaves_its_section_out(make_run: MakeRun) -> None:
+    folder = make_run()
+    (folder / "drift.json").write_text('{"splits": [1]}', encoding="utf-8")
+    (folder / "plan.json").write_text('{"peak": "x", "bytes": {"weights": "much"}}', encoding="utf-8")
+    text = page(folder)
+    assert "Drift: a file of it holds something unexpected" in text
+    assert "Memory: " in text
+
+
+def test_nothing_of_the_data_becomes_markup(make_run: MakeRun) -> None:
+    folder = make_run(stage=NASTY, preset=NASTY)
+    (folder / "samples.jsonl").write_text(
+        json.dumps({"step": 1, "example_id": NASTY, "prediction": NASTY, "reference": "", "dialogue": NASTY}),
+        encoding="utf-8",
+    )
+    (folder / "slices.csv").write_text(
+        "slice,num_rows,score,value,low,high,difference\nall,6,rouge_sum,50,,,0\n"
+        "<b id='planted'>=1,6,rouge_sum,5,1,9,-45\n",
+        encoding="utf-8",
+    )
+    text = page(folder)
+    assert "<b id=" not in text
+    # The data block and the page's own script.
+    assert text.count("</script>") == 2
+    assert "http:" not in text
+    assert "https:" not in text
+
+
+def test_slices_show_their_interval_and_difference(make_run: MakeRun) -> None:
+    folder = make_run()
+    lines = ["slice,num_rows,score,value,low,high,difference", "all,6,rouge_sum,100,90,110,0"]
+    lines += ["weekday=7,2,rouge_sum,60,40,80,-40", "weekday=7,2,tag_recall,0.5,,,0.1"]
+    (folder / "slices.csv").write_text("\n".join(lines), encoding="utf-8")
+    text = page(folder)
+    assert "[40.0, 80.0]" in text
+    assert "<b>-40.0</b>" in text
+    assert "0.500" in text
+
+
+def test_foreign_characters_in_context() -> None:
+    run_rows = [dict(ROWS[2]), row(7, text="é" + "가" * 60 + "漢字와 KTX", dialogue="#Person1#: KTX")]
+    for values in run_rows:
+        del values["summary"]
+    from kosum_pl.modules.summary_scores import ScoreSettings
+    from kosum_pl.types import Prediction
+
+    found = list(foreign_texts([Prediction(**values) for values in run_rows], ScoreSettings()))
+    assert [(one.prediction.example_id, one.is_raw, one.places) for one in found] == [
+        ("dev_2", True, (3,)),
+        ("dev_7", False, (0, 61, 62)),
+    ]
+    text = in_context(found[1])
+    assert text.startswith('<mark title="Latin U+00E9">é</mark>' + "가" * 24)
+    assert "…" + "가" * 24 + '<mark title="Han U+6F22 U+5B57">漢字</mark>와 KTX' in text
+    assert in_context(ForeignText(prediction=found[0].prediction, text="<漢>", places=(1,), is_raw=True)).startswith(
+        "&lt;"
+    )
+
+
+def test_the_table_has_the_rows_of_all_runs(make_run: MakeRun) -> None:
+    first, second = make_run("demo/a"), make_run("demo/b", rows=[row(0, text="눈이 온다."), row(8, text="비가 온다.")])
+    data = row_data(score_runs([read_run(first), read_run(second)]))
+    assert [column["label"] for column in data["columns"]] == ["A sum", "B sum", "A − B"]
+    rows = {values["i"]: values for values in data["rows"]}
+    assert len(rows) == 7
+    assert rows["dev_0"]["t"] == ["비가 온다.", "눈이 온다."]
+    assert rows["dev_0"]["v"] == [300.0, 100.0, 200.0]
+    assert rows["dev_8"]["t"] == [None, "비가 온다."]
+    assert rows["dev_8"]["v"] == [None, 300.0, None]
+    assert rows["dev_2"]["w"] == ["눈이 雨 온다.", None]
+    [choice] = data["filters"]
+    assert choice["name"] == "weekday"
+    assert choice["values"][:2] == ["1", "2"]
+
+
+def test_two_runs_side_by_side(make_run: MakeRun) -> None:
+    first = make_run("demo/a")
+    second = make_run("demo/b", rows=[dict(values, text="눈") for values in ROWS])
+    (second / "config.yaml").write_text("data:\n  seed: 2\n", encoding="utf-8")
+    text = page(first, second)
+    assert "6 rows in common" in text
+    assert "data.seed" in text
+    assert "A − B" in text
+
+
+def test_configs_differ_by_their_classes() -> None:
+    first = {"callbacks": [{"class_path": "a.B", "init_args": {"x": 1}}, {"class_path": "a.C"}]}
+    second = {"callbacks": [{"class_path": "a.C"}, {"class_path": "a.B", "init_args": {"x": 2}}]}
+    assert config_differences(first, second) == [("callbacks.B.init_args.x", "1", "2")]
+
+
+def test_the_markdown_summary(make_run: MakeRun, tmp_path: Path) -> None:
+    first, second = (
+        make_run("demo/a", **{"start/rouge_sum": 1.0}),
+        make_run("demo/b|c", rows=[dict(values, text="눈") for values in ROWS]),
+    )
+    lines = ["slice,num_rows,score,value,low,high,difference", "all,6,rouge_sum,100,90,110,0"]
+    lines += [f"weekday={day},2,rouge_sum,{day}0,40,80,-40" for day in (4, 2, 3, 1)]
+    (first / "slices.csv").write_text("\n".join(lines), encoding="utf-8")
+    write_report([read_run(first), read_run(second)], html_file=tmp_path / "x.html", markdown_file=tmp_path / "x.md")
+    text = (tmp_path / "x.md").read_text(encoding="utf-8")
+    assert "### demo/a" in text
+    assert "Against demo/b\\|c, 6 rows in common" in text
+    assert "weekday=1 10.0 (2 rows), weekday=2 20.0 (2 rows), weekday=3 30.0 (2 rows)." in text
+    [line] = [line for line in text.splitlines() if line.startswith("| contamination_rate | 0.")]
+    assert " to " in line
+    assert any(line.startswith("| rouge_sum | **+") for line in text.splitlines())
+
+
+def test_a_run_ends_with_drift_and_a_page(make_run: MakeRun) -> None:
+    folder = make_run()
+    rows = [Dialogue(example_id=str(number), text=f"#Person1#: 비 {number}", references=("비",)) for number in range(9)]
+    assert finish_report(folder, tables={"train": rows, "val": rows}) == [f"report: {folder / 'report.html'}"]
+    assert 'id="drift"' in (folder / "report.html").read_text(encoding="utf-8")
+    assert json.loads((folder / "drift.json").read_text(encoding="utf-8"))["splits"][0]["name"] == "val"
+
+
+def test_a_page_that_fails_is_a_line_and_no_error(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_run()
+    lines = finish_report(folder, tables={"train": [], "val": []})
+    assert lines[0].startswith("drift.json could not be written: ValueError")
+    assert lines[1].startswith("report: ")
+    monkeypatch.setattr("kosum_pl.report.finish.report_folder", lambda *_, **__: 1 / 0)
+    assert finish_report(folder) == ["the report could not be written: ZeroDivisionError: division by zero"]
+
+
+def test_drift_of_many_rows_is_left_to_its_command(tmp_path: Path) -> None:
+    rows = [Dialogue(example_id="a", text="비")] * 10_001
+    assert not write_drift(tmp_path, tables={"train": rows, "val": rows})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lone_surrogate_does_not_stop_the_page(make_run: MakeRun) -> None:
+    folder = make_run()
+    broken = json.dumps({key: value for key, value in row(1, text="비\ud800").items()})
+    (folder / "predictions.jsonl").write_text(broken + "\n", encoding="utf-8")
+    write_report([read_run(folder)], html_file=folder / "x.html", markdown_file=folder / "x.md")
+    assert "비\ufffd" in (folder / "x.html").read_text(encoding="utf-8")
+
+
+def test_curves_are_over_steps_counted_from_one_and_mark_spikes(make_run: MakeRun) -> None:
+    folder = make_run("demo/a", **{"start/rouge_sum": 5.0, "lead/rouge_sum": 40.0})
+    # A resumed run has logged step 20 twice.
+    (folder / "metrics.csv").write_text("step,train/loss\n9,4\n19,3\n19,2\n", encoding="utf-8")
+    history = [{"step": 10, "val/rouge_sum": 50.0, "val/loss": 3.0}, {"step": 20, "val/rouge_sum": float("nan")}]
+    (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, history)), encoding="utf-8")
+    (folder / "grad_norms.csv").write_text("step,total\n1,1\n2,9\n3,1\n", encoding="utf-8")
+    (folder / "grad_norms.json").write_text(
+        json.dumps({"gradient_clip_val": 1.5, "spike_steps": [2], "advice": {"line": "clip higher"}}), encoding="utf-8"
+    )
+    [scored] = score_runs([read_run(folder)])
+    assert logged(scored, "train/loss") == [(10, 4), (20, 2)]
+    assert validated(scored, "val/rouge_sum") == [(10, 50.0)]
+    body = curves([scored]).body
+    for words in ("lead-1 40", "clipped at 1.5", "spike: 9 at step 2", "spikes: 1", "clip higher", "rouge_sum: 5 at 0"):
+        assert words in body
+    assert "Tokens a second" not in body
+
+
+def test_an_evaluation_has_no_curves(make_run: MakeRun) -> None:
+    folder = make_run(stage="val")
+    (folder / "metrics.csv").write_text("step,val/loss\n0,4\n", encoding="utf-8")
+    section = curves(score_runs([read_run(folder)]))
+    assert section.body == ""
+    assert "no fit" in section.missing
+
+
+def test_memory_planned_and_measured(make_run: MakeRun) -> None:
+    folder = make_run(**{"train/memory_peak_gb": 3.0})
+    (folder / "plan.json").write_text('{"peak": 4000000000, "bytes": {"weights": 1000000000}}', encoding="utf-8")
+    (folder / "metrics.csv").write_text("step,train/memory_peak_gb\n9,3.5\n", encoding="utf-8")
+    body = memory(score_runs([read_run(folder)])).body
+    assert ">4<" in body
+    assert ">3.50<" in body
+    assert ">0.88<" in body
+
+
+def test_samples_show_a_summary_grow(make_run: MakeRun) -> None:
+    folder = make_run()
+    lines = [
+        {"step": step, "example_id": "dev_1", "dialogue": "d", "reference": "비가 온다.", "prediction": text}
+        for step, text in ((20, "비가 온다."), (10, "눈 온다."))
+    ]
+    (folder / "samples.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    body = samples(score_runs([read_run(folder)])).body
+    assert body.index("step 10") < body.index("<ins>눈</ins> 온다.") < body.index("step 20")
