@@ -151,6 +151,7 @@ def test_a_run_starts_where_the_other_was_best_with_everything_else_fresh(work: 
     assert float(generation["rouge_sum"]) == pytest.approx(metrics(first)["val/rouge_sum"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_lineage_of_three_generations_survives_a_second_fit_a_resume_and_an_evaluation(work: Path) -> None:
     first = fit("--trainer.max_steps=1", "--trainer.val_check_interval=1")
     second = fit("--trainer.max_steps=1", "--trainer.val_check_interval=1", "--init_from", str(first))

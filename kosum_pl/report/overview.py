@@ -95,9 +95,9 @@ def _plain(value: Any) -> str:
 
 
 def _card(scored: ScoredRun, name: str) -> Html:
-    others = [
-        (title, scored.run.scores(prefix).get(name)) for title, prefix in (("start", "start"), ("lead-1", "lead"))
-    ]
+    # A hyphen that no line is broken at.
+    titles = (("start", "start"), ("lead\u20111", "lead"))
+    others = [(title, scored.run.scores(prefix).get(name)) for title, prefix in titles]
     compared = [f"{title}\u00a0{score_text(name, value)}" for title, value in others if value is not None]
     return element(
         "div",

@@ -31,6 +31,7 @@ TINY_BART = memory._KOBART | {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
     [

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Trainer, seed_everything
 from torch.utils.data import DataLoader
 
 from kosum_pl.encode import CollateItem, Collator, TokenLimits
@@ -19,7 +18,7 @@ def main(folder: Path, num_ranks: int, num_batches: int) -> None:
     load_plugins()
     from callbacks.grad_norm_histogram import GradNormHistogram
 
-    torch.manual_seed(7)
+    seed_everything(7, verbose=False)  # also in the environment, from which ranks are seeded again
     shape = {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 64}
     module = CausalModule("demo:llama", random_init=True, config_overrides=shape, learning_rate=1e-2)
     collate = Collator(pad_token_id=int(module.encoder.tokenizer.pad_token_id), is_causal=True, for_generation=False)

@@ -142,7 +142,7 @@ def expected_values(
     }
 
 
-@pytest.mark.parametrize("kind", ["seq2seq", "causal"])
+@pytest.mark.parametrize("kind", ["seq2seq", pytest.param("causal", marks=pytest.mark.slow)])
 def test_values_are_those_of_a_hand_count(
     kind: str, tmp_path: Path, cut_demo: Callable[..., dict[str, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:

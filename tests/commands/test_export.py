@@ -59,7 +59,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return run
 
 
-@pytest.mark.parametrize("name", ["seq2seq", "causal", "lora", "qlora", "new_tokens"])
+@pytest.mark.parametrize(
+    "name",
+    ["seq2seq", "causal", "lora", *(pytest.param(name, marks=pytest.mark.slow) for name in ("qlora", "new_tokens"))],
+)
 def test_an_exported_folder_answers_as_predict_to_the_bit(runs: Runs, name: str) -> None:
     run = runs(name)
     rows = summarized(run)
@@ -68,7 +71,7 @@ def test_an_exported_folder_answers_as_predict_to_the_bit(runs: Runs, name: str)
     assert len({row["text"] for row in rows}) > 1
 
 
-@pytest.mark.parametrize("name", ["merged", "new_tokens_merged"])
+@pytest.mark.parametrize("name", ["merged", pytest.param("new_tokens_merged", marks=pytest.mark.slow)])
 def test_a_merged_folder_answers_as_predict(runs: Runs, name: str) -> None:
     run = runs(name)
     rows = summarized(run)
@@ -91,6 +94,7 @@ def expected_weight(run: Run, name: str, base: torch.Tensor) -> torch.Tensor:
     return base.double() + LORA["alpha"] / LORA["rank"] * high @ low
 
 
+@pytest.mark.slow
 def test_rows_know_their_topic_cluster_wherever_they_are_summarized(tmp_path: Path) -> None:
     """A preset that asks for a cluster serves the same rows in `predict`, from the run, and from the folder."""
     run = make_run(
@@ -107,6 +111,7 @@ def test_rows_know_their_topic_cluster_wherever_they_are_summarized(tmp_path: Pa
     assert summarized(run, target=("tiny.yaml", "--ckpt_path", "last")) == run.predictions
 
 
+@pytest.mark.slow
 def test_new_tokens_are_exported_with_their_rows(runs: Runs) -> None:
     """Beside an adapter in a file of their own, after merging as rows of the matrices."""
     beside, merged = runs("new_tokens"), runs("new_tokens_merged")
@@ -134,6 +139,7 @@ def test_merging_adds_the_scaled_product(runs: Runs) -> None:
     assert torch.equal(merged["model.embed_tokens.weight"], base["model.embed_tokens.weight"])
 
 
+@pytest.mark.slow
 def test_a_quantized_base_is_merged_in_sixteen_bit(runs: Runs) -> None:
     import bitsandbytes.functional as bnb
 
@@ -152,6 +158,7 @@ def test_a_quantized_base_is_merged_in_sixteen_bit(runs: Runs) -> None:
     assert (record["dtype"], record["adapter"], record["merged_layers"]) == ("bfloat16", None, 14)
 
 
+@pytest.mark.slow
 def test_another_base_under_the_adapter_is_an_error_and_is_left_to_be_looked_at(
     runs: Runs, capsys: pytest.CaptureFixture[str]
 ) -> None:

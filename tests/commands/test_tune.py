@@ -136,6 +136,7 @@ def test_only_rows_of_val_are_read(folder: Path) -> None:
     assert main([*call, "--data.test_file", "no/such.csv", "--data.predict_file", "no/such.csv"]) == 0
 
 
+@pytest.mark.parametrize("trained", ["seq2seq"], indirect=True)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -157,8 +158,6 @@ def test_only_rows_of_val_are_read(folder: Path) -> None:
 def test_mistakes_are_told_in_one_line(
     folder: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if "causal" in folder.name:
-        pytest.skip("the same for both kinds")
     assert main(["tune", *CALL, "--output", "x.yaml", *options]) == 2
     said = capsys.readouterr().err
     assert message in said

@@ -175,7 +175,7 @@ def read(loader: StatefulDataLoader, num_batches: int) -> Iterator[list[int]]:
                 break
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_resumed_run_reads_what_an_uninterrupted_one_reads(num_workers: int) -> None:
     length = len(make_loader(0))
     assert length > 8

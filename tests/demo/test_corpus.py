@@ -208,6 +208,7 @@ def test_shipped_files_are_small() -> None:
     assert sum(path.stat().st_size for path in FILES.rglob("*")) < 3_000_000
 
 
+@pytest.mark.slow
 def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_demo(tmp_path / name)

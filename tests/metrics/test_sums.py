@@ -65,6 +65,7 @@ def test_eight_million_rows_fit() -> None:
     assert float(sums.from_units(total)) == 8_000_000
 
 
+@pytest.mark.slow
 def test_two_ranks_score_every_row_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,7 +81,7 @@ def fit(files: dict[str, str], kind: str, tape: Tape, *, num_workers: int = 0, *
     return trainer
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("num_steps", [3, 5, 7])
 def test_a_resumed_run_goes_on_with_the_very_next_batch(
     num_steps: int, num_workers: int, files: dict[str, str], tmp_path: Path

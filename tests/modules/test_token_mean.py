@@ -99,6 +99,7 @@ def test_a_short_last_window_is_a_mean_too(
         torch.testing.assert_close(tape.gradients[name], gradient, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_two_ranks_have_the_gradients_of_one(
     kind: str,
     tmp_path: Path,
