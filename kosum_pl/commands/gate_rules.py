@@ -116,6 +116,7 @@ class _Reader:
         self._lines = lines
 
     def file(self, root: yaml.Node | None) -> RuleFile:
+        """A whole file."""
         baseline = None
         if isinstance(root, yaml.MappingNode):
             parts = self._parts(root, FILE_KEYS)

@@ -134,6 +134,7 @@ class _Bound:
         self._tail = f"/{slice_name}" if slice_name else ""
 
     def value(self, expression: Expression) -> float:
+        """What an expression comes to in this run."""
         match expression:
             case Number(value):
                 return value

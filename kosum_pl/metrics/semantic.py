@@ -25,11 +25,15 @@ from kosum_pl.metrics.similarity import SimilarityScorer
 
 
 class _Scorer(Protocol):
-    @property
-    def names(self) -> tuple[str, ...]: ...
+    """What scores rows by an encoder."""
 
     @property
-    def encoder(self) -> TextEncoder: ...
+    def names(self) -> tuple[str, ...]:
+        """Names of its scores, K of them."""
+
+    @property
+    def encoder(self) -> TextEncoder:
+        """What embeds."""
 
     def score(
         self,
@@ -38,9 +42,11 @@ class _Scorer(Protocol):
         *,
         rows: Sequence[int],
         device: torch.device,
-    ) -> NDArray[np.float64]: ...
+    ) -> NDArray[np.float64]:
+        """Scores of some rows, (R, K)."""
 
-    def record(self) -> dict[str, str]: ...
+    def record(self) -> dict[str, str]:
+        """What must stand beside the scores."""
 
 
 class SemanticScorer:

@@ -149,8 +149,6 @@ class SummarizationModule(LightningModule):
         self.predictions: list[Prediction] = []
         self._random_states: Sequence[dict[str, Tensor]] = ()
 
-    # What a kind of model answers for itself.
-
     @abstractmethod
     def make_encoder(self, tokenizer: Any, prompt: ChatPrompt | SourcePrompt | None) -> Encoder:
         """The encoder of this kind of model."""
@@ -164,11 +162,7 @@ class SummarizationModule(LightningModule):
         if self.model is not None:
             return
         self.model, self.new_token_rows, notes = build_model(
-            self.source,
-            self.encoder,
-            is_causal=self.is_causal,
-            adapter=self.adapter,
-            new_tokens=self.new_tokens,
+            self.source, self.encoder, is_causal=self.is_causal, adapter=self.adapter, new_tokens=self.new_tokens
         )
         self.notes += notes
         self.evaluation.check(self.model, is_scored=self._trainer is not None and self.trainer.state.fn != "predict")
@@ -177,10 +171,9 @@ class SummarizationModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and its schedule, stepped once an optimizer step."""
+        num_steps = self.trainer.estimated_stepping_batches
         optimizer, schedule = build_optimizer(
-            self.named_parameters(),
-            settings=self.optimizer_settings,
-            num_training_steps=self.trainer.estimated_stepping_batches,
+            self.named_parameters(), settings=self.optimizer_settings, num_training_steps=num_steps
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -235,10 +228,8 @@ class SummarizationModule(LightningModule):
             self.new_token_rows.write_back()
 
     def on_after_backward(self) -> None:
-        """On the last micro-batch, make the gradient the mean over all supervised tokens of the optimizer step.
-
-        Callbacks' `on_before_optimizer_step` runs before the module's: here is where they still see the right norm.
-        """
+        """On the last micro-batch, make the gradient the mean over all supervised tokens of the optimizer step."""
+        # Not in `on_before_optimizer_step`: callbacks' runs before the module's, and would see the wrong norm.
         if not is_last_micro_batch(self.trainer):
             return
         loss = self.normalizer.normalize(
@@ -266,9 +257,7 @@ class SummarizationModule(LightningModule):
             loss = cross_entropy_sum(logits, targets)
             del logits
             self.evaluation.add_loss(batch, loss)
-        if not self.should_generate:
-            return []
-        return self.evaluation.summarize(self.language_model, batch, self.active_router)
+        return self.evaluation.summarize(self.language_model, batch, self.active_router) if self.should_generate else []
 
     def summarize_batch(self, batch: Batch, *, preset: DecodingPreset) -> list[Prediction]:
         """Generate one summary for every row of a batch.

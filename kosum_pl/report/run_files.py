@@ -144,6 +144,7 @@ class _Files:
         self.notes: list[str] = []
 
     def read(self, name: str, parse: Callable[[str], _Value], *, default: _Value) -> _Value:
+        """A file's content, or the default and a note where it cannot be used."""
         path = self.folder / name
         if not path.is_file():
             return default

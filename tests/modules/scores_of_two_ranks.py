@@ -6,8 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Trainer, seed_everything
 
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.modules import Seq2SeqModule
@@ -16,7 +15,7 @@ SHAPE = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_d
 
 
 def main(folder: Path, *, num_ranks: int) -> None:
-    torch.manual_seed(3)
+    seed_everything(3, verbose=False)  # also in the environment, from which ranks are seeded again
     module = Seq2SeqModule(
         "demo:bart", random_init=True, config_overrides=SHAPE, rouge_tokenizer="char", presets=["saturday", "default"],
         fit_preset="fast",
