@@ -24,13 +24,12 @@ from kosum_pl.errors import UsageError, one_line
 from kosum_pl.init_from import ADAPTER_FILE, EXPORT_RECORD, INDEX_FILE, MODEL_FILE, OPTION
 from kosum_pl.lookup import resolve_path
 from kosum_pl.modules import SummarizationModule
-from kosum_pl.modules.adapters import check_trained_state
+from kosum_pl.modules.adapters import PEFT_PREFIX, check_trained_state
 from kosum_pl.modules.checkpoint_record import RECORD_KEY
 from kosum_pl.modules.new_tokens import ROWS_FILE
 from kosum_pl.recorder import CONFIG_KEY
 
 _PREFIX: Final = "model."
-_PEFT_PREFIX: Final = "base_model.model."
 # What scales an adapter without showing in any shape, by PEFT's name.
 _SCALES: Final = {"lora_alpha": "alpha", "use_rslora": "use_rslora"}
 
@@ -124,7 +123,7 @@ def _shards(folder: Path) -> list[str]:
 
 def _adapter_name(stored: str, module: SummarizationModule) -> str:
     """A weight's name in the module, of its name in a PEFT folder, which leaves the adapter's own name out."""
-    name = _PREFIX + stored.removeprefix(_PEFT_PREFIX)
+    name = _PREFIX + stored.removeprefix(PEFT_PREFIX)
     stem, dot, last = name.rpartition(".")
     # DoRA's lengths are stored without the `.weight` that they have in the model.
     given = f"{stem}.default.{last}" if last == "weight" else f"{stem}{dot}{last}.default.weight"

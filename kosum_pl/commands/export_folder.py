@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 
@@ -32,13 +32,10 @@ from kosum_pl.commands.export_serving import (
 )
 from kosum_pl.commands.inference import InferenceSettings
 from kosum_pl.errors import UsageError
+from kosum_pl.init_from import ADAPTER_FILE
 from kosum_pl.modules import SummarizationModule
-from kosum_pl.modules.adapters import check_base
+from kosum_pl.modules.adapters import PEFT_PREFIX, check_base
 from kosum_pl.modules.new_tokens import ROWS_FILE
-
-ADAPTER_FILE: Final = "adapter_model.safetensors"
-# Of a PeftModel's weights, under which every reader of adapters expects them.
-_PEFT_PREFIX: Final = "base_model.model."
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -129,7 +126,7 @@ def _save_adapter(module: SummarizationModule, folder: Path) -> None:
     config.inference_mode = True
     config.save_pretrained(folder)
     state = get_peft_model_state_dict(module.language_model, adapter_name=name, save_embedding_layers=False)
-    prefixed = {f"{_PEFT_PREFIX}{key}": value.contiguous() for key, value in state.items()}
+    prefixed = {f"{PEFT_PREFIX}{key}": value.contiguous() for key, value in state.items()}
     save_file(prefixed, folder / ADAPTER_FILE, metadata={"format": "pt"})
     if module.new_token_rows is not None:
         save_file(module.new_token_rows.state_dict(), folder / ROWS_FILE)
@@ -140,7 +137,7 @@ def _load_adapter(module: SummarizationModule, path: Path) -> None:
 
     if not path.is_file():
         raise UsageError(f"{path} is missing; export again")
-    state = {name.removeprefix(_PEFT_PREFIX): value for name, value in load_file(path).items()}
+    state = {name.removeprefix(PEFT_PREFIX): value for name, value in load_file(path).items()}
     result = set_peft_model_state_dict(module.language_model, state, adapter_name="default")
     lacking = [name for name in result.missing_keys if ".lora_" in name]
     if lacking or result.unexpected_keys:

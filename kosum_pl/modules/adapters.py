@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+PEFT_PREFIX: Final = "base_model.model."
+"""Of the names of an adapter's weights in a folder, where every reader of adapters expects it."""
 _ALL_LINEAR: Final = "all-linear"
 # Fields of a config that say how it was loaded, not what it is.
 _NOT_IDENTITY: Final = frozenset(
