@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ _NO_LIMIT: Final = TokenLimits(max_source_tokens=1 << 20, max_summary_tokens=2)
 
 
 def save_tokenizer(module: SummarizationModule, folder: Path) -> None:
-    """Write the tokenizer, with the template that prompts are rendered by.
+    """Write the tokenizer, with the template that prompts are rendered by and its arguments as defaults.
 
     Args:
         module: Its encoder's tokenizer is written.
@@ -39,8 +40,24 @@ def save_tokenizer(module: SummarizationModule, folder: Path) -> None:
     """
     tokenizer = module.encoder.tokenizer
     if module.is_causal:
-        tokenizer.chat_template = _renderer(module).template
+        prompt = getattr(module.encoder, "prompt")  # noqa: B009 - both encoders have one, their protocol does not say so
+        tokenizer.chat_template = with_arguments(_renderer(module).template, prompt.template_args)
     tokenizer.save_pretrained(folder)
+
+
+def with_arguments(template: str, arguments: Mapping[str, Any]) -> str:
+    """A chat template that knows the arguments it was trained with: no reader of the folder has to be told them.
+
+    Args:
+        template: In Jinja.
+        arguments: `model.prompt.template_args`; what a reader gives itself still wins.
+
+    Example:
+        >>> with_arguments("{{ mood }}", {"mood": False})
+        '{% set mood = mood if mood is defined and mood is not none else False %}{{ mood }}'
+    """
+    sets = [f"{{% set {name} = {_given(name)} else {value!r} %}}" for name, value in arguments.items()]
+    return "".join([*sets, template])
 
 
 def generation_config(module: SummarizationModule) -> GenerationConfig:
@@ -121,6 +138,11 @@ def structured_outputs(settings: ConstraintSettings) -> dict[str, Any]:
     spans = "".join(_span(first, last) for first, last in settings.character_set.spans)
     literals = sorted(settings.fixed_literals, key=len, reverse=True)
     return {"structured_outputs": {"regex": f"(?:{'|'.join([f'[{spans}]', *map(_quoted, literals)])})+"}}
+
+
+def _given(name: str) -> str:
+    """`tools` and `documents` are always handed to a template, as none."""
+    return f"{name} if {name} is defined and {name} is not none"
 
 
 def _span(first: int, last: int) -> str:

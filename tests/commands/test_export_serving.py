@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from kosum_pl.commands.export_folder import load_folder, write_folder
-from kosum_pl.commands.export_serving import structured_outputs
+from kosum_pl.commands.export_serving import golden_prompts, save_tokenizer, structured_outputs
 from kosum_pl.commands.inference import InferenceSettings
 from kosum_pl.data import Columns
 from kosum_pl.decode import ConstraintSettings
@@ -26,6 +26,25 @@ ALPHABET = "가힣ㅋ 1\n#.-]^[\\é大aXbU\u200b"
 def test_the_regex_allows_what_the_charset_and_the_literals_license(text: str) -> None:
     places = foreign_places(text, charset=SETTINGS.character_set, literals=SETTINGS.fixed_literals)
     assert (PATTERN.fullmatch(text) is not None) is (not places)
+
+
+def test_the_exported_template_needs_no_arguments(tmp_path: Path) -> None:
+    tokenizer, _ = load_tokenizer("demo:llama")
+    thought = "{% if enable_thinking is defined and enable_thinking is false %}(생각 없음){% endif %}{{ language }}"
+    (tmp_path / "own.jinja").write_text(f"{tokenizer.chat_template}{thought}", encoding="utf-8")
+    prompt = ChatPrompt(
+        template_file=str(tmp_path / "own.jinja"), template_args={"enable_thinking": False, "language": "'한국어' %}"}
+    )
+    module = CausalModule("demo:llama", prompt=prompt)
+    save_tokenizer(module, tmp_path / "exported")
+    exported = AutoTokenizer.from_pretrained(tmp_path / "exported")
+    for golden in golden_prompts(module):
+        turns, ids = golden["messages"], golden["prompt_ids"]
+        assert exported.apply_chat_template(turns, add_generation_prompt=True, return_dict=False) == ids
+        text = exported.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        assert text.endswith("(생각 없음)'한국어' %}")
+        other = exported.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, enable_thinking=True)
+        assert "생각 없음" not in other
 
 
 def test_a_template_file_without_a_system_turn_goes_with_the_folder(tmp_path: Path) -> None:
