@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
+
+from kosum_pl.errors import one_line
+from kosum_pl.modules.quantization import keep_int8_scales
 
 PEFT_PREFIX: Final = "base_model.model."
 """Of the names of an adapter's weights in a folder, where every reader of adapters expects it."""
@@ -54,7 +58,7 @@ class AdapterSettings:
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise ValueError(f"model.adapter.rank is {self.rank}; give at least 1")
-        if self.alpha <= 0:
+        if not self.alpha > 0:
             raise ValueError(f"model.adapter.alpha is {self.alpha}; give a number above 0, often twice the rank")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"model.adapter.dropout is {self.dropout}; give a share from 0 to below 1")
@@ -86,7 +90,7 @@ def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> str:
         A line that says how much is trained.
 
     Raises:
-        ValueError: No module is named so, or peft is not installed.
+        ValueError: A target names no module, or one that cannot be adapted, or peft is not installed.
     """
     try:
         from peft import LoraConfig
@@ -95,26 +99,25 @@ def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> str:
             f"model.adapter needs peft, which cannot be loaded ({error}): pip install kosum-pl[adapters]"
         ) from None
 
-    targets = settings.target_modules
-    names = targets if isinstance(targets, str) else list(targets)
     is_seq2seq = model.config.is_encoder_decoder
     config = LoraConfig(
         task_type="SEQ_2_SEQ_LM" if is_seq2seq else "CAUSAL_LM",
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        target_modules=names if names == _ALL_LINEAR or not isinstance(names, str) else [names],
+        target_modules=_find_targets(model, settings.target_modules),
         use_rslora=settings.use_rslora,
         use_dora=settings.use_dora,
     )
     try:
         model.add_adapter(config)
     except ValueError as error:
-        known = sorted({name.rsplit(".", 1)[-1] for name, part in model.named_modules() if isinstance(part, nn.Linear)})
+        reason = textwrap.shorten(one_line(str(error)), 120, placeholder=" …")
         raise ValueError(
-            f"model.adapter.target_modules is {targets!r}, and the model has no such modules; "
-            f"write all-linear, or some of: {', '.join(known)}"
+            f"model.adapter.target_modules is {settings.target_modules!r}: {reason}; {_remedy(model)}"
         ) from error
+    if settings.use_dora:
+        keep_int8_scales(model)
     for weight in model.parameters():
         # PEFT gives them the base's dtype; a small update of a 16-bit weight rounds to nothing.
         if weight.requires_grad and weight.dtype in (torch.float16, torch.bfloat16):
@@ -122,6 +125,28 @@ def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> str:
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     total = sum(_num_elements(weight) for weight in model.parameters())
     return f"adapter: {trained:,} of {total:,} parameters are trained ({trained / total:.2%})"
+
+
+def _find_targets(model: PreTrainedModel, targets: str | Sequence[str]) -> str | list[str]:
+    """The targets as PEFT takes them, each of which names a module: PEFT passes over those that name none.
+
+    Raises:
+        ValueError: One names no module.
+    """
+    names = [targets] if isinstance(targets, str) else list(targets)
+    if names == [_ALL_LINEAR]:
+        return _ALL_LINEAR
+    known = [f".{name}" for name, _ in model.named_modules()]
+    lacking = [name for name in names if not any(module.endswith(f".{name}") for module in known)]
+    if lacking:
+        words = "stands alone, without other names" if lacking == [_ALL_LINEAR] else "is no module of the model"
+        raise ValueError(f"model.adapter.target_modules: '{lacking[0]}' {words}; {_remedy(model)}")
+    return names
+
+
+def _remedy(model: PreTrainedModel) -> str:
+    known = sorted({name.rsplit(".", 1)[-1] for name, part in model.named_modules() if isinstance(part, nn.Linear)})
+    return f"write all-linear, or some of: {', '.join(known)}"
 
 
 def _num_elements(weight: nn.Parameter) -> int:

@@ -62,6 +62,11 @@ class ModelSource:
         _ = self.quantizer
         if self.dtype != "auto" and self.dtype not in _DTYPES:
             raise ValueError(f"model.dtype is '{self.dtype}'; known: auto, {', '.join(_DTYPES)}")
+        if self.dtype == "float64" and self.quantization != "none":
+            raise ValueError(
+                f"model.dtype=float64 with model.quantization={self.quantization}: 16 and 32 bits can be quantized; "
+                "set model.dtype=bfloat16, or model.quantization=none"
+            )
 
     @property
     def quantizer(self) -> Quantization:

@@ -8,9 +8,10 @@ beside it can.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import torch
+from torch import nn
 
 QuantizationName = Literal["none", "nf4", "int8"]
 _COMPUTE_DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -68,3 +69,23 @@ class Quantization:
             bnb_4bit_use_double_quant=self.is_double,
             bnb_4bit_compute_dtype=_COMPUTE_DTYPES.get(self.compute_dtype, dtype),
         )
+
+
+def keep_int8_scales(model: nn.Module) -> None:
+    """Let int8 layers be read between two forward passes on a CPU, as DoRA does for the lengths of their rows.
+
+    PEFT wraps the weight anew then, and bitsandbytes would take that for a weight that has just been loaded: it drops
+    the scales that it has put away, and the next forward pass has none.
+
+    Args:
+        model: Changed in place: hooks on its int8 layers.
+    """
+    for layer in model.modules():
+        if type(layer).__name__ == "Linear8bitLt" and type(layer).__module__.startswith("bitsandbytes."):
+            layer.register_forward_pre_hook(_give_scales)
+
+
+def _give_scales(layer: nn.Module, _: Any) -> None:
+    weight, state = cast("Any", layer.weight), cast("Any", layer.state)
+    if weight.CB is not None and weight.SCB is None:
+        weight.SCB = state.SCB

@@ -108,6 +108,21 @@ def test_dora_learns_lengths_too() -> None:
     assert any("lora_magnitude_vector" in name for name, weight in module.named_parameters() if weight.requires_grad)
 
 
+@pytest.mark.parametrize("quantization", ["none", "nf4", "int8"])
+def test_dora_trains_beside_any_base(quantization: str, files: dict[str, str]) -> None:
+    adapter = AdapterSettings(rank=4, dropout=0.0, use_dora=True)
+    losses = fit(make_module("causal", quantization=quantization, adapter=adapter), files, max_steps=4)
+    assert losses[-1] < losses[0]
+
+
+def test_dora_beside_int8_is_close_to_dora_beside_the_weights_themselves(files: dict[str, str]) -> None:
+    adapter = AdapterSettings(rank=4, dropout=0.0, use_dora=True)
+    int8, plain = (
+        fit(make_module("causal", quantization=name, adapter=adapter), files, max_steps=4) for name in ("int8", "none")
+    )
+    assert int8 == pytest.approx(plain, abs=0.02)
+
+
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
 def test_an_adapter_is_trained_in_fp32_beside_a_16_bit_base(quantization: str) -> None:
     module = make_module("causal", dtype="bfloat16", quantization=quantization)
@@ -117,6 +132,8 @@ def test_an_adapter_is_trained_in_fp32_beside_a_16_bit_base(quantization: str) -
 
 def test_target_modules_by_name() -> None:
     module = make_module("causal", adapter=AdapterSettings(rank=4, target_modules=["q_proj", "v_proj"]))
+    listed = make_module("causal", adapter=AdapterSettings(rank=4, target_modules=["all-linear"]))
+    assert listed.notes == make_module("causal", adapter=AdapterSettings(rank=4)).notes
     owners = {name.split(".lora_")[0].rsplit(".", 1)[-1] for name, w in module.named_parameters() if w.requires_grad}
     assert owners == {"q_proj", "v_proj"}
 
@@ -181,9 +198,15 @@ def test_an_adapter_of_something_else_is_refused(
         ({"quantization": "nf4", "quantization_compute_dtype": "fp8"}, "compute_dtype is 'fp8'; known: auto, float32"),
         ({"optimizer": "lion"}, "model.optimizer is 'lion'; known: adamw, adamw_8bit, paged_adamw, paged_adamw_8bit"),
         (
-            {"adapter": AdapterSettings(target_modules=["wq"])},
-            r"no such modules; write all-linear, or some of: .*q_proj",
+            {"adapter": AdapterSettings(target_modules=["q_proj", "wq"])},
+            r"'wq' is no module of the model; write all-linear, or some of: .*q_proj",
         ),
+        (
+            {"adapter": AdapterSettings(target_modules=["q_proj", "all-linear"])},
+            "'all-linear' stands alone, without other names",
+        ),
+        ({"adapter": AdapterSettings(target_modules="input_layernorm")}, "Target module .* write all-linear, or some"),
+        ({"dtype": "float64", "quantization": "nf4"}, "set model.dtype=bfloat16, or model.quantization=none"),
     ],
 )
 def test_what_cannot_work_is_refused_with_one_line(settings: dict[str, Any], message: str) -> None:
