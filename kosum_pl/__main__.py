@@ -1,7 +1,7 @@
 """Entry of `python -m kosum_pl` and of the console script `kosum_pl`: finds the command and tells of errors.
 
-In: the command line. Out: an exit status (0 done, 2 the user's error in one line, 130 interrupted). A command's code is
-imported only when it runs, so that help and misspelt names answer at once.
+In: the command line. Out: an exit status (0 done, 2 the user's error in one line, 130 interrupted, 141 nobody reads
+the output any more). A command's code is imported only when it runs, so that help and misspelt names answer at once.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from kosum_pl.errors import UsageError, one_line, user_error_line
 
 EXIT_USER_ERROR: Final = 2
 EXIT_INTERRUPTED: Final = 130
+EXIT_BROKEN_PIPE: Final = 141
 
 # Name: (what it does, module with `run(command, arguments) -> int`). A new command is a line here and a file in
 # kosum_pl/commands/.
@@ -50,10 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _dispatch(words)
+        status = _dispatch(words)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt as interrupt:
         print(f"kosum_pl: interrupted{_told(interrupt)}", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        if not _is_output_closed():
+            raise
+        return EXIT_BROKEN_PIPE
     except Exception as error:
         line = user_error_line(error)
         if line is None or os.environ.get("KOSUM_DEBUG") == "1":
@@ -99,6 +106,16 @@ def _unknown_command(word: str) -> str:
     nearest = difflib.get_close_matches(word, COMMANDS, n=1)
     guess = f"; did you mean '{nearest[0]}'?" if nearest else ";"
     return f"unknown command '{word}'{guess} {known}"
+
+
+def _is_output_closed() -> bool:
+    """Whether nobody reads standard output any more (`… | head`); what is still to be written goes nowhere then."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        return True
+    return False
 
 
 def _told(interrupt: KeyboardInterrupt) -> str:

@@ -157,3 +157,13 @@ class TestErrors:
 def test_a_value_error_of_our_rooms_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     # `find_config` raises a plain ValueError: that it is told in one line rests on where it was raised.
     assert "no config has this name" in error_line(capsys, ["fit", "--config", "nope"])
+
+
+@pytest.mark.parametrize("num_words", [1, 100_000])
+def test_output_that_nobody_reads_any_more_is_no_traceback(tmp_path: Path, num_words: int) -> None:
+    code = (
+        "import os, sys; from kosum_pl import __main__ as entry; reader, writer = os.pipe(); os.close(reader); "
+        f"os.dup2(writer, 1); entry.help_text = lambda: {num_words} * '말'; sys.exit(entry.main(['--help']))"
+    )
+    result, _ = run_python(code, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (entry.EXIT_BROKEN_PIPE, "")
