@@ -10,10 +10,13 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from kosum_pl.data import Columns, make_cleaner, read_dialogues
+from kosum_pl.data.row import DROP_HINT
 from kosum_pl.errors import UsageError
 from kosum_pl.lookup import resolve_path
 from kosum_pl.types import Dialogue
@@ -41,7 +44,7 @@ def read_input(source: str, *, input_format: str, columns: Columns, cleaning: Se
         is_table = path is not None and path.suffix.lower() in TABLES
         input_format = path.suffix.lower()[1:] if path is not None and is_table else "text"
         if is_table:
-            return _read_table(str(path), columns=columns, cleaning=cleaning)
+            return _read_table(str(path), name=source, columns=columns, cleaning=cleaning)
     content = _standard_input() if path is None else path.read_bytes()
     name = "standard input" if path is None else source
     if input_format == "text":
@@ -49,7 +52,7 @@ def read_input(source: str, *, input_format: str, columns: Columns, cleaning: Se
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / f"{'stdin' if path is None else path.stem}.{input_format}"
         copy.write_bytes(content)
-        return _read_table(str(copy), columns=columns, cleaning=cleaning)
+        return _read_table(str(copy), name=name, columns=columns, cleaning=cleaning)
 
 
 def split_dialogues(text: str, *, cleaning: Sequence[str], name: str) -> list[Dialogue]:
@@ -75,18 +78,24 @@ def split_dialogues(text: str, *, cleaning: Sequence[str], name: str) -> list[Di
     return [Dialogue(example_id=f"dialogue_{number}", text=text) for number, text in enumerate(texts, start=1)]
 
 
-def _read_table(path: str, *, columns: Columns, cleaning: Sequence[str]) -> list[Dialogue]:
+def _read_table(path: str, *, name: str, columns: Columns, cleaning: Sequence[str]) -> list[Dialogue]:
+    """Rows of a table; those of one without ids are numbered, as somebody's own dialogues seldom have any.
+
+    Raises:
+        ValueError: As the data room says it, of the file that the user gave, and without a remedy that is none here:
+            every row is answered, so that none can be dropped.
+    """
+    read = partial(read_dialogues, path, cleaning=cleaning, on_bad_rows="error", needs_summary=False, split="predict")
     with tempfile.TemporaryDirectory() as folder:
-        table = read_dialogues(
-            path,
-            columns=columns,
-            cleaning=cleaning,
-            on_bad_rows="error",
-            needs_summary=False,
-            cache_dir=Path(folder),
-            split="predict",
-        )
-        return list(table)
+        try:
+            try:
+                return list(read(columns=columns, cache_dir=Path(folder)))
+            except ValueError as error:
+                if f"no column '{columns.example_id}'" not in str(error):
+                    raise
+                return list(read(columns=replace(columns, example_id=None), cache_dir=Path(folder)))
+        except ValueError as error:
+            raise UsageError(str(error).replace(path, name).removesuffix(DROP_HINT)) from error
 
 
 def _standard_input() -> bytes:

@@ -115,6 +115,15 @@ def test_json_lines_are_read_and_written(folder: Path, work: Path, expected: lis
     assert not (work / "kosum-cache").exists()
 
 
+def test_rows_without_ids_are_numbered(folder: Path, work: Path, expected: list[str]) -> None:
+    (work / "in.jsonl").write_text("".join(json.dumps({"dialogue": text, "weekday": 7}) + "\n" for text in TEXTS))
+    arguments = ["in.jsonl", "--format", "jsonl", "--output", "out.jsonl", "--device", "cpu"]
+    assert main(["summarize", str(folder), *arguments]) == 0
+    written = [json.loads(line) for line in (work / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["text"] for row in written] == expected
+    assert len({row["example_id"] for row in written}) == len(TEXTS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -129,6 +138,8 @@ def test_json_lines_are_read_and_written(folder: Path, work: Path, expected: lis
         (["{folder}", "in.txt", "--batch_size", "0"], "--batch_size is '0'; write a number from 1 on"),
         (["{folder}", "in.txt", "--ckpt_path", "best"], "--ckpt_path belongs to a config"),
         (["{folder}", "in.txt", "--device", "gpu"], "--device is 'gpu'"),
+        (["{folder}", "hole.csv"], "error: hole.csv:3 (row 2): column 'dialogue' is empty; fill it\n"),
+        (["{folder}", "hole.data", "--input_format", "csv"], "error: hole.data:3 (row 2): column 'dialogue'"),
         (["demo", "in.txt"], "this config's own weights are untrained; add --ckpt_path best"),
     ],
 )
@@ -137,10 +148,12 @@ def test_mistakes_are_told_in_a_line(
 ) -> None:
     (work / "empty.txt").write_text(" \n\n")
     (work / "broken.txt").write_bytes(b"a\xff")
+    for name in ("hole.csv", "hole.data"):
+        (work / name).write_text("fname,dialogue\na,A: 네\nb,\n", encoding="utf-8")
     assert main(["summarize", *(argument.format(folder=folder) for argument in arguments)]) == 2
     told = capsys.readouterr()
     (line,) = [line for line in told.err.splitlines() if line.startswith("kosum_pl: error")]
-    assert message in line
+    assert message in f"{line}\n"
     assert told.out == ""
 
 
