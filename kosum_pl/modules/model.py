@@ -9,9 +9,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -117,6 +119,11 @@ def _stored_config(source: ModelSource, *, is_optional: bool) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         if is_optional:
             return {}
+        if (Path(resolve_path(source.model_name)) / "adapter_config.json").is_file():
+            raise ValueError(
+                f"model.model_name '{source.model_name}' holds an adapter alone; give its base, and the adapter to "
+                "fit --init_from, or export it with --merge"
+            ) from error
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
             f"model.model_name '{source.model_name}': no usable config ({reason}); "
@@ -153,7 +160,7 @@ def load_model(source: ModelSource, *, config: PretrainedConfig, is_causal: bool
             model = _random_model(source, config=config, factory=factory)
         else:
             model = _stored_model(source, resolve_path(source.model_name), config=config, factory=factory)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError, _Misfit) as error:
         reason = str(error).strip().splitlines()[0]
         remedy = "check the folder or hub id, or set model.random_init=true for random weights"
         raise ValueError(f"model.model_name '{source.model_name}': no weights loaded ({reason}); {remedy}") from error
@@ -165,13 +172,32 @@ def _stored_model(source: ModelSource, path: str, *, config: PretrainedConfig, f
     options = _loading_options(source)
     if source.gguf_file:
         options |= {"gguf_file": source.gguf_file, "quantization_config": GgufConfig(dequantize=True)}
-        model = factory.from_pretrained(path, config=config, dtype=source.torch_dtype, **options)
+        model = _from_pretrained(factory, path, config=config, dtype=source.torch_dtype, **options)
         return _quantized(source, model, factory=factory)
     if source.quantization != "none":
         dtype = source.torch_dtype
         compute = dtype if isinstance(dtype, torch.dtype) else getattr(config, "dtype", None) or torch.bfloat16
         options["quantization_config"] = source.quantizer.config(dtype=compute)
-    return factory.from_pretrained(path, config=config, dtype=source.torch_dtype, **options)
+    return _from_pretrained(factory, path, config=config, dtype=source.torch_dtype, **options)
+
+
+class _Misfit(Exception):
+    """A folder's weights are not those of its config; transformers would fill the gaps with random numbers."""
+
+
+def _from_pretrained(factory: Any, path: str, **options: Any) -> Any:
+    """A model with all of its weights, none of them made up.
+
+    Raises:
+        _Misfit: A weight is missing, or has another shape.
+    """
+    model, report = factory.from_pretrained(path, output_loading_info=True, ignore_mismatched_sizes=True, **options)
+    for name, stored, expected in sorted(report["mismatched_keys"]):
+        raise _Misfit(f"'{name}' has the shape {tuple(stored)} instead of {tuple(expected)}")
+    weights = {name for name, _ in model.named_parameters()}
+    for name in sorted(weights & set(report["missing_keys"])):
+        raise _Misfit(f"'{name}' is not among them, as the config would have it")
+    return model
 
 
 def _random_model(source: ModelSource, *, config: PretrainedConfig, factory: Any) -> Any:

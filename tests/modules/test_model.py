@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM
+from safetensors.torch import save_file
+from transformers import AutoTokenizer, BartConfig, BartModel, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from kosum_pl.lookup import resolve_path
 from kosum_pl.modules.model import ModelSource, load_config, load_model
+from kosum_pl.modules.quantization import QuantizationName
 from kosum_pl.modules.special_tokens import align_special_tokens
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 24, "num_attention_heads": 2}
@@ -37,6 +40,12 @@ def test_a_folder_without_a_config_needs_a_model_type(tmp_path: Path) -> None:
         load_config(ModelSource(model_name=str(tmp_path), random_init=True), num_tokens=123)
 
 
+def test_a_folder_with_an_adapter_alone_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds an adapter alone; give its base, and the adapter to fit --init_from"):
+        load_config(ModelSource(model_name=str(tmp_path)), num_tokens=8)
+
+
 def test_lists_by_layer_follow_the_number_of_layers(tmp_path: Path) -> None:
     full = load_config(
         ModelSource(model_name=str(tmp_path), random_init=True, config_overrides={"model_type": "qwen3", **TINY}),
@@ -56,6 +65,51 @@ def test_missing_weights_are_named_with_the_remedy(tmp_path: Path) -> None:
     config = load_config(source, num_tokens=50)
     with pytest.raises(ValueError, match=r"no weights loaded .*model\.random_init=true"):
         load_model(source, config=config, is_causal=True)
+
+
+def write_llama(folder: Path, *, without: str = "nothing") -> ModelSource:
+    config = LlamaConfig(
+        vocab_size=32, hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2
+    )
+    model = LlamaForCausalLM(config)
+    model.save_pretrained(folder)
+    state = {name: weight for name, weight in model.state_dict().items() if without not in name}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    return ModelSource(model_name=str(folder))
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_weights_that_a_folder_lacks_are_not_made_up(tmp_path: Path, quantization: QuantizationName) -> None:
+    source = replace(write_llama(tmp_path, without="layers.1.mlp"), quantization=quantization)
+    with pytest.raises(ValueError, match=r"'model.layers.1.mlp.*' is not among them"):
+        load_model(source, config=load_config(source, num_tokens=32), is_causal=True)
+
+
+def test_weights_of_another_shape_are_one_line(tmp_path: Path) -> None:
+    source = replace(write_llama(tmp_path), config_overrides={"intermediate_size": 8})
+    with pytest.raises(ValueError, match=r"has the shape \(16, 16\) instead of") as caught:
+        load_model(source, config=load_config(source, num_tokens=32), is_causal=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_half_a_file_of_weights_is_one_line(tmp_path: Path) -> None:
+    source = write_llama(tmp_path)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="no weights loaded"):
+        load_model(source, config=load_config(source, num_tokens=32), is_causal=True)
+
+
+def test_a_body_without_its_tied_head_is_whole(tmp_path: Path) -> None:
+    config = BartConfig(
+        vocab_size=32, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, max_position_embeddings=16,
+    )  # fmt: skip
+    body = BartModel(config)
+    body.save_pretrained(tmp_path)
+    source = ModelSource(model_name=str(tmp_path))
+    model = load_model(source, config=load_config(source, num_tokens=32), is_causal=False)
+    assert torch.equal(model.get_output_embeddings().weight, body.shared.weight)
 
 
 def test_an_unknown_dtype_lists_the_known() -> None:
