@@ -151,7 +151,9 @@ def _check_scale(module: SummarizationModule, trained: Mapping[str, Any]) -> Non
     for name in _SCALES.values():
         ours = getattr(module.adapter, name, None)
         if module.adapter is not None and name in trained and trained[name] != ours:
-            raise ValueError(f"its adapter has {name} {trained[name]}, and model.adapter.{name} is {ours}")
+            raise ValueError(
+                f"its adapter has {name} {trained[name]}, and model.adapter.{name} is {ours}; set it to that"
+            )
 
 
 def _adapter_of(config_text: str) -> Mapping[str, Any]:

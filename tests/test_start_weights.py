@@ -209,7 +209,7 @@ def test_an_exported_folder_serves_as_well(work: Path, kind: str, capsys: pytest
     assert lineage(second) == [{"weights": str(work / "out")}]
     if kind == "dora":
         told = error_line(capsys, *added, "--model.adapter.alpha=8", "--init_from", "out")
-        assert told.endswith("its adapter has alpha 64.0, and model.adapter.alpha is 8.0")
+        assert told.endswith("its adapter has alpha 64.0, and model.adapter.alpha is 8.0; set it to that")
         assert "set model.adapter as it was trained" in error_line(capsys, "--init_from", "out")
         record = torch.load(metrics(first)["best_checkpoint"], weights_only=True)["kosum_pl"]
         kosum = {"base_model": {"name": "demo:bart", "fingerprint": record["base"]}}
@@ -236,7 +236,7 @@ def test_what_does_not_fit_is_one_line_and_leaves_no_run(work: Path, capsys: pyt
     other = ["--config", "lora.yaml", "--model.config_overrides.encoder_ffn_dim=32", "--init_from", str(lora)]
     assert "is another base" in error_line(capsys, *other)
     told = error_line(capsys, "--config", "lora.yaml", "--model.adapter.alpha=8", "--init_from", str(lora))
-    assert told.endswith("its adapter has alpha 64.0, and model.adapter.alpha is 8.0")
+    assert told.endswith("its adapter has alpha 64.0, and model.adapter.alpha is 8.0; set it to that")
     told = error_line(capsys, "--config", "lora.yaml", "--model.adapter.rank=3", "--init_from", str(lora))
     assert "has the shape" in told
     assert num_runs() == 2
