@@ -29,8 +29,7 @@ def template_findings(encoder: Encoder) -> list[Finding]:
     turns = renderer.dialogue_turns(_DIALOGUE)
     prompt = renderer.render(turns, is_open=True)
     whole = renderer.render([*turns, Message(role="assistant", content=_ANSWER)], is_open=False)
-    source = f"model.prompt.template_file '{encoder.prompt.template_file}'"
-    name = source if encoder.prompt.template_file else f"the chat template of tokenizer '{renderer.name}'"
+    name = renderer.source
     remedy = "write the turns with {% for message in messages %}…{{ message.content }}, the assistant's too"
     if _ANSWER not in whole:
         text = f"{name} lacks the summary turn: what the assistant says is not in the rendered chat"

@@ -64,9 +64,13 @@ class ChatTokenizer:
         closing = self.renderer.closing()
         ids = self.text.ids(closing)
         if not ids or ids[0] not in self.text.added_ids:
+            problem = (
+                f"ends an assistant turn with {closing!r}, no special token of the tokenizer's vocabulary"
+                if self.renderer.writes_answers()
+                else "lacks the assistant's turn, with the summary and its end"
+            )
             raise ValueError(
-                f"the chat template of tokenizer '{self.renderer.name}' ends an assistant turn with {closing!r}, "
-                "no special token of its vocabulary, so that no model learns to stop; set model.prompt.template_file"
+                f"{self.renderer.source} {problem}, so that no model learns to stop; {self.renderer.remedy}"
             )
         return ids[0]
 
@@ -149,8 +153,8 @@ def _history_labels(chat: ChatTokenizer, turns: Sequence[Message], prompt: list[
         end = len(before) + len(answer)
         if prompt[:end] != before + answer:
             raise ValueError(
-                f"example '{example_id}': the chat template of tokenizer '{chat.renderer.name}' writes earlier "
-                "assistant turns otherwise than it prompts for them; set data.supervised_turns=last"
+                f"example '{example_id}': {chat.renderer.source} writes earlier assistant turns otherwise than it "
+                "prompts for them; set data.supervised_turns=last"
             )
         labels[len(before) : end] = answer
     return labels

@@ -16,6 +16,7 @@ from kosum_pl.lookup import resolve_path
 from kosum_pl.types import Message
 
 DIALOGUE_FIELD: Final = "{dialogue}"
+_FILE_OPTION: Final = "model.prompt.template_file"
 
 _DEFAULT_SYSTEM: Final = (
     "당신은 한국어 대화를 요약하는 전문가입니다. 누가 무엇을 왜 하는지 핵심만 간결한 한국어 문장으로 정리하고, "
@@ -107,6 +108,17 @@ class ChatRenderer:
         self.template = _FIXED_DATE + template if "strftime_now" in template else template
         self.has_system_role = self._takes_system()
 
+    @property
+    def source(self) -> str:
+        """Where the template comes from, as messages name it."""
+        file = self._prompt.template_file
+        return f"the chat template of tokenizer '{self.name}'" if file is None else f"{_FILE_OPTION} '{file}'"
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a template that does not serve."""
+        return f"set {_FILE_OPTION}" if self._prompt.template_file is None else "mend that template"
+
     def render(self, messages: Sequence[Message], *, is_open: bool) -> str:
         """Text of a chat.
 
@@ -123,10 +135,9 @@ class ChatRenderer:
         try:
             return self._apply(turns, is_open)
         except (TemplateError, TypeError, KeyError) as error:
+            roles = ", ".join(message.role for message in turns)
             raise ValueError(
-                f"the chat template of tokenizer '{self.name}' refuses the turns "
-                f"{', '.join(message.role for message in turns)}: {error}; mend the row or set "
-                "model.prompt.template_file"
+                f"{self.source} refuses the turns {roles}: {error}; mend the row or {self.remedy}"
             ) from error
 
     def frame(self) -> tuple[str, str]:
@@ -139,20 +150,25 @@ class ChatRenderer:
         parts = frames.pop()
         if frames or len(parts) != 2:
             raise ValueError(
-                f"the chat template of tokenizer '{self.name}' changes or repeats the user's text; "
-                "set model.prompt.template_file to one that writes it once, as it is"
+                f"{self.source} changes or repeats the user's text; {self.remedy}: it must write it once, as it is"
             )
         return parts[0], parts[1]
 
     def closing(self) -> str:
         """What the template writes after every assistant turn: the terminator and what follows it, stripped."""
-        chats = [
-            self.render([*self.dialogue_turns(_PROBES[0]), Message(role="assistant", content=answer)], is_open=False)
-            for answer in _ANSWERS
-        ]
+        chats = self._answered()
         pairs = zip(reversed(chats[0]), reversed(chats[1]), strict=False)
         length = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
         return chats[0][len(chats[0]) - length :].strip()
+
+    def writes_answers(self) -> bool:
+        """Whether what the assistant says stands in the rendered chat."""
+        return all(answer in chat for answer, chat in zip(_ANSWERS, self._answered(), strict=True))
+
+    def _answered(self) -> list[str]:
+        turns = self.dialogue_turns(_PROBES[0])
+        answers = (Message(role="assistant", content=answer) for answer in _ANSWERS)
+        return [self.render([*turns, answer], is_open=False) for answer in answers]
 
     def dialogue_turns(self, dialogue: str) -> list[Message]:
         """The turns that ask for a summary of a dialogue."""
@@ -191,15 +207,13 @@ def _find_template(tokenizer: Any, prompt: ChatPrompt, name: str) -> str:
             return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(
-                f"model.prompt.template_file '{prompt.template_file}' cannot be read: {error}; give a UTF-8 text file"
+                f"{_FILE_OPTION} '{prompt.template_file}' cannot be read: {error}; give a UTF-8 text file"
             ) from error
     templates = tokenizer.chat_template
     if isinstance(templates, Mapping):
         templates = templates.get("default")
     if not templates:
-        raise ValueError(
-            f"tokenizer '{name}' has no chat template; set model.prompt.template_file to a file with one (Jinja)"
-        )
+        raise ValueError(f"tokenizer '{name}' has no chat template; set {_FILE_OPTION} to a file with one (Jinja)")
     return str(templates)
 
 

@@ -109,8 +109,21 @@ def test_no_terminator(tiny) -> None:
     with pytest.raises(ValueError, match=r"ends an assistant turn with '', no special token.*template_file"):
         CausalEncoder(tokenizer, PROMPT)
     tokenizer = tiny.llama(tiny.template)  # writes <|im_end|>, which this vocabulary has not
-    with pytest.raises(ValueError, match=r"ends an assistant turn with '<\|im_end\|>', no special token of its vocab"):
+    with pytest.raises(ValueError, match=r"ends an assistant turn with '<\|im_end\|>', no special token of the tok"):
         CausalEncoder(tokenizer, PROMPT)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [("", "lacks the assistant's turn, with the summary"), ("{{ m['content'] }}", "ends an assistant turn")],
+)
+def test_a_template_file_that_does_not_serve_is_blamed_itself(tiny, tmp_path, answer: str, problem: str) -> None:
+    turns = "{% for m in messages %}{% if m['role'] == 'assistant' %}ANSWER{% else %}{{ m['content'] }}{% endif %}"
+    path = tmp_path / "mine.jinja"
+    path.write_text(turns.replace("ANSWER", answer) + "{% endfor %}", encoding="utf-8")
+    prompt = ChatPrompt(system="", user="대화: {dialogue}", template_file=str(path))
+    with pytest.raises(ValueError, match=f"^model.prompt.template_file '.*mine.jinja' {problem}.*; mend that temp"):
+        CausalEncoder(tiny.chatml(), prompt)
 
 
 def test_eos_is_learnt_although_it_pads(causal) -> None:

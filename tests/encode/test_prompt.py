@@ -77,6 +77,9 @@ def test_template_file(tiny, tmp_path) -> None:
     assert tokenizer.chat_template is None
     with pytest.raises(ValueError, match=r"template_file '.*none\.jinja' cannot be read"):
         ChatRenderer(tokenizer, ChatPrompt(template_file=str(tmp_path / "none.jinja")))
+    path.write_text("{% for m in messages %}", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^model\.prompt\.template_file '.*chatml\.jinja' refuses the turns user: "):
+        ChatRenderer(tiny.chatml(), prompt).frame()
 
 
 def test_template_that_changes_the_text(tiny) -> None:
