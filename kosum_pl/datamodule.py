@@ -147,7 +147,7 @@ class SummarizationDataModule(LightningDataModule):
         assert self.trainer is not None
         assert self.trainer.state.fn is not None
         for split in self._splits(self.trainer.state.fn.value):
-            self._load(split)
+            self.load(split)
         self._find_topics(self.trainer.state.fn.value)
 
     def setup(self, stage: str) -> None:
@@ -155,7 +155,7 @@ class SummarizationDataModule(LightningDataModule):
         self.report_lines = []
         self.topics = self._find_topics(stage)
         for split in self._splits(stage):
-            table, self.encoded[split] = self._load(split)
+            table, self.encoded[split] = self.load(split)
             self.tables[split] = table if self.topics is None else with_topics(table, clusters=self.topics)
             self.report_lines.append(self.encoded[split].counts.line(split))
             if self._filter:
@@ -181,7 +181,8 @@ class SummarizationDataModule(LightningDataModule):
                 raise ValueError(f"{stage} needs data.{split}_file; set it in the config or with --data.{split}_file")
         return splits
 
-    def _load(self, split: str) -> tuple[DialogueTable, EncodedTable]:
+    def load(self, split: str) -> tuple[DialogueTable, EncodedTable]:
+        """Rows of one split that the config names, and their ids; both are cached."""
         source = self._files[split]
         assert source is not None
         has_summary, encoder = split in _REFERENCED_SPLITS, self._module.encoder

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kosum_pl.cli_arguments import Invocation, read_arguments
@@ -24,7 +25,8 @@ HELP: Final = """usage: python -m kosum_pl plan --config NAME [options]
 
 Count the memory of a training step: weights, adapter, optimizer, gradients, activations and logits of this config's
 largest batch, and whether they fit. Where they do not: the fewest changes that make them fit, as options to paste.
-Nothing is downloaded but a hub model's config and tokenizer, and no weights are loaded.
+Batches are those of data.train_file, where it lies here, and one of rows at the limits. Nothing is downloaded but a hub
+model's config and tokenizer, and no weights are loaded.
 Exit status: 0 it fits, 1 it does not.
 
 options:
@@ -100,14 +102,19 @@ def plan_report(invocation: Invocation, *, memory: int | None) -> PlanReport:
     from kosum_pl.commands.parts import load_parts
     from kosum_pl.commands.plan_advice import proposals
     from kosum_pl.commands.plan_report import PlanReport
+    from kosum_pl.commands.plan_rows import read_rows
     from kosum_pl.commands.plan_settings import ShapeCache, plan_settings
 
-    settings, cache = plan_settings(load_parts(invocation)), ShapeCache()
-    counted = cache.estimate(settings)
+    parts, cache = load_parts(invocation), ShapeCache()
+    rows, unread = read_rows(parts)
+    settings = replace(plan_settings(parts), rows=rows)
+    batch, counted = cache.largest(settings)
     room, source = (memory, "--memory") if memory is not None else _device_memory()
     return PlanReport(
         settings=settings,
         shape=cache.shape(settings)[0],
+        batch=batch,
+        unread=unread,
         estimate=counted,
         memory=room,
         memory_source=source,

@@ -17,13 +17,13 @@ from rich.text import Text
 from kosum_pl.commands.plan_advice import Proposal
 from kosum_pl.commands.plan_settings import PlanSettings
 from kosum_pl.modules.memory import CONTEXT_BYTES, MemoryEstimate
-from kosum_pl.modules.shapes import ModelShape
+from kosum_pl.modules.shapes import BatchShape, ModelShape
 
 _GB = 1e9
 _KINDS = ("weights", "adapter", "optimizer", "gradients", "activations", "logits", "working", "step")
 _ASSUMPTION = (
-    "counted, not measured: rows at the limits of data.max_source_tokens and data.max_summary_tokens, training alone, "
-    "one device; generation in validation, fragmentation and buffers of several devices come on top"
+    "counted, not measured: training alone, one device; generation in validation, fragmentation and buffers of several "
+    "devices come on top"
 )
 
 
@@ -34,6 +34,8 @@ class PlanReport:
     Attributes:
         settings: Of the config.
         shape: Of its model.
+        batch: The largest; `estimate` is its memory.
+        unread: Why the training rows were not read; empty where they were.
         estimate: Its memory.
         memory: Bytes of the device.
         memory_source: Where that number comes from.
@@ -42,6 +44,8 @@ class PlanReport:
 
     settings: PlanSettings
     shape: ModelShape
+    batch: BatchShape
+    unread: str
     estimate: MemoryEstimate
     memory: int
     memory_source: str
@@ -61,7 +65,9 @@ class PlanReport:
                 "num_trained": sum(self.shape.trained),
                 "quantization": self.settings.source.quantization,
             },
-            "batch": {**asdict(self.settings.batch), "accumulate_grad_batches": self.settings.accumulate_grad_batches},
+            "batch": {**asdict(self.batch), "accumulate_grad_batches": self.settings.accumulate_grad_batches},
+            "is_of_training_rows": self.batch != self.settings.batch,
+            "training_rows_unread": self.unread,
             "bytes": {kind: getattr(self.estimate, kind) for kind in _KINDS},
             "moments": dict(self.estimate.moments),
             "peak_moment": self.estimate.peak_moment,
@@ -84,6 +90,7 @@ class PlanReport:
         """
         console.print(Text(self._model_line()), soft_wrap=True)
         console.print(Text(self._batch_line()), soft_wrap=True)
+        console.print(Text(self._origin_line()), soft_wrap=True)
         table = Table(title="memory of a training step", title_justify="left")
         table.add_column("kind")
         table.add_column("GB", justify="right")
@@ -107,7 +114,7 @@ class PlanReport:
         )
 
     def _batch_line(self) -> str:
-        batch, settings = self.settings.batch, self.settings
+        batch, settings = self.batch, self.settings
         lengths = f"{batch.target_length:,} tokens"
         if batch.source_length:
             lengths = f"{batch.source_length:,} source and {batch.target_length:,} summary tokens"
@@ -115,6 +122,14 @@ class PlanReport:
             f"largest batch: {batch.num_rows:,} rows of {lengths}, {batch.num_supervised:,} with a loss; "
             f"{settings.accumulate_grad_batches} to an optimizer step"
         )
+
+    def _origin_line(self) -> str:
+        limits = "rows at data.max_source_tokens and data.max_summary_tokens"
+        if self.unread:
+            return f"  of {limits} alone, as {self.unread}; many short rows under data.max_batch_tokens can need more"
+        if self.batch == self.settings.batch:
+            return f"  of {limits}; data.train_file's rows need less"
+        return "  of data.train_file's rows; one of rows at the limits needs less"
 
     def _explanation(self, kind: str) -> str:
         settings, is_checkpointed = self.settings, self.settings.gradient_checkpointing

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from kosum_pl.commands.parts import Parts
+from kosum_pl.commands.plan_rows import RowLengths, batch_shapes
 from kosum_pl.commands.plan_shape import read_shape
 from kosum_pl.data.lengths import round_lengths
 from kosum_pl.modules.adapters import AdapterSettings
@@ -54,6 +55,7 @@ class PlanSettings:
         max_source_tokens: Limit of the prompt.
         max_summary_tokens: Limit of the summary.
         is_smoothed: Whether the loss has label smoothing.
+        rows: Lengths of the training rows; None where they are not known.
     """
 
     source: ModelSource
@@ -69,6 +71,7 @@ class PlanSettings:
     max_source_tokens: int
     max_summary_tokens: int
     is_smoothed: bool = False
+    rows: RowLengths | None = None
 
     @property
     def row_length(self) -> int:
@@ -91,6 +94,22 @@ class PlanSettings:
             source_length=0 if self.is_causal else self.max_source_tokens,
             target_length=self.row_length if self.is_causal else self.max_summary_tokens,
             num_supervised=self.num_rows * self.max_summary_tokens,
+        )
+
+    @property
+    def batches(self) -> tuple[BatchShape, ...]:
+        """The batch of longest rows, and those that the training rows make."""
+        if self.rows is None:
+            return (self.batch,)
+        return (
+            self.batch,
+            *batch_shapes(
+                self.rows,
+                is_causal=self.is_causal,
+                max_source_tokens=self.max_source_tokens,
+                max_batch_tokens=self.max_batch_tokens,
+                batch_size=self.batch_size,
+            ),
         )
 
     def step(self, dtype: torch.dtype) -> StepSettings:
@@ -171,7 +190,18 @@ class ShapeCache:
         return shape, chosen if isinstance(chosen, torch.dtype) else stored
 
     def estimate(self, settings: PlanSettings) -> MemoryEstimate:
-        """Memory of a training step.
+        """Memory of a training step on the batch that needs most.
+
+        Args:
+            settings: The config.
+
+        Raises:
+            ValueError: The model cannot be built.
+        """
+        return self.largest(settings)[1]
+
+    def largest(self, settings: PlanSettings) -> tuple[BatchShape, MemoryEstimate]:
+        """The batch that needs most, and its memory.
 
         Args:
             settings: The config.
@@ -180,7 +210,9 @@ class ShapeCache:
             ValueError: The model cannot be built.
         """
         shape, dtype = self.shape(settings)
-        return estimate(shape, settings.batch, settings.step(dtype))
+        step = settings.step(dtype)
+        counted = ((batch, estimate(shape, batch, step)) for batch in settings.batches)
+        return max(counted, key=lambda pair: pair[1].total)
 
 
 def plan_settings(parts: Parts) -> PlanSettings:

@@ -81,6 +81,7 @@ class EncodedTable:
     Attributes:
         lengths: Ids the loss's forward pass reads per row, (R,).
         prompt_lengths: Ids of each row's prompt, (R,).
+        num_supervised: Positions of each row with a loss, (R,).
         counts: What encoding did to the split.
     """
 
@@ -88,13 +89,14 @@ class EncodedTable:
         self._rows = rows
         columns = {name: rows.data.column(name).to_numpy() for name in _FEATURES if _FEATURES[name] == Value("int32")}
         self.prompt_lengths: np.ndarray[Any, Any] = columns["prompt_length"]
+        self.num_supervised: np.ndarray[Any, Any] = columns["num_supervised"]
         self.lengths = np.diff(_offsets(rows, "input_ids"))
         self.counts = EncodingCounts(
             num_rows=len(rows),
             num_truncated=int((columns["truncated_tokens"] > 0).sum()),
             truncated_tokens=int(columns["truncated_tokens"].sum()),
             num_cut=int((columns["cut_tokens"] > 0).sum()),
-            supervised_tokens=int(columns["num_supervised"].sum()),
+            supervised_tokens=int(self.num_supervised.sum()),
         )
 
     def __len__(self) -> int:

@@ -14,6 +14,7 @@ from kosum_pl.__main__ import main
 from kosum_pl.commands.plan import parse_memory
 from kosum_pl.errors import UsageError
 from kosum_pl.modules import SummarizationModule
+from tests.commands.conftest import write_rows
 
 LLAMA: dict[str, Any] = {
     "trainer": {"precision": "bf16-mixed", "callbacks": []},
@@ -86,6 +87,35 @@ def test_rows_follow_from_the_budget(work: Path, llama: None) -> None:
     assert (values["batch"]["num_rows"], values["batch"]["target_length"]) == (4, 512)
     _, values = plan("--data.batch_size=null", "--data.max_batch_tokens=100", config="llama.yaml")
     assert values["batch"]["num_rows"] == 1
+
+
+def test_many_short_rows_can_be_the_largest_batch(work: Path, llama: None, capsys: pytest.CaptureFixture[str]) -> None:
+    write_rows(work / "train.csv", [("#Person1#: 네.", "네, 그렇게 하기로 둘이서 정한다. " * 3)] * 400)
+    options = ("--data.batch_size=null", "--data.max_batch_tokens=2300")
+    _, limits = plan(*options, "--data.train_file=null", config="llama.yaml")
+    capsys.readouterr()
+    _, real = plan(*options, config="llama.yaml")
+    assert "of data.train_file's rows; one of rows at the limits needs less" in capsys.readouterr().out
+    batch = real["batch"]
+    assert batch["num_rows"] > limits["batch"]["num_rows"] == 4
+    assert batch["num_rows"] * batch["target_length"] <= 2300
+    assert batch["num_supervised"] > limits["batch"]["num_supervised"]
+    assert real["total"] > limits["total"]
+    memory = f"{limits['total'] / 1e6:.0f}MB"  # where the old answer would have been that it fits
+    status, values = plan(*options, "--memory", memory, config="llama.yaml")
+    assert status == 1
+    for proposal in values["proposals"]:
+        changed = shlex.split(" ".join(proposal["options"]))
+        assert plan(*options, *changed, "--memory", memory, config="llama.yaml")[0] == 0
+
+
+def test_rows_that_cannot_be_read_are_said_not_to_be(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for value, reason in (("null", "data.train_file is not set"), ("gone.csv", "gone.csv: no such file or folder")):
+        capsys.readouterr()
+        status, values = plan(f"--data.train_file={value}")
+        assert (status, values["is_of_training_rows"]) == (0, False)
+        assert values["training_rows_unread"].startswith(reason)
+        assert reason in " ".join(capsys.readouterr().out.split())
 
 
 def test_what_does_not_fit_fits_with_the_options_that_are_printed(
