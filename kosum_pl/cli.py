@@ -206,6 +206,7 @@ class KosumCLI(LightningCLI):
             arguments=self.invocation.given,
             runs_dir=self.invocation.runs_dir.resolve(),
             data=self.config[command].data.as_dict(),
+            model=self.config[command].model.as_dict(),
             checkpoint=self._checkpoint(),
             start=self.start,
         )

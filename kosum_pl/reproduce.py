@@ -1,8 +1,8 @@
 """`reproduce.sh`: a run directory that says, and checks, how to run the run again.
 
-In: the command as it was typed and the data of its config. Out: a script beside `config.yaml` that compares versions
-and data with those of the run, stops where they differ, and then runs the config; and the pins it compares with. The
-script needs bash, sha256sum and a Python with this project.
+In: the command as it was typed, and data, presets and template of its config. Out: a script beside `config.yaml` that
+compares versions and files with those of the run, stops where they differ, and then runs the config; and the pins it
+compares with. The script needs bash, sha256sum and a Python with this project.
 """
 
 from __future__ import annotations
@@ -10,23 +10,27 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from kosum_pl import __version__
 from kosum_pl.data.source import find_sources
 from kosum_pl.environment import PROJECT, pinned_versions, project_requirement
-from kosum_pl.lookup import resolve_path
+from kosum_pl.lookup import config_folders, find_config, resolve_path
 from kosum_pl.run import write_atomically
 
 SCRIPT_FILE: Final = "reproduce.sh"
 PINS_FILE: Final = "constraints.txt"
 _SPLITS: Final = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
 _DEMO: Final = "demo:"
+_PRESETS: Final = "presets"
+_DEFAULT_PRESET: Final = "default"  # serves the rows that no other does
+_TEMPLATE_KEY: Final = "template_file"
+_NAMING: Final = ("preset", "fit_preset", "presets", _TEMPLATE_KEY)
 _TEMPLATE: Final = r"""#!/usr/bin/env bash
 # Runs this run again, with its config and its seed, in a run directory of its own.
-#   ./reproduce.sh            compare versions and data with those of the run; then run
+#   ./reproduce.sh            compare versions, data and presets with those of the run; then run
 #   ./reproduce.sh --check    compare only
 #   ./reproduce.sh --install  first install the versions of the run
 # $PYTHON is the Python to use. KOSUM_ANY_VERSION=1 goes on with other versions, and may give other numbers.
@@ -88,6 +92,7 @@ class Reproduction:
         arguments: What followed it, as typed.
         runs_dir: Folder of all runs, absolute.
         data: The `data` of the resolved config.
+        model: Its `model`, which names presets and a template that are files of their own.
         checkpoint: What was evaluated; None for `fit`, which a script runs from its start.
         start: Weights that a `fit` started from.
     """
@@ -96,6 +101,7 @@ class Reproduction:
     arguments: Sequence[str]
     runs_dir: Path
     data: Mapping[str, Any]
+    model: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: Path | None = None
     start: Path | None = None
 
@@ -143,9 +149,31 @@ class Reproduction:
             yield _check(f"data files of the embedded demo ({names})", demo, folder=_DEMO_FOLDER)
         if files:
             yield _check("data files", files)
+        named = {str(file): _sha256(file) for file in sorted(set(_named_files(self.model)))}
+        if named:
+            yield _check("presets or template", named)
         if self.start is not None:
             shards = [self.start] if self.start.is_file() else sorted(self.start.glob("*.safetensors"))
             yield _check("weights to start from", {str(shard): _sha256(shard) for shard in shards})
+
+
+def _named_files(model: Mapping[str, Any]) -> Iterator[Path]:
+    """Presets and templates of the user's own; the shipped ones come with the project's version."""
+    shipped = set(config_folders(_PRESETS, is_shipped=True)) - {Path.cwd() / "configs" / _PRESETS}
+    for key, value in (("preset", _DEFAULT_PRESET), *_settings(model)):
+        path = Path(resolve_path(value)) if key == _TEMPLATE_KEY else find_config(value, _PRESETS)
+        if not value.startswith(_DEMO) and path.parent not in shipped:
+            yield path
+
+
+def _settings(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Names of presets and of a template, wherever they stand."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _settings(value)
+        elif key in _NAMING:
+            names = value if isinstance(value, (list, tuple)) else [value]
+            yield from ((key, name) for name in names if name and isinstance(name, str))
 
 
 # The package may lie elsewhere than it did.

@@ -127,6 +127,31 @@ def test_changed_weights_stop_it(work: Path) -> None:
     assert "reproduce.sh: weights to start from differ" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "name", ["configs/presets/mine.yaml", "own preset.yaml", "chat.jinja", "configs/presets/default.yaml"]
+)
+def test_a_changed_preset_or_template_stops_it(work: Path, name: str) -> None:
+    Path("configs/presets").mkdir(parents=True)
+    for file in ("configs/presets/mine.yaml", "own preset.yaml", "chat.jinja", "configs/presets/default.yaml"):
+        Path(file).write_text("num_beams: 4\n", encoding="utf-8")
+    model = {
+        "init_args": {
+            "preset": None,
+            "fit_preset": "fast",  # shipped: it comes with the version
+            "presets": ["mine"],
+            "prompt": {"template_file": "chat.jinja", "template_args": {"default": "x"}},
+            "regenerator": {"init_args": {"presets": ["own preset.yaml"]}},
+        }
+    }
+    script = write(work, model=model)
+    assert "fast.yaml" not in script.read_text(encoding="utf-8")
+    assert bash(script, "--check").returncode == 0
+    Path(name).write_text("num_beams: 2\n", encoding="utf-8")
+    done = bash(script, "--check")
+    assert done.returncode == 1
+    assert "reproduce.sh: presets or template differ from those of the run" in done.stderr
+
+
 def test_demo_files_are_named_by_the_demo_and_hub_ids_not_compared(work: Path) -> None:
     script = write(work, data={"train_file": "demo:train.csv", "val_file": "owner/name:validation"}, start=None)
     text = script.read_text(encoding="utf-8")
