@@ -7,6 +7,7 @@ a data stub and a README, all of one's own. Nothing heavy is imported, nothing i
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from kosum_pl.run import write_atomically
 
 CONFIG_NAME: Final = "summarizer"
 PRESET_NAME: Final = "mine"
+_FIT: Final = f"python -m kosum_pl fit --config {CONFIG_NAME}"
 _DEFAULT_BASE: Final = "kobart"
 _COLUMNS: Final = """\
   columns:  # as your files name them
@@ -47,7 +49,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         The exit status.
 
     Raises:
-        ValueError: The folder is not empty, or an option or config is unknown.
+        ValueError: The folder is not empty or cannot be written, or an option or config is unknown.
     """
     if asks_for_help(arguments):
         print(HELP)
@@ -58,11 +60,14 @@ def run(command: str, arguments: Sequence[str]) -> int:
         raise UsageError("init takes one folder: python -m kosum_pl init DIR [--config NAME]")
     folder = Path(names[0]).expanduser()
     files = working_files(base or _DEFAULT_BASE)
-    _check_empty(folder)
-    for name, text in files.items():
-        write_atomically(folder / name, text)
-        print(folder / name)
-    print(f"next: cd {folder}, put your rows into data/, and run python -m kosum_pl fit --config {CONFIG_NAME}")
+    try:
+        _check_empty(folder)
+        for name, text in files.items():
+            write_atomically(folder / name, text)
+            print(folder / name)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be laid out: {error}; give another folder") from error
+    print(f"next: cd {shlex.quote(str(folder))}, put your rows into data/, and run {_FIT}")
     return 0
 
 

@@ -124,6 +124,18 @@ def test_a_mistake_is_one_line_and_writes_nothing(
     assert len([path for path in folder.rglob("*") if path.is_file()]) == len(FILES)
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "README.md/new"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("kosum_pl: error: README.md/new cannot be laid out: ")
+    assert line.endswith("; give another folder")
+
+
+def test_the_next_line_can_be_pasted_whatever_the_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "new one"]) == 0
+    assert "next: cd 'new one', put your rows" in capsys.readouterr().out
+
+
 def test_help_shows_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "--help"]) == 0
     assert "--config NAME" in capsys.readouterr().out
