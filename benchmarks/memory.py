@@ -24,7 +24,8 @@ from benchmarks.timing import machine_facts
 from kosum_pl.cli_arguments import read_arguments
 from kosum_pl.commands.parts import Parts, load_parts
 from kosum_pl.commands.plan import parse_memory
-from kosum_pl.commands.plan_settings import PlanSettings, ShapeCache, plan_settings
+from kosum_pl.commands.plan_count import ShapeCache
+from kosum_pl.commands.plan_settings import PlanSettings, plan_settings
 from kosum_pl.encode import Batch
 from kosum_pl.types import IGNORE_INDEX
 

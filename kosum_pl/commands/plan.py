@@ -101,9 +101,10 @@ def plan_report(invocation: Invocation, *, memory: int | None) -> PlanReport:
     # Seconds of imports, after everything that can be checked without them.
     from kosum_pl.commands.parts import load_parts
     from kosum_pl.commands.plan_advice import proposals
+    from kosum_pl.commands.plan_count import ShapeCache
     from kosum_pl.commands.plan_report import PlanReport
     from kosum_pl.commands.plan_rows import read_rows
-    from kosum_pl.commands.plan_settings import ShapeCache, plan_settings
+    from kosum_pl.commands.plan_settings import plan_settings
 
     parts, cache = load_parts(invocation), ShapeCache()
     rows, unread = read_rows(parts)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from kosum_pl.commands.plan_settings import PlanSettings, ShapeCache
+from kosum_pl.commands.plan_count import ShapeCache
+from kosum_pl.commands.plan_settings import PlanSettings
 from kosum_pl.modules.adapters import AdapterSettings
 from kosum_pl.modules.memory import MemoryEstimate
 
@@ -105,6 +106,13 @@ def _smaller_batches(settings: PlanSettings) -> Iterator[PlanSettings]:
                 yield replace(settings, max_batch_tokens=tokens, accumulate_grad_batches=accumulated)
 
 
+def _smaller_evaluation(settings: PlanSettings) -> Iterator[PlanSettings]:
+    rows = settings.eval_batch_size
+    while rows > 1:
+        rows //= 2
+        yield replace(settings, eval_batch_size=rows)
+
+
 def _smaller_moments(settings: PlanSettings) -> Iterator[PlanSettings]:
     if settings.optimizer in _EIGHT_BIT:
         yield replace(settings, optimizer=_EIGHT_BIT[settings.optimizer])
@@ -120,6 +128,7 @@ def _shorter(settings: PlanSettings) -> Iterator[PlanSettings]:
 _CHANGES: Final[dict[str, Callable[[PlanSettings], Iterator[PlanSettings]]]] = {
     "gradient checkpointing": _checkpointed,
     "smaller batches, accumulated": _smaller_batches,
+    "smaller evaluation batches": _smaller_evaluation,
     "8-bit moments": _smaller_moments,
     "LoRA": _adapted,
     "nf4 base": _four_bit,

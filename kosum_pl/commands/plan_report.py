@@ -22,8 +22,8 @@ from kosum_pl.modules.shapes import BatchShape, ModelShape
 _GB = 1e9
 _KINDS = ("weights", "adapter", "optimizer", "gradients", "activations", "logits", "working", "step")
 _ASSUMPTION = (
-    "counted, not measured: training alone, one device; generation in validation, fragmentation and buffers of several "
-    "devices come on top"
+    "counted, not measured: one device; validation by its keys and values, of prompts at data.max_source_tokens; "
+    "fragmentation and buffers of several devices come on top"
 )
 
 
@@ -100,7 +100,9 @@ class PlanReport:
         table.add_section()
         for name, num_bytes in self.estimate.moments.items():
             is_peak = name == self.estimate.peak_moment
-            table.add_row(name, gigabytes(num_bytes), "the peak" if is_peak else "", style="bold" if is_peak else "")
+            told = [self._validation()] if name == "validation" else []
+            told += ["the peak"] if is_peak else []
+            table.add_row(name, gigabytes(num_bytes), ", ".join(told), style="bold" if is_peak else "")
         table.add_row("CUDA context", gigabytes(CONTEXT_BYTES), "constant; torch does not count it")
         console.print(table)
         for line in self._verdict():
@@ -144,6 +146,10 @@ class PlanReport:
             "working": "a layer's backward pass" + (", computed again" if is_checkpointed else ""),
             "step": "temporaries of the optimizer's step",
         }[kind]
+
+    def _validation(self) -> str:
+        beams = f", {self.settings.num_beams} beams each" if self.settings.num_beams > 1 else ""
+        return f"{self.settings.eval_batch_size} rows generated at once{beams}"
 
     def _verdict(self) -> Iterator[str]:
         total, room = gigabytes(self.estimate.total), gigabytes(self.memory)

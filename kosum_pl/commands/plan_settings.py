@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -16,12 +16,12 @@ import torch
 
 from kosum_pl.commands.parts import Parts
 from kosum_pl.commands.plan_rows import RowLengths, batch_shapes
-from kosum_pl.commands.plan_shape import read_shape
 from kosum_pl.data.lengths import round_lengths
 from kosum_pl.modules.adapters import AdapterSettings
-from kosum_pl.modules.memory import MemoryEstimate, StepSettings, estimate
+from kosum_pl.modules.generation_memory import GenerationShape
+from kosum_pl.modules.memory import StepSettings
 from kosum_pl.modules.model import ModelSource
-from kosum_pl.modules.shapes import BatchShape, ModelShape, Numerics
+from kosum_pl.modules.shapes import BatchShape, Numerics
 
 _HALF: Final = 2
 _FP32: Final = 4
@@ -34,6 +34,7 @@ _OPTIONS: Final = {
     "batch_size": "--data.batch_size",
     "accumulate_grad_batches": "--trainer.accumulate_grad_batches",
     "max_source_tokens": "--data.max_source_tokens",
+    "eval_batch_size": "--data.eval_batch_size",
 }
 
 
@@ -56,6 +57,9 @@ class PlanSettings:
         max_summary_tokens: Limit of the summary.
         is_smoothed: Whether the loss has label smoothing.
         rows: Lengths of the training rows; None where they are not known.
+        eval_batch_size: Rows that validation generates at once; 0 where it does not generate.
+        num_beams: Of the preset that serves validation inside `fit`; the most where there are several.
+        max_new_tokens: The same.
     """
 
     source: ModelSource
@@ -72,6 +76,9 @@ class PlanSettings:
     max_summary_tokens: int
     is_smoothed: bool = False
     rows: RowLengths | None = None
+    eval_batch_size: int = 0
+    num_beams: int = 1
+    max_new_tokens: int = 0
 
     @property
     def row_length(self) -> int:
@@ -110,6 +117,15 @@ class PlanSettings:
                 max_batch_tokens=self.max_batch_tokens,
                 batch_size=self.batch_size,
             ),
+        )
+
+    @property
+    def generation(self) -> GenerationShape:
+        """A batch of validation with the longest prompts."""
+        return GenerationShape(
+            num_rows=self.eval_batch_size * self.num_beams,
+            source_length=0 if self.is_causal else self.max_source_tokens,
+            target_length=self.max_new_tokens + (self.max_source_tokens if self.is_causal else 0),
         )
 
     def step(self, dtype: torch.dtype) -> StepSettings:
@@ -163,58 +179,6 @@ class PlanSettings:
                 yield f"{option} {value if isinstance(value, str) else json.dumps(value)}"
 
 
-class ShapeCache:
-    """Estimates of settings; each shape is read once."""
-
-    def __init__(self) -> None:
-        self._shapes: dict[str, tuple[ModelShape, torch.dtype]] = {}
-
-    def shape(self, settings: PlanSettings) -> tuple[ModelShape, torch.dtype]:
-        """Shape of the model and dtype of its weights.
-
-        Args:
-            settings: The config.
-
-        Raises:
-            ValueError: The model cannot be built.
-        """
-        # A changed dtype or quantization leaves the shape as it is.
-        source = replace(settings.source, dtype="auto", quantization="none")
-        key = repr((source, settings.adapter))
-        if key not in self._shapes:
-            self._shapes[key] = read_shape(
-                source, is_causal=settings.is_causal, num_tokens=settings.num_tokens, adapter=settings.adapter
-            )
-        shape, stored = self._shapes[key]
-        chosen = settings.source.torch_dtype
-        return shape, chosen if isinstance(chosen, torch.dtype) else stored
-
-    def estimate(self, settings: PlanSettings) -> MemoryEstimate:
-        """Memory of a training step on the batch that needs most.
-
-        Args:
-            settings: The config.
-
-        Raises:
-            ValueError: The model cannot be built.
-        """
-        return self.largest(settings)[1]
-
-    def largest(self, settings: PlanSettings) -> tuple[BatchShape, MemoryEstimate]:
-        """The batch that needs most, and its memory.
-
-        Args:
-            settings: The config.
-
-        Raises:
-            ValueError: The model cannot be built.
-        """
-        shape, dtype = self.shape(settings)
-        step = settings.step(dtype)
-        counted = ((batch, estimate(shape, batch, step)) for batch in settings.batches)
-        return max(counted, key=lambda pair: pair[1].total)
-
-
 def plan_settings(parts: Parts) -> PlanSettings:
     """Settings of a config.
 
@@ -222,6 +186,8 @@ def plan_settings(parts: Parts) -> PlanSettings:
         parts: Its module and its resolved values.
     """
     module, trainer, data = parts.module, parts.config["trainer"], _arguments(parts.config["data"])
+    presets = module.evaluation.fit_router.candidates
+    is_generating = module.generate_during_fit and bool(data["val_file"])
     return PlanSettings(
         source=module.source,
         is_causal=module.is_causal,
@@ -236,6 +202,9 @@ def plan_settings(parts: Parts) -> PlanSettings:
         max_source_tokens=int(data["max_source_tokens"]),
         max_summary_tokens=int(data["max_summary_tokens"]),
         is_smoothed=module.label_smoothing > 0,
+        eval_batch_size=int(data["eval_batch_size"]) if is_generating else 0,
+        num_beams=max(preset.num_beams for preset in presets),
+        max_new_tokens=max(preset.max_new_tokens for preset in presets),
     )
 
 

@@ -109,6 +109,27 @@ def test_many_short_rows_can_be_the_largest_batch(work: Path, llama: None, capsy
         assert plan(*options, *changed, "--memory", memory, config="llama.yaml")[0] == 0
 
 
+def test_validation_can_be_the_peak_and_is_made_smaller(
+    work: Path, llama: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (work / "configs" / "presets").mkdir(parents=True)
+    (work / "configs" / "presets" / "wide.yaml").write_text("num_beams: 4\nmax_new_tokens: 64\n", encoding="utf-8")
+    options = ("--model.fit_preset=wide", "--data.val_file=dev.csv", "--data.eval_batch_size=128")
+    status, values = plan(*options, config="llama.yaml")
+    # Layers, keys and values, their width, rows, beams, positions, bytes.
+    keys_and_values = 4 * 2 * 512 * 128 * 4 * (448 + 64) * 2
+    held = sum(values["bytes"][kind] for kind in ("weights", "adapter", "optimizer", "gradients"))
+    assert values["moments"]["validation"] == held + keys_and_values
+    assert (status, values["peak_moment"]) == (0, "validation")
+    assert "128 rows generated at once, 4 beams each" in capsys.readouterr().out
+    memory = f"{values['total'] / 1e6 - 200:.0f}MB"
+    status, values = plan(*options, "--memory", memory, config="llama.yaml")
+    assert (status, values["proposals"][0]["options"]) == (1, ["--data.eval_batch_size 64"])
+    assert plan(*options, "--data.eval_batch_size=64", "--memory", memory, config="llama.yaml")[0] == 0
+    for off in ("--model.generate_during_fit=false", "--data.val_file=null"):
+        assert "validation" not in plan(*options, off, config="llama.yaml")[1]["moments"]
+
+
 def test_rows_that_cannot_be_read_are_said_not_to_be(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for value, reason in (("null", "data.train_file is not set"), ("gone.csv", "gone.csv: no such file or folder")):
         capsys.readouterr()
