@@ -18,6 +18,7 @@ from kosum_pl.modules.adapters import AdapterSettings
 from kosum_pl.modules.memory import MemoryEstimate
 
 _NUM_PROPOSALS: Final = 3
+_SHORTER: Final = "shorter prompts"
 _SHARES_OF_LENGTH: Final = (0.75, 0.5, 0.25)
 _EIGHT_BIT: Final = {"adamw": "adamw_8bit", "paged_adamw": "paged_adamw_8bit"}
 
@@ -59,7 +60,8 @@ def _combinations(size: int) -> Iterator[tuple[str, ...]]:
 
 def _first_fit(settings: PlanSettings, names: Sequence[str], *, memory: int, cache: ShapeCache) -> Proposal | None:
     """The mildest form of some changes that fits."""
-    for changed in _variants(settings, names):
+    # Shorter rows first: they are what allows a smaller budget.
+    for changed in _variants(settings, sorted(names, key=lambda name: name != _SHORTER)):
         counted = cache.estimate(changed)
         if counted.total <= memory:
             options = tuple(changed.options_from(settings))
@@ -132,5 +134,5 @@ _CHANGES: Final[dict[str, Callable[[PlanSettings], Iterator[PlanSettings]]]] = {
     "8-bit moments": _smaller_moments,
     "LoRA": _adapted,
     "nf4 base": _four_bit,
-    "shorter prompts": _shorter,
+    _SHORTER: _shorter,
 }

@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,12 @@ import pytest
 import yaml
 
 from kosum_pl.__main__ import main
+from kosum_pl.cli_arguments import read_arguments
+from kosum_pl.commands.parts import load_parts
 from kosum_pl.commands.plan import parse_memory
+from kosum_pl.commands.plan_advice import _first_fit
+from kosum_pl.commands.plan_count import ShapeCache
+from kosum_pl.commands.plan_settings import plan_settings
 from kosum_pl.errors import UsageError
 from kosum_pl.modules import SummarizationModule
 from tests.commands.conftest import write_rows
@@ -128,6 +134,21 @@ def test_validation_can_be_the_peak_and_is_made_smaller(
     assert plan(*options, "--data.eval_batch_size=64", "--memory", memory, config="llama.yaml")[0] == 0
     for off in ("--model.generate_during_fit=false", "--data.val_file=null"):
         assert "validation" not in plan(*options, off, config="llama.yaml")[1]["moments"]
+
+
+def test_shorter_prompts_allow_a_budget_below_todays_longest_row(work: Path, llama: None) -> None:
+    arguments = ["--config", "llama.yaml", "--data.batch_size=null", "--data.max_batch_tokens=512"]
+    arguments += ["--model.adapter.rank=8", "--model.dtype=bfloat16"]  # activations weigh most
+    settings, cache = plan_settings(load_parts(read_arguments("plan", arguments))), ShapeCache()
+    assert settings.row_length == settings.max_batch_tokens == 512
+    wanted = replace(settings, max_source_tokens=112, max_batch_tokens=256, accumulate_grad_batches=2)
+    memory = cache.estimate(wanted).total
+    assert memory < cache.estimate(replace(settings, max_source_tokens=112)).total
+    names = ("smaller batches, accumulated", "shorter prompts")
+    found = _first_fit(settings, names, memory=memory, cache=cache)
+    assert found is not None
+    assert found.names == names
+    assert "--data.max_batch_tokens 256" in found.options
 
 
 def test_rows_that_cannot_be_read_are_said_not_to_be(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
