@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from kosum_pl.lookup import resolve_path
-from kosum_pl.modules.quantization import Quantization, QuantizationName
+from kosum_pl.modules.quantization import Quantization, QuantizationName, keep_differentiable
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 # Per-layer lists that a config computes from its number of layers; stale once that number is overridden.
@@ -164,6 +164,7 @@ def load_model(source: ModelSource, *, config: PretrainedConfig, is_causal: bool
         reason = str(error).strip().splitlines()[0]
         remedy = "check the folder or hub id, or set model.random_init=true for random weights"
         raise ValueError(f"model.model_name '{source.model_name}': no weights loaded ({reason}); {remedy}") from error
+    keep_differentiable(model)
     loaded: PreTrainedModel = model.train()
     return loaded
 

@@ -7,6 +7,7 @@ beside it can.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
@@ -89,3 +90,17 @@ def _give_scales(layer: nn.Module, _: Any) -> None:
     weight, state = cast("Any", layer.weight), cast("Any", layer.state)
     if weight.CB is not None and weight.SCB is None:
         weight.SCB = state.SCB
+
+
+def keep_differentiable(model: nn.Module) -> None:
+    """Forbid 4-bit layers on a CPU the layout that they would take on at their first evaluation.
+
+    bitsandbytes rearranges their weights for the AVX-512 instructions of bf16 and never undoes it. The kernel for that
+    layout has no gradient: every training step after the first validation would leave out what flows through the base,
+    and say no more than a warning. It also rounds the scales to bf16, and takes no layer of another width than a
+    multiple of 32.
+    """
+    layers: Iterable[Any] = model.modules()
+    for layer in layers:
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False

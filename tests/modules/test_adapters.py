@@ -153,6 +153,18 @@ def test_a_resume_is_exact(kind: str, quantization: str, files: dict[str, str], 
     assert resumed == whole[3:]
 
 
+@pytest.mark.parametrize("quantization", ["nf4", "int8"])
+@pytest.mark.parametrize("kind", SHAPES)
+def test_an_evaluation_changes_no_later_step(kind: str, quantization: str, files: dict[str, str]) -> None:
+    """On CPUs with bf16 instructions bitsandbytes packs 4-bit weights while it evaluates: without a gradient."""
+    settings = {"quantization": quantization, "adapter": AdapterSettings(rank=4, dropout=0.0), "dtype": "bfloat16"}
+    alone = fit(make_module(kind, **settings), files, max_steps=4)
+    module = make_module(kind, **settings)
+    beside = fit(module, files, max_steps=4, limit_val_batches=1, num_sanity_val_steps=1)
+    assert beside == alone
+    assert not any(getattr(layer, "support_avx512bf16_for_cpu", False) for layer in module.modules())
+
+
 def saved(module: SummarizationModule, files: dict[str, str], folder: Path) -> Path:
     saver = ModelCheckpoint(dirpath=folder, every_n_train_steps=2, save_top_k=-1, filename="{step}")
     fit(module, files, enable_checkpointing=True, callbacks=[saver], max_steps=2)
