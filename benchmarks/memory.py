@@ -4,7 +4,7 @@ Run: python -m benchmarks.memory [3b_lora 3b_qlora 8b_qlora kobart] [--memory 24
 In: configs of the repository, with random weights of the true shapes and batches of the longest rows. Out: a line a
 shape: what `plan` predicts, what `torch.cuda.max_memory_allocated` says after real optimizer steps, and their ratio.
 `--memory` caps the process's share of a larger card, so that whoever needs more runs out of it as on a small one.
-Without a GPU the predictions alone are shown.
+Without a GPU the same step is traced: with tensors that have a size and no content.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from lightning.pytorch import Trainer, seed_everything
 from torch.utils.data import DataLoader
 
 from benchmarks.timing import machine_facts
+from benchmarks.traced_memory import traced_peak
 from kosum_pl.cli_arguments import read_arguments
 from kosum_pl.commands.parts import Parts, load_parts
 from kosum_pl.commands.plan import parse_memory
@@ -139,19 +140,26 @@ def train(parts: Parts, batches: Sequence[Batch], *, num_steps: int) -> None:
 
 
 def measure(case: Case, *, num_steps: int) -> tuple[int, int, int | None]:
-    """Predicted and measured peak in bytes, the CUDA context left out of both, and bytes reserved."""
+    """Predicted and measured (or traced) peak in bytes, without the CUDA context, and bytes reserved on a GPU."""
     parts = load_parts(read_arguments("fit", case.arguments()))
     settings = plan_settings(parts)
     predicted = ShapeCache().estimate(settings).peak
+    batch = full_batch(settings, vocab_size=case.shape["vocab_size"])
     if not torch.cuda.is_available():
-        return predicted, 0, None
+        traced = traced_peak(
+            parts.module,
+            batch,
+            num_micro_batches=settings.accumulate_grad_batches,
+            is_autocast=settings.precision.endswith("-mixed"),
+        )
+        return predicted, traced, None
     seed_everything(42, verbose=False)
     torch.cuda.empty_cache()
     # Loading is not what is measured: a base is quantized piece by piece from 16-bit weights on the CPU.
     parts.module.configure_model()
     parts.module.to("cuda")
     torch.cuda.reset_peak_memory_stats()
-    train(parts, [full_batch(settings, vocab_size=case.shape["vocab_size"])], num_steps=num_steps)
+    train(parts, [batch], num_steps=num_steps)
     return predicted, torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
 
 
@@ -169,10 +177,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.cuda.set_per_process_memory_fraction(options.memory / torch.cuda.get_device_properties(0).total_memory)
     for name in options.names or CASES:
         predicted, measured, reserved = measure(CASES[name], num_steps=options.steps)
-        line = f"{name:10} predicted {predicted / 1e9:6.2f} GB"
+        line = f"{name:10} predicted {predicted / 1e9:6.2f} GB, {'traced' if reserved is None else 'measured'} "
+        line += f"{measured / 1e9:6.2f} GB, ratio {predicted / measured:.3f}"
         if reserved is not None:
-            ratio = predicted / measured
-            line += f", measured {measured / 1e9:6.2f} GB, ratio {ratio:.3f}, reserved {reserved / 1e9:6.2f} GB"
+            line += f", reserved {reserved / 1e9:6.2f} GB"
         print(line, flush=True)
         gc.collect()
     print(", ".join(f"{name}: {value}" for name, value in machine_facts(device).items()))

@@ -49,8 +49,11 @@ def norm_bytes(width: int, numerics: Numerics, *, is_layer_norm: bool) -> int:
 def working_bytes(layer: LayerShape, numerics: Numerics, *, tokens: int) -> int:
     """Bytes of gradients inside one layer's backward pass, beside what it saved."""
     stream = numerics.stream_bytes(is_layer_norm=layer.is_layer_norm)
-    num_widths = 2 if layer.is_gated else 1
-    return tokens * (num_widths * layer.intermediate * numerics.compute_bytes + 2 * layer.hidden * stream)
+    widths = layer.intermediate * numerics.compute_bytes * (2 if layer.is_gated else 1)
+    if layer.mlp_out.num_adapted and numerics.widens_adapter_input(numerics.compute_bytes):
+        # The widened input of the last adapter, and what dropout makes of it, forward as backward.
+        widths = max(widths, layer.intermediate * numerics.adapter_bytes * (1 + numerics.has_adapter_dropout))
+    return tokens * (widths + 2 * layer.hidden * stream)
 
 
 def _mlp_bytes(layer: LayerShape, numerics: Numerics) -> int:
@@ -91,6 +94,8 @@ def _attention_bytes(
             per_pair += numerics.mask_bytes + compute
         return total + pairs * layer.num_heads * per_pair
     total += num_rows * length * (layer.query * compute + layer.num_heads * FP32)
+    if layer.has_position_bias:  # with the mask in it, for every row and head, and each layer makes its own
+        return total + pairs * layer.num_heads * compute
     return total + (pairs * compute if numerics.has_padding else 0)
 
 
@@ -128,8 +133,7 @@ def _input_bytes(reads: Reads, width: int, numerics: Numerics, *, source_bytes: 
     if not reads.num_adapted:
         return kept_by_base
     element = numerics.compute_bytes if numerics.is_autocast else numerics.adapter_bytes
-    # Beside a 16-bit base an fp32 adapter widens its input, and autocast narrows it again.
-    is_converted = numerics.adapter_bytes != source_bytes and not (numerics.is_autocast and numerics.is_four_bit)
+    is_converted = numerics.widens_adapter_input(source_bytes)
     if numerics.has_adapter_dropout:
         return kept_by_base + reads.num_adapted * width * (element + numerics.mask_bytes)
     if is_cast or is_converted:

@@ -150,8 +150,6 @@ def activation_bytes(shape: ModelShape, batch: BatchShape, settings: StepSetting
         outside = norm_bytes(shape.hidden, numerics, is_layer_norm=is_layer_norm)
         outside += shape.hidden * numerics.mask_bytes * bool(layers[0].num_dropouts)
         total += batch.num_rows * length * outside
-        if layers[0].has_position_bias and not layers[0].is_eager:  # one tensor for all layers of a stack
-            total += batch.num_rows * length**2 * layers[0].num_heads * numerics.weight_bytes
     if shape.encoder:
         stream = numerics.stream_bytes(is_layer_norm=shape.encoder[0].is_layer_norm)
         total += batch.num_rows * batch.source_length * shape.hidden * stream

@@ -127,6 +127,15 @@ class Numerics:
         """Of an element of the residual stream; autocast computes LayerNorm in fp32."""
         return FP32 if self.is_autocast and is_layer_norm else self.weight_bytes
 
+    def widens_adapter_input(self, source_bytes: int) -> bool:
+        """Whether an fp32 adapter beside a 16-bit base widens what it reads; autocast narrows it again.
+
+        Args:
+            source_bytes: Of an element of what it reads.
+        """
+        is_left = self.is_autocast and self.is_four_bit
+        return not self.is_base_trained and self.adapter_bytes != source_bytes and not is_left
+
     @property
     def has_weight_copies(self) -> bool:
         """Whether every product casts its weight, and the backward pass keeps the copy."""

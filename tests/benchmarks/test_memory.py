@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -55,9 +57,20 @@ def test_a_full_batch_trains_for_real_steps(case: memory.Case) -> None:
     assert any(not weight.equal(before[name]) for name, weight in parts.module.named_parameters() if name in before)
 
 
-def test_every_case_is_of_a_config_that_can_be_planned(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_prediction_for_all_weights_is_near_a_traced_step_of_the_true_shape(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     memory.main(["kobart"])
-    assert "kobart     predicted" in capsys.readouterr().out
+    found = re.match(r"kobart     predicted +([\d.]+) GB, traced +([\d.]+) GB, ratio ", capsys.readouterr().out)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(float(found[2]), rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["3b_lora", "3b_qlora", "8b_qlora"])
+def test_the_prediction_is_near_a_traced_step_of_the_true_shape(name: str) -> None:
+    predicted, traced, _ = memory.measure(memory.CASES[name], num_steps=1)
+    assert predicted == pytest.approx(traced, rel=0.15)
 
 
 @pytest.mark.gpu

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-import weakref
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedModel
 
+from benchmarks.traced_memory import LiveStorages
 from kosum_pl.commands.plan_settings import PlanSettings
 from kosum_pl.commands.plan_shape import model_shape
 from kosum_pl.modules.activations import layer_bytes
@@ -328,37 +325,6 @@ def test_checkpointing_keeps_one_tensor_a_layer(kind: str) -> None:
 
 
 # The peak.
-
-
-class LiveStorages(TorchDispatchMode):
-    """Bytes of all storages that are alive, after every operation, forward and backward."""
-
-    def __init__(self, tensors: Iterable[Tensor]) -> None:
-        super().__init__()
-        self.sizes: dict[int, int] = {}
-        self.now = self.peak = 0
-        for tensor in tensors:
-            self.add(tensor)
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                self.add(leaf)
-        return result
-
-    def add(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        place = storage._cdata
-        if place in self.sizes:
-            return
-        self.sizes[place] = storage.nbytes()
-        self.now += storage.nbytes()
-        self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self.drop, place)
-
-    def drop(self, place: int) -> None:
-        self.now -= self.sizes.pop(place)
 
 
 @pytest.mark.parametrize("adapter", [None, AdapterSettings(rank=4)])
