@@ -118,7 +118,7 @@ def summarize_dialogues(
     settings: InferenceSettings,
     *,
     device: torch.device,
-    advance: Callable[[int], object] = lambda num_rows: None,
+    on_batch: Callable[[Mapping[int, Prediction]], object] = lambda found: None,
 ) -> list[Prediction]:
     """One prediction for every dialogue, in their order.
 
@@ -127,7 +127,7 @@ def summarize_dialogues(
         dialogues: The rows.
         settings: Limits, batches, precision.
         device: Where to compute.
-        advance: Called after each batch with its number of rows.
+        on_batch: Called after each batch with its predictions by row; the longest rows come first.
 
     Raises:
         ValueError: A row cannot be brought within the limits.
@@ -150,9 +150,10 @@ def summarize_dialogues(
     for rows in sampler:
         batch = collate([CollateItem(example=examples[row], row=row, dialogue=dialogues[row]) for row in rows])
         with torch.inference_mode(), precision.predict_step_context():
-            found = module.summarize_batch(batch.to(device), preset=presets[rows[0]])
-        summaries.update(zip(rows, found, strict=True))
-        advance(len(rows))
+            predictions = module.summarize_batch(batch.to(device), preset=presets[rows[0]])
+        found = dict(zip(rows, predictions, strict=True))
+        summaries.update(found)
+        on_batch(found)
     return [summaries[row] for row in range(len(dialogues))]
 
 

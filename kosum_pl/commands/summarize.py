@@ -1,32 +1,26 @@
 """`summarize`: dialogues to summaries, by an exported folder or a run's checkpoint, without a Trainer.
 
-In: a folder or a config, and dialogues from a file or standard input. Out: summaries as text, CSV or JSON lines, in the
-order of the dialogues; progress and notes go to standard error, so that the output can be piped.
+In: the command line: a folder or a config, and dialogues from a file or standard input. Out: summaries as text, CSV or
+JSON lines, in the order of the dialogues; progress and notes go to standard error, so that the output can be piped.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kosum_pl.cli_arguments import Invocation, read_arguments
 from kosum_pl.commands.options import asks_for_help, output_file, take_option
 from kosum_pl.errors import UsageError
-from kosum_pl.run import write_atomically
-
-if TYPE_CHECKING:
-    from kosum_pl.commands.inference import InferenceSettings
-    from kosum_pl.data import TopicClusters
-    from kosum_pl.modules import SummarizationModule
 
 HELP: Final = """usage: python -m kosum_pl summarize DIR [FILE | -] [options]
        python -m kosum_pl summarize NAME --ckpt_path best [FILE | -] [options]
 
 Summarize dialogues by an exported folder, or by a config and a checkpoint: the same prompt, preset, constraint and
-post-processing as in `predict`. Without a FILE, or with -, dialogues come from standard input.
+post-processing as in `predict`. Without a FILE, or with -, dialogues come from standard input. Interrupted (Ctrl-C), it
+writes the rows that are done, in their order and under their own numbers; as text, the others are empty lines.
 
 options:
   --ckpt_path WORD       of a config: best, last or a file; without it, the weights that the config names
@@ -84,13 +78,9 @@ def run(command: str, arguments: Sequence[str]) -> int:
         print(HELP)
         return 0
     options = read_options(command, arguments)
-    text = summaries(options)
-    if options.output is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    else:
-        write_atomically(options.output, text)
-        print(f"written: {options.output}", file=sys.stderr)
+    from kosum_pl.commands.summarize_run import summarize  # seconds of imports, after what can be checked without them
+
+    summarize(options)
     return 0
 
 
@@ -123,71 +113,6 @@ def read_options(command: str, arguments: Sequence[str]) -> SummarizeOptions:
         folder=folder,
         invocation=invocation,
     )
-
-
-def summaries(options: SummarizeOptions) -> str:
-    """Everything that goes to the output.
-
-    Args:
-        options: From `read_options`.
-
-    Raises:
-        ValueError: The folder, the config or the input is wrong.
-    """
-    # Seconds of imports, after everything that can be checked without them.
-    from dataclasses import replace
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from kosum_pl.commands.inference import find_device, summarize_dialogues
-    from kosum_pl.commands.summarize_input import read_input
-    from kosum_pl.commands.summarize_output import render_predictions
-    from kosum_pl.data import add_topics
-    from kosum_pl.quiet import quieten
-
-    quieten()
-    device = find_device(options.device)
-    module, settings, topics = _load(options)
-    if options.batch_size:
-        settings = replace(settings, batch_size=options.batch_size)
-    dialogues = read_input(
-        options.source, input_format=options.input_format, columns=settings.columns, cleaning=settings.cleaning
-    )
-    if topics is not None:
-        dialogues = add_topics(dialogues, clusters=topics)
-    columns = (TextColumn("summarized"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=len(dialogues))
-        predictions = summarize_dialogues(
-            module, dialogues, settings, device=device, advance=lambda num_rows: progress.advance(task, num_rows)
-        )
-    return render_predictions(predictions, options.output_format)
-
-
-def _load(options: SummarizeOptions) -> tuple[SummarizationModule, InferenceSettings, TopicClusters | None]:
-    from kosum_pl.commands.run_topics import exported_topics, run_topics
-
-    if options.folder is not None:
-        from kosum_pl.commands.export_folder import load_folder
-
-        exported = load_folder(options.folder)
-        return exported.module, exported.settings, exported_topics(options.folder)
-    assert options.invocation is not None
-    from kosum_pl.commands.inference import InferenceSettings
-    from kosum_pl.commands.parts import load_parts
-    from kosum_pl.commands.weights import load_weights, seed_of
-
-    parts = load_parts(options.invocation)
-    checkpoint = options.invocation.checkpoint
-    if checkpoint is not None:
-        load_weights(parts.module, checkpoint, seed=seed_of(parts.config))
-    elif parts.module.adapter is not None or parts.module.source.random_init:
-        raise UsageError("this config's own weights are untrained; add --ckpt_path best")
-    else:
-        parts.module.configure_model()
-    topics = run_topics(parts.config["data"]["topics"], checkpoint=checkpoint)
-    return parts.module, InferenceSettings.from_config(parts.config), topics
 
 
 def _choice(arguments: Sequence[str], *, name: str, known: Sequence[str]) -> tuple[str, list[str]]:

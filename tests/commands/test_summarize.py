@@ -214,7 +214,7 @@ def test_the_precision_is_the_trainers(folder: Path, precision: str, dtype: torc
     counted: list[int] = []
     rows = [Dialogue(example_id=str(place), text=text) for place, text in enumerate(TEXTS)]
     predictions = summarize_dialogues(
-        exported.module, rows, settings, device=torch.device("cpu"), advance=counted.append
+        exported.module, rows, settings, device=torch.device("cpu"), on_batch=lambda found: counted.append(len(found))
     )
     assert [row.example_id for row in predictions] == ["0", "1", "2"]
     assert counted == [1, 2]

@@ -1,0 +1,128 @@
+"""Runs `summarize`: reads the dialogues, generates, writes the summaries.
+
+In: what the command line asks for. Out: summaries of all dialogues in their order, on standard output or in a file.
+Batches go by length, so that the first dialogue may well be the last to be done: rows are kept until the end, and where
+an interruption or an error comes first, those that are done are written.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kosum_pl.commands.export_folder import load_folder
+from kosum_pl.commands.inference import InferenceSettings, find_device, summarize_dialogues
+from kosum_pl.commands.run_topics import exported_topics, run_topics
+from kosum_pl.commands.summarize_input import read_input
+from kosum_pl.commands.summarize_output import render_predictions
+from kosum_pl.data import TopicClusters, add_topics
+from kosum_pl.errors import UsageError
+from kosum_pl.modules import SummarizationModule
+from kosum_pl.quiet import quieten
+from kosum_pl.run import write_atomically
+from kosum_pl.types import Dialogue, Prediction
+
+if TYPE_CHECKING:
+    from kosum_pl.commands.summarize import SummarizeOptions
+
+
+def summarize(options: SummarizeOptions) -> None:
+    """Summarize everything, and write it.
+
+    Args:
+        options: From `read_options`.
+
+    Raises:
+        ValueError: The folder, the config or the input is wrong.
+        KeyboardInterrupt: The user interrupted; says how many rows were written.
+    """
+    quieten()
+    device = find_device(options.device)
+    module, settings, topics = _load(options)
+    if options.batch_size:
+        settings = replace(settings, batch_size=options.batch_size)
+    dialogues = read_input(
+        options.source, input_format=options.input_format, columns=settings.columns, cleaning=settings.cleaning
+    )
+    if topics is not None:
+        dialogues = add_topics(dialogues, clusters=topics)
+    done: dict[int, Prediction] = {}
+    try:
+        _generate(module, dialogues, settings, device=device, done=done)
+    except BaseException as error:
+        if done:
+            _write_some([done.get(row) for row in range(len(dialogues))], options, error=error)
+        raise
+    _write([done[row] for row in range(len(dialogues))], options)
+    if options.output is not None:
+        print(f"written: {options.output}", file=sys.stderr)
+
+
+def _generate(
+    module: SummarizationModule,
+    dialogues: Sequence[Dialogue],
+    settings: InferenceSettings,
+    *,
+    device: torch.device,
+    done: dict[int, Prediction],
+) -> None:
+    """Fill `done` batch by batch, and show how far it is."""
+    columns = (TextColumn("summarized"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=len(dialogues))
+
+        def keep(found: Mapping[int, Prediction]) -> None:
+            done.update(found)
+            progress.advance(task, len(found))
+
+        summarize_dialogues(module, dialogues, settings, device=device, on_batch=keep)
+
+
+def _write(predictions: Sequence[Prediction | None], options: SummarizeOptions) -> None:
+    text = render_predictions(predictions, options.output_format)
+    if options.output is not None:
+        write_atomically(options.output, text)
+    else:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def _write_some(predictions: Sequence[Prediction | None], options: SummarizeOptions, *, error: BaseException) -> None:
+    """Write what an error left, and say so.
+
+    Raises:
+        KeyboardInterrupt: That was the error; the entry tells its message.
+    """
+    _write(predictions, options)
+    num_done = sum(prediction is not None for prediction in predictions)
+    place = "on standard output" if options.output is None else f"in {options.output}"
+    told = f"{num_done:,} of {len(predictions):,} summaries are {place}"
+    if isinstance(error, KeyboardInterrupt):
+        raise KeyboardInterrupt(told) from None
+    print(told, file=sys.stderr)
+
+
+def _load(options: SummarizeOptions) -> tuple[SummarizationModule, InferenceSettings, TopicClusters | None]:
+    if options.folder is not None:
+        exported = load_folder(options.folder)
+        return exported.module, exported.settings, exported_topics(options.folder)
+    assert options.invocation is not None
+    from kosum_pl.commands.parts import load_parts  # seconds of imports, which an exported folder does without
+    from kosum_pl.commands.weights import load_weights, seed_of
+
+    parts = load_parts(options.invocation)
+    checkpoint = options.invocation.checkpoint
+    if checkpoint is not None:
+        load_weights(parts.module, checkpoint, seed=seed_of(parts.config))
+    elif parts.module.adapter is not None or parts.module.source.random_init:
+        raise UsageError("this config's own weights are untrained; add --ckpt_path best")
+    else:
+        parts.module.configure_model()
+    topics = run_topics(parts.config["data"]["topics"], checkpoint=checkpoint)
+    return parts.module, InferenceSettings.from_config(parts.config), topics
