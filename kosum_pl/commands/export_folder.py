@@ -43,7 +43,7 @@ class Exported:
     """What an exported folder holds.
 
     Attributes:
-        module: With weights, in evaluation mode, on the CPU.
+        module: On the CPU; of `load_folder` with weights, in evaluation mode.
         settings: What decides beside the module.
         record: All values of `kosum.json`.
     """
@@ -87,14 +87,14 @@ def write_folder(module: SummarizationModule, settings: InferenceSettings, folde
     write_record({**values, "inference": settings.values(), **noted}, folder)
 
 
-def load_folder(folder: Path) -> Exported:
-    """Read a folder back, and check that it still renders the prompts that it was exported with.
+def open_folder(folder: Path) -> Exported:
+    """Read everything but the weights, and check that prompts are still rendered as they were at the export.
 
     Args:
         folder: What `write_folder` has written.
 
     Raises:
-        ValueError: It is no such folder, its base is another one, or its tokenizer was changed.
+        ValueError: It is no such folder, or its tokenizer was changed.
     """
     record = read_record(folder)
     try:
@@ -103,9 +103,23 @@ def load_folder(folder: Path) -> Exported:
     except (KeyError, TypeError) as error:
         raise UsageError(f"{folder / RECORD_FILE}: {error} is missing or unknown; export again") from error
     check_golden_prompts(module, folder)
+    return Exported(module=module, settings=settings, record=record)
+
+
+def load_exported_weights(exported: Exported, folder: Path) -> None:
+    """Load the weights of an opened folder.
+
+    Args:
+        exported: From `open_folder`; its module is changed in place.
+        folder: The same.
+
+    Raises:
+        ValueError: The base is another one, or a file is missing.
+    """
+    module = exported.module
     module.configure_model()
     if module.adapter is not None:
-        base = record["base_model"]
+        base = exported.record["base_model"]
         check_base(
             {"base": base["fingerprint"], "model_name": base["name"]},
             model_name=module.source.model_name,
@@ -114,7 +128,20 @@ def load_folder(folder: Path) -> Exported:
         _load_adapter(module, folder / ADAPTER_FILE)
         _load_new_tokens(module, folder / ROWS_FILE)
     module.eval()
-    return Exported(module=module, settings=settings, record=record)
+
+
+def load_folder(folder: Path) -> Exported:
+    """Read a folder back, weights and all.
+
+    Args:
+        folder: What `write_folder` has written.
+
+    Raises:
+        ValueError: It is no such folder, its base is another one, or its tokenizer was changed.
+    """
+    exported = open_folder(folder)
+    load_exported_weights(exported, folder)
+    return exported
 
 
 def _save_adapter(module: SummarizationModule, folder: Path) -> None:

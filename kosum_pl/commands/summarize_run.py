@@ -2,21 +2,24 @@
 
 In: what the command line asks for. Out: summaries of all dialogues in their order, on standard output or in a file.
 Batches go by length, so that the first dialogue may well be the last to be done: rows are kept until the end, and where
-an interruption or an error comes first, those that are done are written.
+an interruption or an error comes first, those that are done are written. Weights are loaded last of all, as that may
+take minutes.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kosum_pl.commands.export_folder import load_folder
+from kosum_pl.commands.export_folder import load_exported_weights, open_folder
 from kosum_pl.commands.inference import InferenceSettings, find_device, summarize_dialogues
 from kosum_pl.commands.run_topics import exported_topics, run_topics
 from kosum_pl.commands.summarize_input import read_input
@@ -32,6 +35,16 @@ if TYPE_CHECKING:
     from kosum_pl.commands.summarize import SummarizeOptions
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Summarizer:
+    """What summarizes, without its weights until `load_weights` is called."""
+
+    module: SummarizationModule
+    settings: InferenceSettings
+    topics: TopicClusters | None
+    load_weights: Callable[[], object]
+
+
 def summarize(options: SummarizeOptions) -> None:
     """Summarize everything, and write it.
 
@@ -44,17 +57,19 @@ def summarize(options: SummarizeOptions) -> None:
     """
     quieten()
     device = find_device(options.device)
-    module, settings, topics = _load(options)
+    summarizer = _open_export(options.folder) if options.folder is not None else _open_config(options)
+    settings = summarizer.settings
     if options.batch_size:
         settings = replace(settings, batch_size=options.batch_size)
     dialogues = read_input(
         options.source, input_format=options.input_format, columns=settings.columns, cleaning=settings.cleaning
     )
-    if topics is not None:
-        dialogues = add_topics(dialogues, clusters=topics)
+    if summarizer.topics is not None:
+        dialogues = add_topics(dialogues, clusters=summarizer.topics)
+    summarizer.load_weights()
     done: dict[int, Prediction] = {}
     try:
-        _generate(module, dialogues, settings, device=device, done=done)
+        _generate(summarizer.module, dialogues, settings, device=device, done=done)
     except BaseException as error:
         if done:
             _write_some([done.get(row) for row in range(len(dialogues))], options, error=error)
@@ -108,21 +123,31 @@ def _write_some(predictions: Sequence[Prediction | None], options: SummarizeOpti
     print(told, file=sys.stderr)
 
 
-def _load(options: SummarizeOptions) -> tuple[SummarizationModule, InferenceSettings, TopicClusters | None]:
-    if options.folder is not None:
-        exported = load_folder(options.folder)
-        return exported.module, exported.settings, exported_topics(options.folder)
-    assert options.invocation is not None
+def _open_export(folder: Path) -> _Summarizer:
+    exported = open_folder(folder)
+    return _Summarizer(
+        module=exported.module,
+        settings=exported.settings,
+        topics=exported_topics(folder),
+        load_weights=partial(load_exported_weights, exported, folder),
+    )
+
+
+def _open_config(options: SummarizeOptions) -> _Summarizer:
     from kosum_pl.commands.parts import load_parts  # seconds of imports, which an exported folder does without
     from kosum_pl.commands.weights import load_weights, seed_of
 
-    parts = load_parts(options.invocation)
-    checkpoint = options.invocation.checkpoint
-    if checkpoint is not None:
-        load_weights(parts.module, checkpoint, seed=seed_of(parts.config))
-    elif parts.module.adapter is not None or parts.module.source.random_init:
+    assert options.invocation is not None
+    parts, checkpoint = load_parts(options.invocation), options.invocation.checkpoint
+    if checkpoint is None and (parts.module.adapter is not None or parts.module.source.random_init):
         raise UsageError("this config's own weights are untrained; add --ckpt_path best")
-    else:
-        parts.module.configure_model()
-    topics = run_topics(parts.config["data"]["topics"], checkpoint=checkpoint)
-    return parts.module, InferenceSettings.from_config(parts.config), topics
+    return _Summarizer(
+        module=parts.module,
+        settings=InferenceSettings.from_config(parts.config),
+        topics=run_topics(parts.config["data"]["topics"], checkpoint=checkpoint),
+        load_weights=(
+            parts.module.configure_model
+            if checkpoint is None
+            else partial(load_weights, parts.module, checkpoint, seed=seed_of(parts.config))
+        ),
+    )

@@ -146,3 +146,41 @@ def test_a_file_of_before_outlives_what_writes_nothing(
     assert capsys.readouterr().err.endswith("kosum_pl: interrupted\n")
     assert (work / "out.csv").read_text() == "old"
     assert sorted(path.name for path in work.iterdir()) == ["broken", "hole.csv", "in.jsonl", "out.csv"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("missing.csv", "missing.csv: no such file"),
+        ("hole.csv", "hole.csv:3 (row 2): column 'dialogue' is empty"),
+        ("other.csv", "no column 'dialogue'"),
+        ("broken.txt", "broken.txt: not UTF-8 at byte 1"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["folder", "config", "checkpoint"])
+def test_the_input_is_read_before_the_weights(
+    folder: Path,
+    work: Path,
+    kind: str,
+    source: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(self: SummarizationModule) -> None:
+        raise AssertionError("weights were asked for")
+
+    monkeypatch.setattr(SummarizationModule, "configure_model", fail)
+    (work / "hole.csv").write_text("fname,dialogue\na,A: 네\nb,\n", encoding="utf-8")
+    (work / "other.csv").write_text("fname,text\na,A: 네\n", encoding="utf-8")
+    (work / "broken.txt").write_bytes(b"a\xff")
+    torch.save({}, work / "a.ckpt")
+    target = {
+        "folder": [str(folder)],
+        "config": ["kobart", f"--model.model_name={folder}"],
+        "checkpoint": ["demo", "--ckpt_path", "a.ckpt"],
+    }[kind]
+    # Words come before options.
+    assert main(["summarize", target[0], source, *target[1:], "--device", "cpu"]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kosum_pl: error")]
+    assert message in line
