@@ -18,7 +18,7 @@ from kosum_pl.data import Columns, EvaluationBatchSampler
 from kosum_pl.encode import CollateItem, Collator, TokenLimits
 from kosum_pl.errors import UsageError
 from kosum_pl.modules import SummarizationModule
-from kosum_pl.types import Dialogue, Prediction
+from kosum_pl.types import Dialogue, EncodedExample, Prediction
 
 _MIXED: Final = {"16-mixed": "16-mixed", "16": "16-mixed", "bf16-mixed": "bf16-mixed", "bf16": "bf16-mixed"}
 _LIMITS: Final = ("max_source_tokens", "max_summary_tokens", "truncation", "supervised_turns")
@@ -112,12 +112,29 @@ def find_device(name: str) -> torch.device:
     return device
 
 
+def encode_dialogues(
+    module: SummarizationModule, dialogues: Sequence[Dialogue], settings: InferenceSettings
+) -> list[EncodedExample]:
+    """Prompts of dialogues; no weights are needed.
+
+    Args:
+        module: Has the encoder.
+        dialogues: The rows.
+        settings: Limits.
+
+    Raises:
+        ValueError: A row cannot be brought within the limits.
+    """
+    return [module.encoder.encode(dialogue, limits=settings.limits, with_summary=False) for dialogue in dialogues]
+
+
 def summarize_dialogues(
     module: SummarizationModule,
     dialogues: Sequence[Dialogue],
     settings: InferenceSettings,
     *,
     device: torch.device,
+    examples: Sequence[EncodedExample] | None = None,
     on_batch: Callable[[Mapping[int, Prediction]], object] = lambda found: None,
 ) -> list[Prediction]:
     """One prediction for every dialogue, in their order.
@@ -127,6 +144,7 @@ def summarize_dialogues(
         dialogues: The rows.
         settings: Limits, batches, precision.
         device: Where to compute.
+        examples: The dialogues as `encode_dialogues` gave them; None: they are encoded here.
         on_batch: Called after each batch with its predictions by row; the longest rows come first.
 
     Raises:
@@ -134,7 +152,7 @@ def summarize_dialogues(
     """
     encoder, router = module.encoder, module.evaluation.router
     module.evaluation.summarizer.rules.is_constrained &= settings.is_constrained
-    examples = [encoder.encode(dialogue, limits=settings.limits, with_summary=False) for dialogue in dialogues]
+    examples = encode_dialogues(module, dialogues, settings) if examples is None else examples
     presets = [router.preset_for(dialogue.profile) for dialogue in dialogues]
     collate = Collator(
         pad_token_id=int(encoder.tokenizer.pad_token_id), is_causal=module.is_causal, for_generation=True

@@ -20,7 +20,8 @@ HELP: Final = """usage: python -m kosum_pl summarize DIR [FILE | -] [options]
 
 Summarize dialogues by an exported folder, or by a config and a checkpoint: the same prompt, preset, constraint and
 post-processing as in `predict`. Without a FILE, or with -, dialogues come from standard input. Interrupted (Ctrl-C), it
-writes the rows that are done, in their order and under their own numbers; as text, the others are empty lines.
+writes the rows that are done, in their order and under their own numbers; as text, the others are empty lines. How many
+dialogues were truncated to the model's limit stands on standard error.
 
 options:
   --ckpt_path WORD       of a config: best, last or a file; without it, the weights that the config names

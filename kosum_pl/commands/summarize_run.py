@@ -20,16 +20,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kosum_pl.commands.export_folder import load_exported_weights, open_folder
-from kosum_pl.commands.inference import InferenceSettings, find_device, summarize_dialogues
+from kosum_pl.commands.inference import InferenceSettings, encode_dialogues, find_device, summarize_dialogues
 from kosum_pl.commands.run_topics import exported_topics, run_topics
 from kosum_pl.commands.summarize_input import read_input
 from kosum_pl.commands.summarize_output import render_predictions
 from kosum_pl.data import TopicClusters, add_topics
+from kosum_pl.encode.table import EncodingCounts
 from kosum_pl.errors import UsageError
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.quiet import quieten
 from kosum_pl.run import write_atomically
-from kosum_pl.types import Dialogue, Prediction
+from kosum_pl.types import Dialogue, EncodedExample, Prediction
 
 if TYPE_CHECKING:
     from kosum_pl.commands.summarize import SummarizeOptions
@@ -61,15 +62,12 @@ def summarize(options: SummarizeOptions) -> None:
     settings = summarizer.settings
     if options.batch_size:
         settings = replace(settings, batch_size=options.batch_size)
-    dialogues = read_input(
-        options.source, input_format=options.input_format, columns=settings.columns, cleaning=settings.cleaning
-    )
-    if summarizer.topics is not None:
-        dialogues = add_topics(dialogues, clusters=summarizer.topics)
+    dialogues = _read(options, settings, topics=summarizer.topics)
+    examples = _encode(summarizer.module, dialogues, settings)
     summarizer.load_weights()
     done: dict[int, Prediction] = {}
     try:
-        _generate(summarizer.module, dialogues, settings, device=device, done=done)
+        _generate(summarizer.module, dialogues, settings, device=device, examples=examples, done=done)
     except BaseException as error:
         if done:
             _write_some([done.get(row) for row in range(len(dialogues))], options, error=error)
@@ -79,12 +77,37 @@ def summarize(options: SummarizeOptions) -> None:
         print(f"written: {options.output}", file=sys.stderr)
 
 
+def _read(options: SummarizeOptions, settings: InferenceSettings, *, topics: TopicClusters | None) -> list[Dialogue]:
+    dialogues = read_input(
+        options.source, input_format=options.input_format, columns=settings.columns, cleaning=settings.cleaning
+    )
+    return dialogues if topics is None else add_topics(dialogues, clusters=topics)
+
+
+def _encode(
+    module: SummarizationModule, dialogues: Sequence[Dialogue], settings: InferenceSettings
+) -> list[EncodedExample]:
+    """Prompts of the dialogues; says how many were truncated, as `predict` does."""
+    examples = encode_dialogues(module, dialogues, settings)
+    truncated = [example.truncated_tokens for example in examples if example.truncated_tokens]
+    counts = EncodingCounts(
+        num_rows=len(examples),
+        num_truncated=len(truncated),
+        truncated_tokens=sum(truncated),
+        num_cut=0,
+        supervised_tokens=0,
+    )
+    print(counts.line("summarize"), file=sys.stderr)
+    return examples
+
+
 def _generate(
     module: SummarizationModule,
     dialogues: Sequence[Dialogue],
     settings: InferenceSettings,
     *,
     device: torch.device,
+    examples: Sequence[EncodedExample],
     done: dict[int, Prediction],
 ) -> None:
     """Fill `done` batch by batch, and show how far it is."""
@@ -96,7 +119,7 @@ def _generate(
             done.update(found)
             progress.advance(task, len(found))
 
-        summarize_dialogues(module, dialogues, settings, device=device, on_batch=keep)
+        summarize_dialogues(module, dialogues, settings, device=device, examples=examples, on_batch=keep)
 
 
 def _write(predictions: Sequence[Prediction | None], options: SummarizeOptions) -> None:

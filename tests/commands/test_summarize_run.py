@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from kosum_pl.__main__ import main
-from kosum_pl.commands.export_folder import write_folder
+from kosum_pl.commands.export_folder import load_folder, write_folder
 from kosum_pl.commands.inference import InferenceSettings
 from kosum_pl.data import Columns
 from kosum_pl.encode import TokenLimits
@@ -184,3 +185,15 @@ def test_the_input_is_read_before_the_weights(
     assert main(["summarize", target[0], source, *target[1:], "--device", "cpu"]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kosum_pl: error")]
     assert message in line
+
+
+def test_truncated_dialogues_are_counted(folder: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert summarize(folder) == 0
+    assert "summarize: 4 rows; 0 dialogues truncated (0 tokens)\n" in capsys.readouterr().err
+    long = "\n".join(f"A: {number}시에 만나요." for number in range(40))
+    num_tokens = len(load_folder(folder).module.encoder.tokenizer(long)["input_ids"])
+    (work / "in.jsonl").write_text(json.dumps({"fname": "r0", "dialogue": long}) + "\n", encoding="utf-8")
+    assert summarize(folder) == 0
+    told = re.search(r"summarize: 1 rows; 1 dialogue truncated \((\d+) tokens\)\n", capsys.readouterr().err)
+    assert told
+    assert num_tokens - 64 <= int(told[1]) < num_tokens
