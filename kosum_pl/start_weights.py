@@ -30,8 +30,8 @@ from kosum_pl.modules.new_tokens import ROWS_FILE
 from kosum_pl.recorder import CONFIG_KEY
 
 _PREFIX: Final = "model."
-# What scales an adapter without showing in any shape, by PEFT's name.
-_SCALES: Final = {"lora_alpha": "alpha", "use_rslora": "use_rslora"}
+# Settings of an adapter by PEFT's name; alpha and rsLoRA scale it without showing in any shape.
+_SETTINGS: Final = {"r": "rank", "lora_alpha": "alpha", "use_rslora": "use_rslora", "use_dora": "use_dora"}
 
 
 class StartWeights(Callback):
@@ -85,8 +85,8 @@ def _load_checkpoint(module: SummarizationModule, path: Path) -> None:
         raise ValueError(f"it is no checkpoint of fit ({reason}); give a file that fit has written") from error
     record = {name: value for name, value in checkpoint.get(RECORD_KEY, {}).items() if name != "random_states"}
     _check_kind(module, state)
+    _check_settings(module, _adapter_of(checkpoint.get(CONFIG_KEY, "")))
     module.on_load_checkpoint({RECORD_KEY: record, "state_dict": state})
-    _check_scale(module, _adapter_of(checkpoint.get(CONFIG_KEY, "")))
     _copy(module, state)
 
 
@@ -101,7 +101,7 @@ def _load_export(module: SummarizationModule, folder: Path) -> None:
             raise ValueError(f"{name} cannot be read ({one_line(str(error))}); export once more") from error
     if not is_adapter:
         state = {f"{_PREFIX}{name}": weight for name, weight in stored.items()}
-        _check_kind(module, state)
+        _check_kind(module, state, is_export=True)
         _copy(module, state)
         return
     if module.adapter is None:
@@ -133,6 +133,7 @@ def _adapter_name(stored: str, module: SummarizationModule) -> str:
 def _check_export_base(module: SummarizationModule, folder: Path, state: Mapping[str, Tensor]) -> None:
     base = _read_json(folder / EXPORT_RECORD).get("base_model", {})
     settings = _read_json(folder / "adapter_config.json")
+    _check_settings(module, {ours: settings[theirs] for theirs, ours in _SETTINGS.items() if theirs in settings})
     if "fingerprint" in base:
         record = {"base": base["fingerprint"], "model_name": base.get("name")}
         module.on_load_checkpoint({RECORD_KEY: record, "state_dict": dict(state)})
@@ -143,12 +144,11 @@ def _check_export_base(module: SummarizationModule, folder: Path, state: Mapping
                 f"its adapter belongs to '{base_name}', and model.model_name is '{name}'; set it to that base"
             )
         check_trained_state(module, state)
-    _check_scale(module, {ours: settings[theirs] for theirs, ours in _SCALES.items() if theirs in settings})
 
 
-def _check_scale(module: SummarizationModule, trained: Mapping[str, Any]) -> None:
-    """Refuse an adapter that would have another effect than it was trained for; no shape shows it."""
-    for name in _SCALES.values():
+def _check_settings(module: SummarizationModule, trained: Mapping[str, Any]) -> None:
+    """Refuse an adapter of other settings than the config's, by the setting's name instead of a weight's."""
+    for name in _SETTINGS.values():
         ours = getattr(module.adapter, name, None)
         if module.adapter is not None and name in trained and trained[name] != ours:
             raise ValueError(
@@ -170,14 +170,15 @@ def _read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _check_kind(module: SummarizationModule, state: Mapping[str, Tensor]) -> None:
+def _check_kind(module: SummarizationModule, state: Mapping[str, Tensor], *, is_export: bool = False) -> None:
     """Tell of an adapter where weights are wanted, and the other way round, before it is told by single names."""
     has_adapter = any(".lora_" in name for name in state)
     if has_adapter and module.adapter is None:
         raise ValueError("it holds an adapter, and model.adapter is null; set model.adapter as it was trained")
     if not has_adapter and module.adapter is not None:
+        start = "drop --init_from" if is_export else "export it"
         raise ValueError(
-            "it holds all weights of a model, and model.adapter trains beside frozen ones; export it and set "
+            f"it holds all weights of a model, and model.adapter trains beside frozen ones; {start} and set "
             "model.model_name to that folder, or set model.adapter=null"
         )
 

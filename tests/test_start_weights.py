@@ -207,9 +207,14 @@ def test_an_exported_folder_serves_as_well(work: Path, kind: str, capsys: pytest
     second = fit(*added, "--init_from", "out")
     assert scores(second, "start") == scores(first, "val")
     assert lineage(second) == [{"weights": str(work / "out")}]
+    if kind == "full":
+        told = error_line(capsys, "--config", "lora.yaml", "--init_from", "out")
+        assert told.endswith("; drop --init_from and set model.model_name to that folder, or set model.adapter=null")
     if kind == "dora":
         told = error_line(capsys, *added, "--model.adapter.alpha=8", "--init_from", "out")
         assert told.endswith("its adapter has alpha 64.0, and model.adapter.alpha is 8.0; set it to that")
+        told = error_line(capsys, "--config", "lora.yaml", "--init_from", "out")
+        assert told.endswith("its adapter has use_dora True, and model.adapter.use_dora is False; set it to that")
         assert "set model.adapter as it was trained" in error_line(capsys, "--init_from", "out")
         record = torch.load(metrics(first)["best_checkpoint"], weights_only=True)["kosum_pl"]
         kosum = {"base_model": {"name": "demo:bart", "fingerprint": record["base"]}}
@@ -227,9 +232,8 @@ def test_what_does_not_fit_is_one_line_and_leaves_no_run(work: Path, capsys: pyt
     first = fit("--trainer.max_steps=1", "--trainer.val_check_interval=1")
     told = error_line(capsys, "--init_from", str(first), "--model.config_overrides.d_model=32")
     assert "has the shape" in told
-    assert "model.adapter trains beside frozen ones" in error_line(
-        capsys, "--config", "lora.yaml", "--init_from", str(first)
-    )
+    told = error_line(capsys, "--config", "lora.yaml", "--init_from", str(first))
+    assert "model.adapter trains beside frozen ones; export it and set model.model_name to that folder, or" in told
     assert num_runs() == 1
     lora = fit("--config", "lora.yaml", "--trainer.max_steps=1", "--trainer.val_check_interval=1")
     assert "model.adapter is null" in error_line(capsys, "--init_from", str(lora))
@@ -238,7 +242,7 @@ def test_what_does_not_fit_is_one_line_and_leaves_no_run(work: Path, capsys: pyt
     told = error_line(capsys, "--config", "lora.yaml", "--model.adapter.alpha=8", "--init_from", str(lora))
     assert told.endswith("its adapter has alpha 64.0, and model.adapter.alpha is 8.0; set it to that")
     told = error_line(capsys, "--config", "lora.yaml", "--model.adapter.rank=3", "--init_from", str(lora))
-    assert "has the shape" in told
+    assert told.endswith("its adapter has rank 2, and model.adapter.rank is 3; set it to that")
     assert num_runs() == 2
 
 
