@@ -25,6 +25,8 @@ from kosum_pl.modules.shapes import BatchShape, Numerics
 
 _HALF: Final = 2
 _FP32: Final = 4
+# Of the shipped LoRA configs; at a full fine-tuning's 2e-5 an adapter, which starts at zero, learns next to nothing.
+_LORA_LEARNING_RATE: Final = "2e-4"
 # A field, its option, for those that are plain values.
 _OPTIONS: Final = {
     "gradient_checkpointing": "--model.gradient_checkpointing",
@@ -170,6 +172,8 @@ class PlanSettings:
     def _changed(self, other: PlanSettings) -> Iterator[str]:
         if self.adapter != other.adapter and self.adapter is not None:
             yield f"--model.adapter.rank {self.adapter.rank}"
+            if other.adapter is None:
+                yield f"--model.learning_rate {_LORA_LEARNING_RATE}"
         for name in ("dtype", "quantization"):
             if getattr(self.source, name) != getattr(other.source, name):
                 yield f"--model.{name} {getattr(self.source, name)}"

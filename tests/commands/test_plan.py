@@ -20,6 +20,7 @@ from kosum_pl.commands.plan_count import ShapeCache
 from kosum_pl.commands.plan_settings import plan_settings
 from kosum_pl.errors import UsageError
 from kosum_pl.modules import SummarizationModule
+from kosum_pl.modules.adapters import AdapterSettings
 from tests.commands.conftest import write_rows
 
 LLAMA: dict[str, Any] = {
@@ -149,6 +150,24 @@ def test_shorter_prompts_allow_a_budget_below_todays_longest_row(work: Path, lla
     assert found is not None
     assert found.names == names
     assert "--data.max_batch_tokens 256" in found.options
+
+
+def test_lora_is_proposed_with_its_learning_rate(work: Path, llama: None) -> None:
+    arguments = ["--config", "llama.yaml", "--model.learning_rate=2e-5"]
+    settings, cache = plan_settings(load_parts(read_arguments("plan", arguments))), ShapeCache()
+    found = _first_fit(settings, ("LoRA",), memory=10**12, cache=cache)
+    assert found is not None
+    parts = load_parts(read_arguments("plan", [*arguments, *shlex.split(" ".join(found.options))]))
+    assert parts.module.adapter == AdapterSettings()
+    shipped = load_parts(read_arguments("plan", ["--config", "llama3b", "--model.model_name=demo:llama"]))
+    rates = {one.config["model"]["init_args"]["learning_rate"] for one in (parts, shipped)}
+    assert rates == {2e-4}
+    # Of what has an adapter, the rate is somebody's choice.
+    adapted = replace(settings, adapter=AdapterSettings(rank=4))
+    for names in (("nf4 base",), ("gradient checkpointing",)):
+        changed = _first_fit(adapted, names, memory=10**12, cache=cache)
+        assert changed is not None
+        assert not any("learning_rate" in option for option in changed.options)
 
 
 def test_rows_that_cannot_be_read_are_said_not_to_be(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
