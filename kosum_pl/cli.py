@@ -205,6 +205,7 @@ class KosumCLI(LightningCLI):
             command=command,
             arguments=self.invocation.given,
             runs_dir=self.invocation.runs_dir.resolve(),
+            config_name=self.invocation.config_name,
             data=self.config[command].data.as_dict(),
             model=self.config[command].model.as_dict(),
             checkpoint=self._checkpoint(),

@@ -20,10 +20,12 @@ from kosum_pl.init_from import lineage_from
 from kosum_pl.lookup import find_config, list_configs
 from kosum_pl.run import config_name_of, find_checkpoint
 
-_OWN_OPTIONS = ("--config", "--preset", "--runs_dir", "--ckpt_path", "--init_from", "--slice", "--plugins")
+_WHERE_OPTIONS = ("--runs_dir", "--run_name")
+_OWN_OPTIONS = ("--config", "--preset", *_WHERE_OPTIONS, "--ckpt_path", "--init_from", "--slice", "--plugins")
 _EVALUATIONS = ("validate", "test", "predict")
 OWN_OPTIONS_HELP = (
     "Also: --preset NAME, short for --model.preset NAME; --runs_dir DIR, where runs go (runs, or $KOSUM_RUNS_DIR); "
+    "--run_name NAME, their folder in it (the config's name); "
     "--ckpt_path best|last|FILE, of the config's latest run or a file; --init_from RUN|FILE|EXPORT, "
     "weights to start a new fit from; --slice weekday=7, evaluate only these rows, short for --data.slice "
     "(weekday=6,7 either; length=q4 the longest quarter; given twice: both must hold); "
@@ -40,7 +42,7 @@ class Invocation:
     Attributes:
         command: `fit`, `validate`, `test` or `predict`.
         arguments: Options for the parser: configs first, as absolute paths, so that every flag wins over them.
-        config_name: Folder name of the config's runs.
+        config_name: Folder name of the config's runs, `--run_name` or the config's own.
         runs_dir: Folder of all runs.
         checkpoint: What `--ckpt_path` means; None without it.
         plugins: Modules to import for their callbacks before the config is parsed.
@@ -98,7 +100,7 @@ def read_arguments(command: str, arguments: Sequence[str]) -> Invocation:
     invocation = Invocation(
         command=command,
         arguments=(),
-        config_name=config_name_of(configs[0]) if configs else "",
+        config_name=_run_name(_last(options["--run_name"])) or (config_name_of(configs[0]) if configs else ""),
         runs_dir=Path(_last(options["--runs_dir"]) or os.environ.get("KOSUM_RUNS_DIR") or "runs"),
     )
     plugins = [name for config in configs for name in _plugins_of(read_yaml(config), config)]
@@ -203,6 +205,13 @@ def _slice(conditions: Sequence[str], *, command: str) -> str:
 
 def _last(values: Sequence[str]) -> str | None:
     return values[-1] if values else None
+
+
+def _run_name(name: str | None) -> str:
+    """A given name, checked; empty without one."""
+    if name is not None and (name in (".", "..") or Path(name).name != name):
+        raise UsageError(f"--run_name is '{name}'; write a name without slashes, and where it lies into --runs_dir")
+    return name or ""
 
 
 def _no_config(command: str) -> str:

@@ -91,6 +91,7 @@ class Reproduction:
         command: `fit`, `validate`, `test` or `predict`.
         arguments: What followed it, as typed.
         runs_dir: Folder of all runs, absolute.
+        config_name: Folder in it of this config's runs, which `config.yaml` tells only while it lies there.
         data: The `data` of the resolved config.
         model: Its `model`, which names presets and a template that are files of their own.
         checkpoint: What was evaluated; None for `fit`, which a script runs from its start.
@@ -100,6 +101,7 @@ class Reproduction:
     command: str
     arguments: Sequence[str]
     runs_dir: Path
+    config_name: str
     data: Mapping[str, Any]
     model: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: Path | None = None
@@ -119,7 +121,7 @@ class Reproduction:
 
     def script(self) -> str:
         """The text of the script."""
-        options = ["--runs_dir", str(self.runs_dir)]
+        options = ["--runs_dir", str(self.runs_dir), "--run_name", self.config_name]
         if self.checkpoint is not None and self.command != "fit":
             options += ["--ckpt_path", str(self.checkpoint)]
         return _TEMPLATE.format(

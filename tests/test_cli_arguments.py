@@ -62,6 +62,19 @@ def test_runs_dir_by_flag_and_by_environment(work: Path, monkeypatch: pytest.Mon
     assert not any("--runs_dir" in argument for argument in read.arguments)
 
 
+def test_the_run_name_wins_over_the_configs(work: Path) -> None:
+    moved = work / "moved" / "config.yaml"
+    moved.parent.mkdir()
+    moved.write_text("seed_everything: 1\n", encoding="utf-8")
+    assert read_arguments("fit", ["-c", str(moved)]).config_name == "config"
+    read = read_arguments("fit", ["-c", str(moved), "--run_name", "a b.x"])
+    assert read.config_name == "a b.x"
+    assert read.arguments == (f"--config={moved}",)
+    for name in ("a/b", "..", "/tmp", "a/"):
+        with pytest.raises(ValueError, match=rf"^--run_name is '{name}'; write a name without slashes"):
+            read_arguments("fit", ["-c", "a.yaml", "--run_name", name])
+
+
 def test_best_becomes_the_path_of_the_latest_runs_best(work: Path) -> None:
     run_dir = work / "runs" / "a" / "2026-01-01_00-00-00"
     best = run_dir / "checkpoints" / "step=1.ckpt"
@@ -82,7 +95,7 @@ def test_plugins_of_configs_and_flags_are_gathered(work: Path) -> None:
     assert read.arguments[-1] == '--plugins=["one.two", "three", "four.five"]'
 
 
-@pytest.mark.parametrize("option", ["--config", "--preset", "--ckpt_path", "--runs_dir"])
+@pytest.mark.parametrize("option", ["--config", "--preset", "--ckpt_path", "--runs_dir", "--run_name"])
 def test_an_option_without_its_value_is_named(work: Path, option: str) -> None:
     with pytest.raises(ValueError, match=rf"^{option} needs a value$"):
         read_arguments("fit", ["--config", "a.yaml", option])

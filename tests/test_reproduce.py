@@ -41,6 +41,7 @@ def write(work: Path, **changes: Any) -> Path:
         "command": "fit",
         "arguments": ARGUMENTS,
         "runs_dir": work / "my runs",
+        "config_name": "a b",
         "data": data,
         "start": work / "start",
         **changes,
@@ -87,6 +88,7 @@ def test_the_command_comes_back_word_for_word(work: Path) -> None:
     assert array(script, "started_as") == ["python", "-m", "kosum_pl", "fit", *ARGUMENTS]
     assert array(script, "command") == [
         "$python", "-m", "kosum_pl", "fit", "--config", "$run_dir/config.yaml", "--runs_dir", str(work / "my runs"),
+        "--run_name", "a b",
     ]  # fmt: skip
 
 
@@ -96,7 +98,8 @@ def test_what_is_the_same_runs_in_the_folder_of_then(work: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     config = str(work / "run" / "config.yaml")
     called = (work / "called").read_text().splitlines()
-    assert called == ["-m", "kosum_pl", "fit", "--config", config, "--runs_dir", str(work / "my runs")]
+    options = ["--runs_dir", str(work / "my runs"), "--run_name", "a b"]
+    assert called == ["-m", "kosum_pl", "fit", "--config", config, *options]
     assert not (work / "hacked").exists()
 
 
@@ -194,12 +197,12 @@ def test_a_real_run_comes_out_the_same(
     (work / "tiny.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     assert main(["fit", "--config", "demo", "--config", "tiny.yaml", "--trainer.num_sanity_val_steps=0"]) == 0
     first = (work / "runs" / "demo" / "latest").resolve()
-    done = bash(first / "reproduce.sh")
+    shutil.copytree(first, work / "moved")  # where nothing but the script says whose run it was
+    done = bash(work / "moved" / "reproduce.sh")
     assert done.returncode == 0, done.stderr
     second = (work / "runs" / "demo" / "latest").resolve()
     assert second != first
     lines = [(run_dir / "metrics.jsonl").read_text(encoding="utf-8") for run_dir in (first, second)]
     assert lines[0] == lines[1]
     assert json.loads(lines[0].splitlines()[0])["step"] == 2
-    shutil.copytree(second, work / "moved")
-    assert bash(work / "moved" / "reproduce.sh", "--check").returncode == 0
+    assert bash(second / "reproduce.sh", "--check").returncode == 0
