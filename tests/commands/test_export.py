@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
 from kosum_pl.__main__ import main
+from kosum_pl.commands import export_run
 from kosum_pl.commands.export_folder import load_folder
 from tests.commands.exported_runs import (
     LORA,
@@ -45,6 +46,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         "new_tokens": ("causal", [], {**lora, "new_tokens": NEW_TOKENS}),
         "new_tokens_merged": ("causal", ["--merge"], {**lora, "new_tokens": NEW_TOKENS}),
         "qlora_merged": ("causal", ["--merge", "--allow_difference"], {**lora, "quantization": "nf4"}),
+        "coarse_merged": (
+            "causal",
+            ["--merge", "--allow_difference"],
+            {**lora, "model_name": str(write_base(root / "coarse", outlier=25.0)), "quantization": "nf4"},
+        ),
     }
     made: dict[str, Run] = {}
 
@@ -160,19 +166,21 @@ def test_a_quantized_base_is_merged_in_sixteen_bit(runs: Runs) -> None:
 
 @pytest.mark.slow
 def test_another_base_under_the_adapter_is_an_error_and_is_left_to_be_looked_at(
-    runs: Runs, capsys: pytest.CaptureFixture[str]
+    runs: Runs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = runs("qlora_merged")
+    """Four bits have changed much of this base, but random texts score alike whatever they are: no tolerance here."""
+    monkeypatch.setattr(export_run, "TOLERANCE", 0.0)
+    run = runs("coarse_merged")
     options = ["--config", "tiny.yaml", "--ckpt_path", "last", "--merge", "--merge_base", "original", "--device", "cpu"]
     with inside(run.folder):
         assert main(["export", *options, "--output", "other"]) == 2
         (line,) = [line for line in capsys.readouterr().err.splitlines() if "kosum_pl: error" in line]
-        assert re.search(r"rouge_mean differs by [+-]\d+\.\d\d points, more than 0\.5; .*other\.failed", line)
+        assert re.search(r"rouge_mean differs by [+-]\d+\.\d\d points, more than 0\.0; .*other\.failed", line)
         assert (Path("other.failed") / "model.safetensors").is_file()
         assert not Path("other").exists()
         assert main(["export", *options, "--output", "other", "--sample", "0"]) == 0
         assert "not compared" in capsys.readouterr().out
-    original = load_file(run.folder.parent / "base" / "model.safetensors")[f"{LAYER}.weight"]
+    original = load_file(run.folder.parent / "coarse" / "model.safetensors")[f"{LAYER}.weight"]
     merged = load_file(run.folder / "other" / "model.safetensors")[f"{LAYER}.weight"]
     expected = expected_weight(run, LAYER, original)
     assert (merged.double() - expected).abs().max() < 3 * 2**-8 * expected.abs().max()
