@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,20 @@ def test_settings_that_hold_for_all(path: Path) -> None:
     assert trainer["use_distributed_sampler"] is False
     assert trainer["num_sanity_val_steps"] == (-1 if path.stem.startswith("demo") else 0)
     assert trainer["callbacks"][0]["class_path"] == "RougeSumCheckpoint"
+
+
+def test_what_the_shipped_configs_import_comes_with_the_package() -> None:
+    """Adapters, 4-bit bases and 8-bit AdamW stand in shipped configs: no extra is needed to run one."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {re.match(r"[\w-]+", dependency)[0] for dependency in project["dependencies"]}  # type: ignore[index]
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", (REPOSITORY / "constraints.txt").read_text(encoding="utf-8"), re.M))
+    settings = [values_of(path)["model"]["init_args"] for path in CONFIGS]
+    assert any(given.get("adapter") for given in settings)
+    assert any(given.get("quantization", "none") != "none" for given in settings)
+    for package in ("peft", "bitsandbytes"):
+        assert package in names
+        assert pins[package]
+    assert project["optional-dependencies"]["adapters"] == []
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ _FLASH: Final = {
     "flash_attention_3": "flash-attn-3",
     "flash_attention_4": "flash-attn-4",
 }
-_OPTIONAL: Final = ("bitsandbytes", "peft", "kernels", *_FLASH.values())
+_NEEDED_BY_SOME: Final = ("bitsandbytes", "peft", "kernels", *_FLASH.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Machine:
         gpu_memory_gb: Memory of the first one, in GB.
         has_bf16: Whether the first GPU computes in bf16; True without one, as CPUs do.
         has_driver: Whether an NVIDIA driver is loaded.
-        packages: Those of the optional packages that are installed.
+        packages: Those of the packages that only some configs need that are installed.
         num_cpus: CPUs that this process may use.
         kernel: Release of a Linux kernel; empty elsewhere.
         free_memory_gb: Memory that is available, in GB; None where that is not known.
@@ -78,7 +78,7 @@ def read_machine(folders: Mapping[str, Path]) -> Machine:
         gpu_memory_gb=torch.cuda.get_device_properties(0).total_memory / _GB if has_gpu else 0.0,
         has_bf16=not has_gpu or torch.cuda.is_bf16_supported(including_emulation=False),
         has_driver=Path("/proc/driver/nvidia/version").is_file(),
-        packages=frozenset(name for name in _OPTIONAL if installed_version(name) is not None),
+        packages=frozenset(name for name in _NEEDED_BY_SOME if installed_version(name) is not None),
         num_cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         kernel=platform.release() if platform.system() == "Linux" else "",
         free_memory_gb=_free_memory_gb(),
@@ -155,9 +155,7 @@ def _quantization_findings(machine: Machine, model: Mapping[str, Any]) -> list[F
         "peft": ["model.adapter"] if model.get("adapter") else [],
     }
     findings = [
-        _finding(
-            "broken", f"{' and '.join(askers)} needs {name}, which is not installed", "pip install kosum-pl[adapters]"
-        )
+        _finding("broken", f"{' and '.join(askers)} needs {name}, which is not installed", f"pip install {name}")
         for name, askers in needs.items()
         if askers and name not in machine.packages
     ]

@@ -90,14 +90,12 @@ def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> str:
         A line that says how much is trained.
 
     Raises:
-        ValueError: A target names no module, or one that cannot be adapted, or peft is not installed.
+        ValueError: A target names no module, or one that cannot be adapted, or peft cannot be loaded.
     """
     try:
         from peft import LoraConfig
     except ImportError as error:
-        raise ValueError(
-            f"model.adapter needs peft, which cannot be loaded ({error}): pip install kosum-pl[adapters]"
-        ) from None
+        raise ValueError(f"model.adapter needs peft, which cannot be loaded ({error}): pip install peft") from None
 
     is_seq2seq = model.config.is_encoder_decoder
     config = LoraConfig(

@@ -125,7 +125,6 @@ def _optimizer_class(name: str) -> Any:
         import bitsandbytes
     except ImportError as error:
         raise ValueError(
-            f"model.optimizer={name} needs bitsandbytes, which cannot be loaded ({error}): "
-            "pip install kosum-pl[adapters]"
+            f"model.optimizer={name} needs bitsandbytes, which cannot be loaded ({error}): pip install bitsandbytes"
         ) from None
     return getattr(bitsandbytes.optim, _BITSANDBYTES[name])

@@ -49,7 +49,7 @@ class Quantization:
             dtype: Of the weights that stay as they are.
 
         Raises:
-            ValueError: bitsandbytes is not installed.
+            ValueError: bitsandbytes cannot be loaded.
         """
         if self.name == "none":
             return None
@@ -58,7 +58,7 @@ class Quantization:
         except ImportError as error:
             raise ValueError(
                 f"model.quantization={self.name} needs bitsandbytes, which cannot be loaded ({error}): "
-                "pip install kosum-pl[adapters]"
+                "pip install bitsandbytes"
             ) from None
         from transformers import BitsAndBytesConfig
 

@@ -78,7 +78,7 @@ def test_known_bad_versions(installed: dict[str, str], versions: dict[str, str],
 
 def test_without_pins_the_minimums_count(installed: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     needs = {
-        "kosum-pl": ["torch<2.14,>=2.13", "ftfy>=6.3", 'peft>=0.21; extra == "adapters"'],
+        "kosum-pl": ["torch<2.14,>=2.13", "ftfy>=6.3", 'optuna>=5.0; extra == "tune"'],
         "torch": ["sympy>=1.13"],
     }
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: needs.get(name, []))
