@@ -16,11 +16,13 @@ import re
 import shutil
 import tempfile
 import zipfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+from kosum_pl.folders import make_folders, make_free_folder, remove_empty_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,16 +87,7 @@ def make_time_folder(parent: Path, *, prefix: str = "") -> Path:
         The new, empty folder's absolute path; no two callers get the same.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    name = prefix + datetime.now().strftime(_TIME_FORMAT)
-    number = 1
-    while True:
-        folder = parent / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            number += 1
-        else:
-            return folder.resolve()
+    return make_free_folder(parent / (prefix + datetime.now().strftime(_TIME_FORMAT))).resolve()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,20 +98,20 @@ class RunFolders:
         run_dir: The run: a new one, or the one whose checkpoint is resumed or evaluated.
         output_dir: Where this command's files go: the run itself, or a folder under its `eval/`.
         is_new: Whether this command made `output_dir`, and may take it away if nothing comes of it.
+        made_parents: The folders above it that this command made too, deepest last.
     """
 
     run_dir: Path
     output_dir: Path
     is_new: bool
+    made_parents: tuple[Path, ...] = ()
 
     def remove(self) -> None:
-        """Take a new output folder away, and the folders above it that it leaves empty."""
+        """Take a new output folder away, and of the folders that were made for it those that are empty now."""
         if not self.is_new:
             return
         shutil.rmtree(self.output_dir, ignore_errors=True)
-        with suppress(OSError):  # not empty: others' runs are there
-            for parent in list(self.output_dir.parents)[:3]:
-                parent.rmdir()
+        remove_empty_folders(self.made_parents)
 
 
 def open_folders(command: str, *, runs_dir: Path, config_name: str, checkpoint: Path | None, preset: str) -> RunFolders:
@@ -136,21 +129,23 @@ def open_folders(command: str, *, runs_dir: Path, config_name: str, checkpoint: 
     """
     run_dir = run_of(checkpoint) if checkpoint else None
     if run_dir is None:
+        made = make_folders(runs_dir / config_name)
         new_run = make_time_folder(runs_dir / config_name)
-        return RunFolders(run_dir=new_run, output_dir=new_run, is_new=True)
+        return RunFolders(run_dir=new_run, output_dir=new_run, is_new=True, made_parents=made)
     if command == "fit":
         return RunFolders(run_dir=run_dir, output_dir=run_dir, is_new=False)
     preset = re.sub(r"[^\w.+-]+", "-", preset)
+    made = make_folders(run_dir / "eval")
     output_dir = make_time_folder(run_dir / "eval", prefix=f"{command}-{preset}-")
-    return RunFolders(run_dir=run_dir, output_dir=output_dir, is_new=True)
+    return RunFolders(run_dir=run_dir, output_dir=output_dir, is_new=True, made_parents=made)
 
 
 def point_latest_at(run_dir: Path) -> None:
     """Move the link `latest` beside a run so that it names this run; readers see the old one or the new one."""
-    temporary = run_dir.parent / f".{LATEST}-{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(run_dir.name, target_is_directory=True)
-    os.replace(temporary, run_dir.parent / LATEST)
+    with tempfile.TemporaryDirectory(dir=run_dir.parent, prefix=f".{LATEST}-") as folder:
+        link = Path(folder) / LATEST  # it leads nowhere here, and to the run from where it is moved to
+        link.symlink_to(run_dir.name, target_is_directory=True)
+        os.replace(link, run_dir.parent / LATEST)
 
 
 def config_name_of(config: Path) -> str:

@@ -13,7 +13,7 @@ PACKAGE = REPOSITORY / "kosum_pl"
 
 # Top to bottom, as data flows. Files of one line are one room; a new file has to be given its place here.
 ROOMS: list[tuple[str, ...]] = [
-    ("__init__", "lookup", "types", "errors", "run", "init_from", "environment"),
+    ("__init__", "lookup", "types", "errors", "folders", "run", "init_from", "environment"),
     ("data",),
     ("encode",),
     ("decode",),
@@ -33,7 +33,7 @@ ROOMS: list[tuple[str, ...]] = [
 PLACE = {name: place for place, names in enumerate(ROOMS) for name in names}
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 # Whatever answers before seconds of imports have passed.
-LIGHT = ("__init__", "lookup", "types", "errors", "run", "init_from", "cli_arguments", "__main__")
+LIGHT = ("__init__", "lookup", "types", "errors", "folders", "run", "init_from", "cli_arguments", "__main__")
 LIGHT_IMPORTS = {"yaml", "kosum_pl"}
 
 

@@ -397,3 +397,16 @@ def test_what_a_config_leaves_out_has_our_defaults(
     assert end.value.code == 0
     trainer = yaml.safe_load(capsys.readouterr().out)["trainer"]
     assert (trainer["num_sanity_val_steps"], trainer["use_distributed_sampler"]) == (0, False)
+
+
+@pytest.mark.parametrize("runs_dir", ["runs", "deep/runs", "."])
+def test_a_fit_that_fails_leaves_the_empty_folder_it_was_started_in(
+    runs_dir: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = tmp_path / "empty"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    assert main(["fit", "--config", "demo", "--data.train_file", "nofile.csv", "--runs_dir", runs_dir]) == 2
+    assert "nofile.csv" in capsys.readouterr().err
+    assert work.is_dir()
+    assert list(work.iterdir()) == []

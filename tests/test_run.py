@@ -132,6 +132,37 @@ class TestFolders:
         third.remove()
         assert list((tmp_path / "runs" / "demo").iterdir()) == [second.run_dir]
 
+    @pytest.mark.parametrize("made_before", [".", "runs", "runs/demo"])
+    def test_folders_that_were_there_before_stay_also_when_they_are_empty(
+        self, made_before: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also where the command was started in an empty folder, and the runs' folder is a relative path."""
+        work = tmp_path / "empty"
+        (work / made_before).mkdir(parents=True)
+        monkeypatch.chdir(work)
+        folders = open_folders("fit", runs_dir=Path("runs"), config_name="demo", checkpoint=None, preset="p")
+        monkeypatch.chdir(tmp_path)
+        folders.remove()
+        left = sorted(path.relative_to(work).as_posix() for path in work.rglob("*"))
+        assert left == {".": [], "runs": ["runs"], "runs/demo": ["runs", "runs/demo"]}[made_before]
+
+    def test_what_others_put_into_a_made_folder_stays(self, tmp_path: Path) -> None:
+        folders = open_folders("fit", runs_dir=tmp_path / "runs", config_name="demo", checkpoint=None, preset="p")
+        (tmp_path / "runs" / "notes.txt").touch()
+        folders.remove()
+        assert [path.name for path in (tmp_path / "runs").iterdir()] == ["notes.txt"]
+
+    @pytest.mark.parametrize("had_eval", [False, True])
+    def test_removing_an_evaluation_leaves_its_run_as_it_was(self, had_eval: bool, run_dir: Path) -> None:
+        if had_eval:
+            (run_dir / "eval").mkdir()
+        before = sorted(run_dir.rglob("*"))
+        checkpoint = run_dir / "checkpoints" / "last.ckpt"
+        folders = open_folders("test", runs_dir=run_dir, config_name="x", checkpoint=checkpoint, preset="p")
+        assert sorted(run_dir.rglob("*")) != before
+        folders.remove()
+        assert sorted(run_dir.rglob("*")) == before
+
     def test_a_resumed_run_is_never_removed(self, run_dir: Path) -> None:
         RunFolders(run_dir=run_dir, output_dir=run_dir, is_new=False).remove()
         assert (run_dir / "checkpoints" / "last.ckpt").exists()
@@ -143,6 +174,12 @@ class TestFolders:
         latest = run_dir.parent / "latest"
         assert os.readlink(latest) == other.name
         assert sorted(path.name for path in run_dir.parent.iterdir()) == [run_dir.name, other.name, "latest"]
+
+    def test_moving_latest_leaves_what_lies_beside_it(self, run_dir: Path) -> None:
+        own = run_dir.parent / f".latest-{os.getpid()}"
+        own.write_text("the user's", encoding="utf-8")
+        point_latest_at(run_dir)
+        assert own.read_text(encoding="utf-8") == "the user's"
 
     def test_run_of_a_checkpoint(self, run_dir: Path, tmp_path: Path) -> None:
         assert run_of(run_dir / "checkpoints" / "last.ckpt") == run_dir

@@ -8,7 +8,7 @@ where a quantized one gives its values to another.
 from __future__ import annotations
 
 import gc
-import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,7 @@ from kosum_pl.commands.run_topics import run_topics
 from kosum_pl.commands.weights import load_weights, seed_of
 from kosum_pl.data import TOPICS_FILE
 from kosum_pl.errors import UsageError
+from kosum_pl.folders import make_folders, make_free_folder, remove_empty_folders
 from kosum_pl.init_from import lineage_from
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.modules.summary_scores import SummaryScores
@@ -58,25 +59,27 @@ def export(invocation: Invocation, options: ExportOptions) -> Iterator[str]:
     topics = run_topics(parts.config["data"]["topics"], checkpoint=options.checkpoint)
     dialogues = _sample(parts, options.num_rows)
     load_weights(parts.module, options.checkpoint, seed=seed_of(parts.config))
-    draft = options.output.with_name(f".{options.output.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
+    made = make_folders(options.output.parent)
     try:
-        if is_quantized_merge := options.merges and parts.module.source.quantization != "none":
-            # Before anything is computed: on a CPU, bitsandbytes packs the weights anew at their first use.
-            yield _write(_unquantized(invocation, parts, options), settings, draft, options)
-        before = _score(parts.module, dialogues, settings, device=device)
-        if not is_quantized_merge:
-            yield _write(parts.module, settings, draft, options)
-        _release(parts.module)
-        if topics is not None:
-            topics.save(draft / TOPICS_FILE)
-        exported = load_folder(draft)
-        after = _score(exported.module, dialogues, exported.settings, device=device)
-        yield _comparison(before, after, num_rows=len(dialogues))
-        _check_difference(before, after, draft, options)
-        _publish(draft, options.output)
+        # A folder of its own beside the output: whatever else lies there is not touched.
+        with tempfile.TemporaryDirectory(dir=options.output.parent, prefix=f".{options.output.name}-") as folder:
+            draft = Path(folder) / options.output.name
+            if is_quantized_merge := options.merges and parts.module.source.quantization != "none":
+                # Before anything is computed: on a CPU, bitsandbytes packs the weights anew at their first use.
+                yield _write(_unquantized(invocation, parts, options), settings, draft, options)
+            before = _score(parts.module, dialogues, settings, device=device)
+            if not is_quantized_merge:
+                yield _write(parts.module, settings, draft, options)
+            _release(parts.module)
+            if topics is not None:
+                topics.save(draft / TOPICS_FILE)
+            exported = load_folder(draft)
+            after = _score(exported.module, dialogues, exported.settings, device=device)
+            yield _comparison(before, after, num_rows=len(dialogues))
+            _check_difference(before, after, draft, options)
+            _publish(draft, options.output)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        remove_empty_folders(made)
     yield f"exported: {options.output}"
 
 
@@ -171,7 +174,7 @@ def _check_difference(
     difference = after["rouge_mean"] - before["rouge_mean"]
     if abs(difference) <= TOLERANCE:
         return
-    failed = options.output.with_name(f"{options.output.name}.failed")
+    failed = make_free_folder(options.output.with_name(f"{options.output.name}.failed"))
     _publish(draft, failed)
     raise UsageError(
         f"the exported model's rouge_mean differs by {difference:+.2f} points, more than {TOLERANCE}; what was written "
@@ -180,6 +183,10 @@ def _check_difference(
 
 
 def _publish(draft: Path, folder: Path) -> None:
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    draft.rename(folder)
+    """Move the draft to its place, where at most an empty folder is; files that came there meanwhile are kept."""
+    try:
+        if folder.is_dir():
+            folder.rmdir()
+        draft.rename(folder)
+    except OSError as error:
+        raise UsageError(f"{folder}: the export cannot be moved there ({error.strerror})") from error

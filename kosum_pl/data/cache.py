@@ -88,8 +88,16 @@ def _publish(table: Path, folder: Path) -> None:
     except OSError:
         # The folder exists: another rank was faster, or an older table was damaged later.
         if load_summary(folder) is None:
+            _check_replaceable(folder)
             os.replace(folder, table.with_name("damaged"))
             os.replace(table, folder)
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuse to replace a folder that holds more than a table's own files."""
+    foreign = sorted({path.name for path in folder.iterdir()} - {ROWS_FILE, REJECTED_FILE, SUMMARY_FILE})
+    if foreign:
+        raise ValueError(f"{folder} is a damaged table of the cache and holds {foreign[0]}; take the folder away")
 
 
 class TableWriter:

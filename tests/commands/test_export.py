@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokeni
 
 from kosum_pl.__main__ import main
 from kosum_pl.commands import export_run
+from kosum_pl.commands.export import read_options
 from kosum_pl.commands.export_folder import load_folder
 from tests.commands.exported_runs import (
     LORA,
@@ -184,6 +185,28 @@ def test_another_base_under_the_adapter_is_an_error_and_is_left_to_be_looked_at(
     merged = load_file(run.folder / "other" / "model.safetensors")[f"{LAYER}.weight"]
     expected = expected_weight(run, LAYER, original)
     assert (merged.double() - expected).abs().max() < 3 * 2**-8 * expected.abs().max()
+
+
+def test_an_export_that_fails_deletes_nothing_but_its_own(
+    runs: Runs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = runs("seq2seq")
+    options = ["--config", "tiny.yaml", "--ckpt_path", "last", "--device", "cpu", "--sample", "2", "--output"]
+    monkeypatch.setattr(export_run, "TOLERANCE", -1.0)
+    with inside(run.folder):
+        theirs = [Path(".kept.draft"), Path("kept.failed")]
+        for folder in theirs:
+            folder.mkdir()
+            (folder / "notes.txt").touch()
+        before = set(Path().iterdir())
+        assert main(["export", *options, "kept"]) == 2
+        assert "what was written is left at kept.failed-2" in capsys.readouterr().err.replace("\n", " ")
+        assert all((folder / "notes.txt").exists() for folder in theirs)
+        assert set(Path().iterdir()) - before == {Path("kept.failed-2")}
+        monkeypatch.delattr(export_run, "load_folder")
+        with pytest.raises(NameError):
+            list(export_run.export(*read_options("export", [*options, "deep/kept"])))
+        assert set(Path().iterdir()) - before == {Path("kept.failed-2")}
 
 
 def golden(run: Run) -> list[dict[str, Any]]:

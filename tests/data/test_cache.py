@@ -79,6 +79,18 @@ def test_a_damaged_table_is_made_again(tmp_path: Path, name: str, damage: str) -
     assert [left.name for left in cache.iterdir()] == [folder.name]
 
 
+def test_a_damaged_table_that_holds_other_files_is_left_to_its_owner(tmp_path: Path) -> None:
+    path, cache = write_file(tmp_path / "a.csv", 5), tmp_path / "cache"
+    load(path, cache)
+    (folder,) = cache.iterdir()
+    (folder / SUMMARY_FILE).unlink()
+    (folder / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"is a damaged table of the cache and holds notes.txt; take the folder away"):
+        load(path, cache)
+    assert {file.name for file in folder.iterdir()} == {ROWS_FILE, REJECTED_FILE, "notes.txt"}
+    assert [left.name for left in cache.iterdir()] == [folder.name]
+
+
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"cannot write the cache here \(Not a directory\); set data.cache_dir"):
