@@ -208,28 +208,38 @@ class SummarizationDataModule(LightningDataModule):
 
     def train_dataloader(self) -> StatefulDataLoader[Batch]:
         """Batches of like length under the token budget; resumes with the very next batch."""
-        encoded = self.encoded["train"]
-        sampler = TokenBudgetBatchSampler(
-            encoded.lengths,
-            max_batch_tokens=self._max_batch_tokens,
-            batch_size=self._batch_size,
-            seed=self._seed,
-            num_replicas=self._world_size,
-            rank=self._rank,
-            row_weights=self.tables["train"].row_weights,
-        )
+        sampler = self._train_sampler()
         if self.trainer is not None:
             # A resume from an epoch's end restores no loader state, and Lightning sets the epoch of an iterator that
             # it has made already.
             progress = self.trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(progress.processed)  # type: ignore[attr-defined]
         return StatefulDataLoader(
-            EncodedRows(encoded, dialogues=None),
+            EncodedRows(self.encoded["train"], dialogues=None),
             batch_sampler=sampler,
             collate_fn=self._collator(for_generation=False),
             num_workers=self._num_workers,
             pin_memory=torch.cuda.is_available(),
             generator=self._generator(),
+        )
+
+    def num_train_batches(self) -> int:
+        """Batches that an epoch of `train_dataloader` has on this rank, counted without a loader.
+
+        A loader that is built before a resumed run's loops are restored never gets its saved state. Who overrides
+        `train_dataloader` overrides this too.
+        """
+        return len(self._train_sampler())
+
+    def _train_sampler(self) -> TokenBudgetBatchSampler:
+        return TokenBudgetBatchSampler(
+            self.encoded["train"].lengths,
+            max_batch_tokens=self._max_batch_tokens,
+            batch_size=self._batch_size,
+            seed=self._seed,
+            num_replicas=self._world_size,
+            rank=self._rank,
+            row_weights=self.tables["train"].row_weights,
         )
 
     def val_dataloader(self) -> StatefulDataLoader[Batch] | list[Any]:

@@ -59,7 +59,9 @@ def checkpoint_misfit(error: Exception, checkpoint: str) -> UsageError | None:
         )
     if "checkpoint contains only the model" in lines[0]:
         return UsageError(f"checkpoint {checkpoint} holds weights alone, and fit cannot resume from it; give last.ckpt")
-    return None
+    # The sampler refuses inside Lightning, whose clean-up then stumbles over the loader that has not begun.
+    refusal = str(error.__context__)
+    return UsageError(refusal) if refusal.startswith("cannot resume: ") else None
 
 
 def one_line(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 import yaml
 
 from kosum_pl.__main__ import main
+from kosum_pl.encode import Batch
+from kosum_pl.modules import SummarizationModule
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
@@ -95,6 +98,46 @@ def test_what_the_shipped_configs_import_comes_with_the_package() -> None:
         assert package in names
         assert pins[package]
     assert project["optional-dependencies"]["adapters"] == []
+
+
+def test_the_demo_goes_on_in_mid_epoch_with_the_very_next_rows(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    cut_demo: Callable[[int, int], dict[str, str]],
+) -> None:
+    """The config as it is shipped, `max_epochs` and all, with a small model, few rows and a validation in mid-epoch."""
+    rows: list[tuple[int, ...]] = []
+
+    def note(module: SummarizationModule, batch: Batch, batch_idx: int) -> None:
+        rows.append(batch.rows)
+        taken_over(module, batch, batch_idx)
+
+    taken_over = SummarizationModule.on_train_batch_start
+    monkeypatch.setattr(SummarizationModule, "on_train_batch_start", note)
+    monkeypatch.chdir(tmp_path)
+    arguments = [
+        "--config=demo",
+        *(f"--data.{split}={path}" for split, path in cut_demo(40, 2).items()),
+        f"--model.config_overrides={TINY['Seq2SeqModule'][1]}",
+        "--model.rouge_tokenizer=space",
+        "--trainer.accelerator=cpu",
+        "--trainer.max_epochs=2",
+        "--trainer.val_check_interval=3",
+        "--trainer.enable_progress_bar=false",
+    ]
+    assert main(["fit", *arguments, "--data.batch_size=8"]) == 0
+    whole = rows.copy()
+    rows.clear()
+    (best,) = Path("runs/demo/latest/checkpoints").glob("step=*.ckpt")
+    num_steps = int(best.name[5:11])
+    assert num_steps % 5 == 3  # of an epoch's five batches, validated after the third
+    checkpoint = f"--ckpt_path={best.resolve()}"
+    assert main(["fit", *arguments, "--data.batch_size=8", checkpoint]) == 0
+    assert (len(whole), rows) == (10, whole[num_steps:])
+    capsys.readouterr()
+    assert main(["fit", *arguments, "--data.batch_size=7", checkpoint]) == 2
+    assert "kosum_pl: error: cannot resume: the training rows' lengths" in capsys.readouterr().err
 
 
 @pytest.mark.slow

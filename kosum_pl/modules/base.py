@@ -31,6 +31,7 @@ from kosum_pl.modules.new_tokens import NewTokenRows
 from kosum_pl.modules.optim import OptimizerName, OptimizerSettings, ScheduleName, build_optimizer
 from kosum_pl.modules.quantization import QuantizationName
 from kosum_pl.modules.random_state import restore_random_state
+from kosum_pl.modules.step_count import num_training_steps
 from kosum_pl.modules.step_normalizer import StepNormalizer, is_last_micro_batch
 from kosum_pl.modules.weights import build_model
 from kosum_pl.types import Prediction
@@ -171,9 +172,10 @@ class SummarizationModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and its schedule, stepped once an optimizer step."""
-        num_steps = self.trainer.estimated_stepping_batches
         optimizer, schedule = build_optimizer(
-            self.named_parameters(), settings=self.optimizer_settings, num_training_steps=num_steps
+            self.named_parameters(),
+            settings=self.optimizer_settings,
+            num_training_steps=num_training_steps(self.trainer),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
