@@ -24,9 +24,9 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from benchmarks.timing import machine_facts
-from kosum_pl.cli_arguments import read_arguments
-from kosum_pl.commands.parts import Parts, load_parts
-from kosum_pl.plugins import load_plugins
+from kosum_pl.cli.arguments import read_arguments
+from kosum_pl.cli.parts import Parts, load_parts
+from kosum_pl.cli.plugins import load_plugins
 
 _ONCE = ("setup", "teardown", "on_fit_start", "on_fit_end", "on_train_start", "on_train_end")
 

@@ -18,8 +18,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessorList
 
 from benchmarks.constraint_vocabularies import PROMPT_LENGTH, Vocabulary
 from benchmarks.timing import interleaved_medians, seconds_of
-from kosum_pl.decode.constraint_processors import GenerationShape
-from kosum_pl.decode.head import constrained_head
+from kosum_pl.decode.constraint.head import constrained_head
+from kosum_pl.decode.constraint.processors import GenerationShape
 
 SHAPE_0_6B: Mapping[str, Any] = {
     "vocab_size": 128_256,

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from benchmarks.constraint_vocabularies import PROMPT_LENGTH, Vocabulary, row_words
 from kosum_pl.decode.charset import Charset
-from kosum_pl.decode.constraint import PrefixFunctionConstraint, StaticMaskConstraint
-from kosum_pl.decode.constraint_processors import GenerationShape
+from kosum_pl.decode.constraint.kinds import PrefixFunctionConstraint, StaticMaskConstraint
+from kosum_pl.decode.constraint.processors import GenerationShape
 from kosum_pl.decode.literals import DEFAULT_LITERALS
 
 Step = Callable[[Tensor, Tensor], Tensor]

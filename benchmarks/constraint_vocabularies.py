@@ -25,12 +25,12 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from benchmarks.timing import grown_mib, resident_mib, seconds_of
-from kosum_pl.decode.automaton import DEAD
 from kosum_pl.decode.charset import Charset
-from kosum_pl.decode.constraint import AutomatonConstraint
+from kosum_pl.decode.constraint.automaton import DEAD
+from kosum_pl.decode.constraint.kinds import AutomatonConstraint
+from kosum_pl.decode.constraint.row_tables import RowTables
+from kosum_pl.decode.constraint.table_cache import load_tables
 from kosum_pl.decode.literals import DEFAULT_LITERALS
-from kosum_pl.decode.row_tables import RowTables
-from kosum_pl.decode.table_cache import load_tables
 
 PROMPT_LENGTH = 8
 NUM_ROW_WORDS = 5

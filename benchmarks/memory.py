@@ -22,11 +22,11 @@ from torch.utils.data import DataLoader
 
 from benchmarks.timing import machine_facts
 from benchmarks.traced_memory import traced_peak
-from kosum_pl.cli_arguments import read_arguments
-from kosum_pl.commands.parts import Parts, load_parts
-from kosum_pl.commands.plan import parse_memory
-from kosum_pl.commands.plan_count import ShapeCache
-from kosum_pl.commands.plan_settings import PlanSettings, plan_settings
+from kosum_pl.cli.arguments import read_arguments
+from kosum_pl.cli.parts import Parts, load_parts
+from kosum_pl.commands.plan.command import parse_memory
+from kosum_pl.commands.plan.count import ShapeCache
+from kosum_pl.commands.plan.settings import PlanSettings, plan_settings
 from kosum_pl.encode import Batch
 from kosum_pl.types import IGNORE_INDEX
 

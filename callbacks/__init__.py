@@ -1,4 +1,6 @@
-"""Shipped Lightning callbacks, one a file; a file dropped in here, or into `./callbacks`, is found by its class name.
+"""Shipped Lightning callbacks, one a file, with their meters in folders beside them.
 
-They import kosum_pl, it never imports them: `kosum_pl.plugins` loads this folder by its location.
+Python knows this folder as `kosum_pl.callbacks`; inside it imports are relative. Nothing in kosum_pl imports it:
+`kosum_pl.cli.plugins` loads every file, so that a config may name a callback by its class alone. A callback of yours
+goes into `callbacks/` of the folder you work in.
 """

@@ -11,8 +11,8 @@ from typing import Final
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from kosum_pl.decode.rules import DecodingRules
 from kosum_pl.modules import SummarizationModule
-from kosum_pl.modules.rules import DecodingRules
 
 STAGES: Final = ("validation", "test", "predict")
 

@@ -20,10 +20,11 @@ from torch import Tensor
 
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.modules.step_normalizer import StepNormalizer
-from kosum_pl.signals.grad_journal import PLOT_FILE, GradJournal, PendingStep
-from kosum_pl.signals.grad_norms import GradNormMeter, MeasuredNorms
-from kosum_pl.signals.grad_plot import plot_norms
-from kosum_pl.signals.grad_record import NormRecord
+
+from .grad_norm.journal import PLOT_FILE, GradJournal, PendingStep
+from .grad_norm.norms import GradNormMeter, MeasuredNorms
+from .grad_norm.plot import plot_norms
+from .grad_norm.record import NormRecord
 
 _SHARDING: Final = (ModelParallelStrategy, FSDPStrategy, DeepSpeedStrategy)
 _READ_EVERY: Final = 50  # where nothing is logged

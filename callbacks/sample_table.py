@@ -18,8 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kosum_pl.modules import SummarizationModule
-from kosum_pl.prediction_files import write_json_lines
-from kosum_pl.signals.samples import COLUMNS, choose_samples, markdown_table, merge_lines, sample_lines, shorten
+from kosum_pl.runs.predictions import write_json_lines
+
+from .samples import COLUMNS, choose_samples, markdown_table, merge_lines, sample_lines, shorten
 
 SAMPLES_FILE: Final = "samples.jsonl"
 

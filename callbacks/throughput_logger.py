@@ -17,12 +17,13 @@ from lightning.fabric.utilities.throughput import Throughput, get_available_flop
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kosum_pl.modules import SummarizationModule
-from kosum_pl.signals.batch_counts import batch_lengths, count_batch
-from kosum_pl.signals.flops import FlopShape, flop_shape, step_flops
-from kosum_pl.signals.memory_use import memory_use
-from kosum_pl.signals.rank_totals import RankTotals, rank_vector, speed_in_words, total_over_ranks
-from kosum_pl.signals.throughput import Interval, StepMeter
-from kosum_pl.signals.timers import CudaTimer, HostTimer, Timer
+
+from .throughput.batch_counts import batch_lengths, count_batch
+from .throughput.flops import FlopShape, flop_shape, step_flops
+from .throughput.memory_use import memory_use
+from .throughput.meter import Interval, StepMeter
+from .throughput.rank_totals import RankTotals, rank_vector, speed_in_words, total_over_ranks
+from .throughput.timers import CudaTimer, HostTimer, Timer
 
 
 class ThroughputLogger(Callback):

@@ -23,20 +23,20 @@ EXIT_BROKEN_PIPE: Final = 141
 # Name: (what it does, module with `run(command, arguments) -> int`). A new command is a line here and a file in
 # kosum_pl/commands/.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "fit": ("train, and keep the checkpoint with the best generated ROUGE", "kosum_pl.cli_arguments"),
-    "validate": ("score a checkpoint on data.val_file", "kosum_pl.cli_arguments"),
-    "test": ("score a checkpoint on data.test_file", "kosum_pl.cli_arguments"),
-    "predict": ("write a submission for data.predict_file", "kosum_pl.cli_arguments"),
-    "charset": ("show what may be generated, and what of the references may not", "kosum_pl.commands.charset"),
-    "export": ("write a checkpoint as a Hugging Face folder", "kosum_pl.commands.export"),
-    "summarize": ("summarize dialogues by an exported folder or a checkpoint", "kosum_pl.commands.summarize"),
-    "doctor": ("look for what would spoil a run, before it starts", "kosum_pl.commands.doctor"),
-    "drift": ("hold val, test and predict rows against train", "kosum_pl.commands.drift"),
-    "gate": ("hold a run's scores against rules, for CI", "kosum_pl.commands.gate"),
-    "init": ("lay out a working folder: config, preset, callback, data stub", "kosum_pl.commands.init"),
-    "plan": ("count the memory of a training step, before anything is downloaded", "kosum_pl.commands.plan"),
-    "report": ("write one page of a run, or of several side by side", "kosum_pl.commands.report"),
-    "tune": ("search the decoding preset of a slice of the val rows", "kosum_pl.commands.tune"),
+    "fit": ("train, and keep the checkpoint with the best generated ROUGE", "kosum_pl.cli.arguments"),
+    "validate": ("score a checkpoint on data.val_file", "kosum_pl.cli.arguments"),
+    "test": ("score a checkpoint on data.test_file", "kosum_pl.cli.arguments"),
+    "predict": ("write a submission for data.predict_file", "kosum_pl.cli.arguments"),
+    "charset": ("show what may be generated, and what of the references may not", "kosum_pl.commands.charset.command"),
+    "export": ("write a checkpoint as a Hugging Face folder", "kosum_pl.commands.export.command"),
+    "summarize": ("summarize dialogues by an exported folder or a checkpoint", "kosum_pl.commands.summarize.command"),
+    "doctor": ("look for what would spoil a run, before it starts", "kosum_pl.commands.doctor.command"),
+    "drift": ("hold val, test and predict rows against train", "kosum_pl.commands.drift.command"),
+    "gate": ("hold a run's scores against rules, for CI", "kosum_pl.commands.gate.command"),
+    "init": ("lay out a working folder: config, preset, callback, data stub", "kosum_pl.commands.init.command"),
+    "plan": ("count the memory of a training step, before anything is downloaded", "kosum_pl.commands.plan.command"),
+    "report": ("write one page of a run, or of several side by side", "kosum_pl.commands.report.command"),
+    "tune": ("search the decoding preset of a slice of the val rows", "kosum_pl.commands.tune.command"),
 }
 
 

@@ -33,7 +33,7 @@ from kosum_pl.data import (
     read_dialogues,
     with_topics,
 )
-from kosum_pl.decode.table_cache import default_cache_dir
+from kosum_pl.decode.constraint.table_cache import default_cache_dir
 from kosum_pl.encode import Batch, Collator, TokenLimits
 from kosum_pl.encode.table import EncodedRows, EncodedTable, encode_table
 from kosum_pl.modules import SummarizationModule

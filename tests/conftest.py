@@ -11,6 +11,8 @@ import pytest
 
 from kosum_pl.lookup import resolve_path
 
+pytest_plugins = ["tests.modules_fixtures"]
+
 # Read when torch is imported: models of a few thousand weights are slower on several threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Read when the hub's client is imported: no test asks a hub.

@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from kosum_pl.data import TopicSettings
-from kosum_pl.data.topics import load_clusters
+from kosum_pl.data.topics.clusters import load_clusters
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.modules import Seq2SeqModule
 

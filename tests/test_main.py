@@ -122,7 +122,7 @@ class TestErrors:
         def run(command: str, arguments: list[str]) -> int:
             raise errors[0]
 
-        monkeypatch.setattr("kosum_pl.cli_arguments.run", run)
+        monkeypatch.setattr("kosum_pl.cli.arguments.run", run)
         monkeypatch.delenv("KOSUM_DEBUG", raising=False)
         return errors
 

@@ -4,15 +4,15 @@ In: what the user wrote under `data:`. Out: `DialogueTable` and the batch sample
 here: lengths come in as numbers.
 """
 
-from kosum_pl.data.batching import TokenBudgetBatchSampler
+from kosum_pl.data.batching.evaluation import EvaluationBatchSampler, PlainLoader
+from kosum_pl.data.batching.training import TokenBudgetBatchSampler
 from kosum_pl.data.clean import CLEANING_STEPS, DEFAULT_CLEANING, make_cleaner
-from kosum_pl.data.columns import Columns
-from kosum_pl.data.evaluation_batching import EvaluationBatchSampler, PlainLoader
-from kosum_pl.data.read import read_dialogues
-from kosum_pl.data.slice_filter import SliceFilter
+from kosum_pl.data.read.columns import Columns
+from kosum_pl.data.read.dialogues import read_dialogues
+from kosum_pl.data.slices import SliceFilter
 from kosum_pl.data.table import DialogueTable, count_leakage, write_rejected
-from kosum_pl.data.topic_table import add_topics, find_clusters, with_topics
-from kosum_pl.data.topics import TOPICS_FILE, TopicClusters, TopicSettings
+from kosum_pl.data.topics.clusters import TOPICS_FILE, TopicClusters, TopicSettings
+from kosum_pl.data.topics.table import add_topics, find_clusters, with_topics
 
 __all__ = [
     "CLEANING_STEPS",

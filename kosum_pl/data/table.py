@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kosum_pl.data.cache import TableSummary, open_rows_file, read_rejected
-from kosum_pl.data.row import place_of
+from kosum_pl.data.read.cache import TableSummary, open_rows_file, read_rejected
+from kosum_pl.data.read.row import place_of
 from kosum_pl.types import Dialogue, Message
 
 _BATCH_ROWS = 512

@@ -17,30 +17,30 @@ from kosum_pl.decode.router import PresetRouter
 from kosum_pl.decode.settings import ConstraintSettings
 
 if TYPE_CHECKING:
-    from kosum_pl.decode.constraint import (
+    from kosum_pl.decode.constraint.head import check_small_head, compact_head, constrained_head
+    from kosum_pl.decode.constraint.kinds import (
         AutomatonConstraint,
         BatchConstraint,
         Constraint,
         PrefixFunctionConstraint,
         StaticMaskConstraint,
     )
-    from kosum_pl.decode.constraint_processors import GenerationShape
-    from kosum_pl.decode.head import check_small_head, compact_head, constrained_head
+    from kosum_pl.decode.constraint.processors import GenerationShape
+    from kosum_pl.decode.constraint.table_cache import load_tables
     from kosum_pl.decode.repetition import GeneratedNGramBan, generated_only_processors
-    from kosum_pl.decode.table_cache import load_tables
 
 _LAZY: Final = {
-    "constraint": (
+    "constraint.kinds": (
         "AutomatonConstraint",
         "BatchConstraint",
         "Constraint",
         "PrefixFunctionConstraint",
         "StaticMaskConstraint",
     ),
-    "constraint_processors": ("GenerationShape",),
-    "head": ("check_small_head", "compact_head", "constrained_head"),
+    "constraint.processors": ("GenerationShape",),
+    "constraint.head": ("check_small_head", "compact_head", "constrained_head"),
     "repetition": ("GeneratedNGramBan", "generated_only_processors"),
-    "table_cache": ("load_tables",),
+    "constraint.table_cache": ("load_tables",),
 }
 _FILE_OF: Final = {name: file for file, names in _LAZY.items() for name in names}
 

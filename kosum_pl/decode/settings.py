@@ -16,7 +16,7 @@ from kosum_pl.decode.literals import DEFAULT_LITERALS, row_literals
 from kosum_pl.types import TAG_PATTERN
 
 if TYPE_CHECKING:
-    from kosum_pl.decode.constraint import Constraint
+    from kosum_pl.decode.constraint.kinds import Constraint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +103,8 @@ class ConstraintSettings:
         Raises:
             ValueError: The tokenizer's kind is unknown, or its vocabulary can write nothing of the charset.
         """
-        from kosum_pl.decode import constraint
-        from kosum_pl.decode.table_cache import load_tables
+        from kosum_pl.decode.constraint import kinds as constraint
+        from kosum_pl.decode.constraint.table_cache import load_tables
 
         tables = load_tables(tokenizer, charset=self.character_set, literals=self.fixed_literals)
         if self.kind == "static_mask":

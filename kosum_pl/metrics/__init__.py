@@ -4,16 +4,16 @@ In: texts. Out: named values without the stage prefix (`rouge_sum`, `tag_recall`
 a score is the same to the bit however rows are spread over batches and ranks.
 """
 
-from kosum_pl.metrics.bertscore import BERTSCORE_NAMES
 from kosum_pl.metrics.contamination import ContaminationMetric, count_foreign
 from kosum_pl.metrics.lead import lead_summary
 from kosum_pl.metrics.overlap import OVERLAP_NAMES, OverlapMetric
 from kosum_pl.metrics.quality import TextQuality, hangul_letters, is_broken
 from kosum_pl.metrics.rouge import RougeMetric, rouge_scores, score_rows
 from kosum_pl.metrics.scripts import SCRIPTS, script_of
-from kosum_pl.metrics.semantic import SemanticMetric, SemanticScorer
-from kosum_pl.metrics.semantic_settings import BertScoreSettings, SemanticSettings, SimilaritySettings
-from kosum_pl.metrics.similarity import SIMILARITY_NAMES
+from kosum_pl.metrics.semantic.bertscore import BERTSCORE_NAMES
+from kosum_pl.metrics.semantic.scorer import SemanticMetric, SemanticScorer
+from kosum_pl.metrics.semantic.settings import BertScoreSettings, SemanticSettings, SimilaritySettings
+from kosum_pl.metrics.semantic.similarity import SIMILARITY_NAMES
 from kosum_pl.metrics.slices import slice_names
 from kosum_pl.metrics.slots import SlotRecall, find_slots
 from kosum_pl.metrics.summary import SummaryStatistics

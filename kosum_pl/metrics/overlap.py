@@ -14,7 +14,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from kosum_pl.metrics import sums
-from kosum_pl.metrics.embedding import import_extra
+from kosum_pl.metrics.semantic.embedding import import_extra
 from kosum_pl.metrics.tokenize import get_tokenizer
 
 OVERLAP_NAMES: Final = ("bleu", "chrf")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from kosum_pl.data.slice_filter import LENGTH_COLUMN, length_quartiles
+from kosum_pl.data.slices import LENGTH_COLUMN, length_quartiles
 from kosum_pl.types import profile_text
 
 _NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?")

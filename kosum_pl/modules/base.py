@@ -16,24 +16,24 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from kosum_pl.checkpoints.random_state import restore_random_state
+from kosum_pl.checkpoints.record import read_record, write_record
 from kosum_pl.decode import ConstraintSettings, DecodingPreset, PresetRouter
-from kosum_pl.decode.postprocess import DEFAULT_STEPS
+from kosum_pl.decode.postprocess.steps import DEFAULT_STEPS
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import Batch, ChatPrompt, Encoder, SourcePrompt, add_new_tokens, load_tokenizer
 from kosum_pl.metrics import SemanticSettings
-from kosum_pl.modules.adapters import AdapterSettings, check_combination
+from kosum_pl.models.adapters import AdapterSettings, check_combination
+from kosum_pl.models.build import build_model
+from kosum_pl.models.new_tokens import NewTokenRows
+from kosum_pl.models.quantization import QuantizationName
+from kosum_pl.models.source import ModelSource
 from kosum_pl.modules.arguments import pick
-from kosum_pl.modules.checkpoint_record import read_record, write_record
 from kosum_pl.modules.evaluation import Evaluation, EvaluationSettings
 from kosum_pl.modules.loss import cross_entropy_sum
-from kosum_pl.modules.model import ModelSource
-from kosum_pl.modules.new_tokens import NewTokenRows
 from kosum_pl.modules.optim import OptimizerName, OptimizerSettings, ScheduleName, build_optimizer
-from kosum_pl.modules.quantization import QuantizationName
-from kosum_pl.modules.random_state import restore_random_state
 from kosum_pl.modules.step_count import num_training_steps
 from kosum_pl.modules.step_normalizer import StepNormalizer, is_last_micro_batch
-from kosum_pl.modules.weights import build_model
 from kosum_pl.types import Prediction
 
 

@@ -17,10 +17,10 @@ from kosum_pl.decode import ConstraintSettings, DecodingPreset, PresetRouter, lo
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import Batch, Encoder
 from kosum_pl.metrics import SemanticSettings
-from kosum_pl.modules.scores import EvaluationScores
-from kosum_pl.modules.slice_scores import SliceScores
+from kosum_pl.metrics.scores import EvaluationScores
+from kosum_pl.metrics.slice_scores import SliceScores
+from kosum_pl.metrics.summary_scores import ScoreSettings
 from kosum_pl.modules.summarizer import Summarizer
-from kosum_pl.modules.summary_scores import ScoreSettings
 from kosum_pl.types import Prediction
 
 

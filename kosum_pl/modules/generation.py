@@ -18,9 +18,9 @@ from transformers import GenerationConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from kosum_pl.decode import DecodingPreset
+from kosum_pl.decode.rules import BatchRules, DecodingRules
 from kosum_pl.encode import Batch, Encoder
 from kosum_pl.modules.loss import row_log_probs, shift_right, supervised_logits
-from kosum_pl.modules.rules import BatchRules, DecodingRules
 from kosum_pl.types import IGNORE_INDEX, Dialogue, Prediction
 
 

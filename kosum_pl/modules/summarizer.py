@@ -13,11 +13,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from kosum_pl.decode import ConstraintSettings, DecodingPreset
-from kosum_pl.decode.postprocess import Postprocessor
+from kosum_pl.decode.postprocess.steps import Postprocessor
 from kosum_pl.decode.regenerate import Regenerator
+from kosum_pl.decode.rules import DecodingRules
 from kosum_pl.encode import Batch, Encoder
 from kosum_pl.modules.generation import first_prediction, generate
-from kosum_pl.modules.rules import DecodingRules
 from kosum_pl.types import Prediction
 
 

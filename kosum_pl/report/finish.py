@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from kosum_pl.data.drift import compare
+from kosum_pl.drift.compare import compare
 from kosum_pl.errors import one_line
-from kosum_pl.modules.row_scores import RowScores
+from kosum_pl.files import write_atomically
+from kosum_pl.metrics.row_scores import RowScores
 from kosum_pl.report.page import report_folder
-from kosum_pl.run import write_atomically
 from kosum_pl.types import Dialogue
 
 DRIFT_FILE: Final = "drift.json"

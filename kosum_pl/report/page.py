@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from kosum_pl import __version__
-from kosum_pl.modules.row_scores import RowScores
+from kosum_pl.files import write_atomically
+from kosum_pl.metrics.row_scores import RowScores
 from kosum_pl.report.curves import curves
 from kosum_pl.report.data_sections import drift, slices
 from kosum_pl.report.markdown import markdown
@@ -24,7 +25,6 @@ from kosum_pl.report.scored import Comparison, ScoredRun, compare_runs, score_ru
 from kosum_pl.report.section import Section
 from kosum_pl.report.setup_sections import memory, samples, setup
 from kosum_pl.report.text_sections import best_and_worst, contamination, lengths, tags
-from kosum_pl.run import write_atomically
 
 REPORT_FILE: Final = "report.html"
 MARKDOWN_FILE: Final = "report.md"

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 import yaml
 
 from kosum_pl.errors import UsageError
-from kosum_pl.run import METRICS_FILE
+from kosum_pl.runs.folders import METRICS_FILE
 from kosum_pl.types import Prediction
 
 CONFIG_FILE: Final = "config.yaml"

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from kosum_pl.decode import DEFAULT_LITERALS, Charset
 from kosum_pl.metrics.bootstrap import Difference, paired_difference
 from kosum_pl.metrics.rouge import score_rows
+from kosum_pl.metrics.row_scores import RATIOS, RowScores
+from kosum_pl.metrics.summary_scores import ScoreSettings
 from kosum_pl.metrics.tokenize import get_tokenizer
-from kosum_pl.modules.row_scores import RATIOS, RowScores
-from kosum_pl.modules.summary_scores import ScoreSettings
 from kosum_pl.report.run_files import Run
 from kosum_pl.types import Prediction
 

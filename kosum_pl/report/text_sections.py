@@ -14,8 +14,8 @@ from typing import Final
 from kosum_pl.decode.licence import row_licence
 from kosum_pl.decode.literals import foreign_places
 from kosum_pl.metrics.scripts import script_of
+from kosum_pl.metrics.summary_scores import ScoreSettings
 from kosum_pl.metrics.tags import has_swapped_speakers
-from kosum_pl.modules.summary_scores import ScoreSettings
 from kosum_pl.report.diff import diff_words, marked_text
 from kosum_pl.report.markup import Child, Html, element, join
 from kosum_pl.report.plots import scatter_plot

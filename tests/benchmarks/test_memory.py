@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from benchmarks import memory
-from kosum_pl.cli_arguments import read_arguments
-from kosum_pl.commands.parts import load_parts
-from kosum_pl.commands.plan_settings import plan_settings
+from kosum_pl.cli.arguments import read_arguments
+from kosum_pl.cli.parts import load_parts
+from kosum_pl.commands.plan.settings import plan_settings
 from kosum_pl.types import IGNORE_INDEX
 
 SMALL = ("--data.max_batch_tokens", "null", "--data.batch_size", "2", "--data.max_source_tokens", "200")

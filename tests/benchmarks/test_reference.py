@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from benchmarks import reference
-from kosum_pl.cli_arguments import read_arguments
-from kosum_pl.commands.parts import load_parts
+from kosum_pl.cli.arguments import read_arguments
+from kosum_pl.cli.parts import load_parts
 
 TOKENIZERS = {"small_seq2seq": "demo:bart", "small_causal": "demo:llama"}
 

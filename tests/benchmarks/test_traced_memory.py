@@ -11,9 +11,9 @@ from torch import nn
 
 from benchmarks import memory, traced_memory
 from benchmarks.traced_memory import LiveStorages, traced_peak
-from kosum_pl.cli_arguments import read_arguments
-from kosum_pl.commands.parts import Parts, load_parts
-from kosum_pl.commands.plan_settings import plan_settings
+from kosum_pl.cli.arguments import read_arguments
+from kosum_pl.cli.parts import Parts, load_parts
+from kosum_pl.commands.plan.settings import plan_settings
 from kosum_pl.encode import Batch
 
 LLAMA = memory._LLAMA | {

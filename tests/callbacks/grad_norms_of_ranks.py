@@ -8,16 +8,13 @@ from pathlib import Path
 from lightning.pytorch import Trainer, seed_everything
 from torch.utils.data import DataLoader
 
+from kosum_pl.callbacks.grad_norm_histogram import GradNormHistogram
 from kosum_pl.encode import CollateItem, Collator, TokenLimits
 from kosum_pl.modules import CausalModule
-from kosum_pl.plugins import load_plugins
 from kosum_pl.types import Dialogue
 
 
 def main(folder: Path, num_ranks: int, num_batches: int) -> None:
-    load_plugins()
-    from callbacks.grad_norm_histogram import GradNormHistogram
-
     seed_everything(7, verbose=False)  # also in the environment, from which ranks are seeded again
     shape = {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 64}
     module = CausalModule("demo:llama", random_init=True, config_overrides=shape, learning_rate=1e-2)

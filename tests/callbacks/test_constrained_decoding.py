@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,11 @@ from typing import Any
 import pytest
 from lightning.pytorch import LightningModule, Trainer
 
+from kosum_pl.callbacks.constrained_decoding import ConstrainedDecoding
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.decode import ConstraintSettings
 from kosum_pl.modules import CausalModule
-from kosum_pl.plugins import load_plugins
 
-load_plugins()
-ConstrainedDecoding = sys.modules["callbacks.constrained_decoding"].ConstrainedDecoding
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 48, "initializer_range": 0.3}
 
 

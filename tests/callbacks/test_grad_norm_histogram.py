@@ -21,13 +21,11 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from kosum_pl.callbacks.grad_norm_histogram import GradNormHistogram
 from kosum_pl.datamodule import SummarizationDataModule
+from kosum_pl.models.adapters import AdapterSettings
 from kosum_pl.modules import CausalModule, Seq2SeqModule, SummarizationModule
-from kosum_pl.modules.adapters import AdapterSettings
-from kosum_pl.plugins import load_plugins
 
-load_plugins()
-GradNormHistogram = sys.modules["callbacks.grad_norm_histogram"].GradNormHistogram
 SCRIPT = Path(__file__).with_name("grad_norms_of_ranks.py")
 SHAPES = {
     "seq2seq": {"d_model": 64, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64},

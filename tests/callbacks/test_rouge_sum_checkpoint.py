@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,8 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer, see
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from kosum_pl.plugins import load_plugins
+from kosum_pl.callbacks import rouge_sum_checkpoint as checkpoint_module
 
-load_plugins()
-checkpoint_module = sys.modules["callbacks.rouge_sum_checkpoint"]
 RougeSumCheckpoint = checkpoint_module.RougeSumCheckpoint
 
 

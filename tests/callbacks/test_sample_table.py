@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer, seed_everythin
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from kosum_pl.callbacks.sample_table import SampleTable
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.modules import Seq2SeqModule
-from kosum_pl.plugins import load_plugins
 
-load_plugins()
-SampleTable = sys.modules["callbacks.sample_table"].SampleTable
 SHAPE = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
 
 

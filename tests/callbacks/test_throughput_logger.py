@@ -17,16 +17,14 @@ import pytest
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.loggers import CSVLogger
 
+from kosum_pl.callbacks import throughput_logger as throughput_module
+from kosum_pl.callbacks.throughput.batch_counts import BatchLengths
+from kosum_pl.callbacks.throughput.flops import flop_shape, step_flops
 from kosum_pl.data import DEFAULT_CLEANING, Columns, read_dialogues
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.encode import TokenLimits
 from kosum_pl.modules import CausalModule, Seq2SeqModule, SummarizationModule
-from kosum_pl.plugins import load_plugins
-from kosum_pl.signals.batch_counts import BatchLengths
-from kosum_pl.signals.flops import flop_shape, step_flops
 
-load_plugins()
-throughput_module = sys.modules["callbacks.throughput_logger"]
 ThroughputLogger = throughput_module.ThroughputLogger
 SCRIPT = Path(__file__).with_name("throughput_of_two_ranks.py")
 TINY = {

@@ -9,12 +9,9 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from kosum_pl.callbacks.throughput_logger import ThroughputLogger
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.modules import Seq2SeqModule
-from kosum_pl.plugins import load_plugins
-
-load_plugins()
-ThroughputLogger = sys.modules["callbacks.throughput_logger"].ThroughputLogger
 
 
 class Noter(Callback):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from kosum_pl.cli_arguments import read_arguments
-from kosum_pl.commands.parts import Parts, load_parts
+from kosum_pl.cli.arguments import read_arguments
+from kosum_pl.cli.parts import Parts, load_parts
 from kosum_pl.errors import UsageError
 from kosum_pl.modules import Seq2SeqModule
 
@@ -23,7 +23,7 @@ def test_module_and_data_are_those_of_fit(work: Path) -> None:
     assert [len(parts.datamodule.tables[split]) for split in ("train", "val")] == [4, 2]
     assert parts.config["data"]["batch_size"] == 7
     assert [callback["class_path"] for callback in parts.config["trainer"]["callbacks"]] == [
-        "callbacks.rouge_sum_checkpoint.RougeSumCheckpoint"
+        "kosum_pl.callbacks.rouge_sum_checkpoint.RougeSumCheckpoint"
     ]
     assert not (work / "runs").exists()
 

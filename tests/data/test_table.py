@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kosum_pl.data import DialogueTable, count_leakage, make_cleaner, read_dialogues, write_rejected
-from kosum_pl.data.columns import Columns
+from kosum_pl.data.read.columns import Columns
 
 
 def load(tmp_path: Path, rows: list[tuple[str, str, str]], **options: Any) -> DialogueTable:

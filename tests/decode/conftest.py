@@ -17,14 +17,14 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerFast
 
-from kosum_pl.decode.automaton import build_automaton
 from kosum_pl.decode.charset import Charset
-from kosum_pl.decode.constraint import Constraint
-from kosum_pl.decode.constraint_processors import GenerationShape
-from kosum_pl.decode.head import constrained_head
+from kosum_pl.decode.constraint.automaton import build_automaton
+from kosum_pl.decode.constraint.head import constrained_head
+from kosum_pl.decode.constraint.kinds import Constraint
+from kosum_pl.decode.constraint.processors import GenerationShape
+from kosum_pl.decode.constraint.tables import TokenTables, build_tables
+from kosum_pl.decode.constraint.token_bytes import token_bytes
 from kosum_pl.decode.literals import DEFAULT_LITERALS, foreign_places
-from kosum_pl.decode.tables import TokenTables, build_tables
-from kosum_pl.decode.token_bytes import token_bytes
 
 SPECIAL: dict[str, Any] = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 VOCABULARY = 40

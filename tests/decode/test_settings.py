@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from kosum_pl.decode.constraint import AutomatonConstraint, PrefixFunctionConstraint, StaticMaskConstraint
+from kosum_pl.decode.constraint.kinds import AutomatonConstraint, PrefixFunctionConstraint, StaticMaskConstraint
 from kosum_pl.decode.literals import DEFAULT_LITERALS
 from kosum_pl.decode.settings import ConstraintSettings
 

@@ -112,10 +112,10 @@ def test_a_resume_of_a_causal_model_is_exact(files: dict[str, str], tmp_path: Pa
 
 
 def test_removing_every_callback_leaves_the_losses_identical(files: dict[str, str], tmp_path: Path) -> None:
-    from kosum_pl.plugins import load_plugins
+    from kosum_pl.cli.plugins import load_plugins
 
     load_plugins()
-    from callbacks.rouge_sum_checkpoint import RougeSumCheckpoint
+    from kosum_pl.callbacks.rouge_sum_checkpoint import RougeSumCheckpoint
 
     found = []
     for callbacks in ([], [RougeSumCheckpoint(dirpath=str(tmp_path / "checkpoints"))]):

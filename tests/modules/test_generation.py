@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kosum_pl.decode import DecodingPreset
+from kosum_pl.decode.rules import DecodingRules
 from kosum_pl.encode import Batch
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.modules.generation import completion_labels, encode_prompts, generate
-from kosum_pl.modules.rules import DecodingRules
 from kosum_pl.types import IGNORE_INDEX, Dialogue
 
 PRESETS = {

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from kosum_pl.metrics.bootstrap import paired_difference
-from kosum_pl.modules.row_scores import RowScores
-from kosum_pl.modules.summary_scores import ScoreSettings
+from kosum_pl.metrics.row_scores import RowScores
+from kosum_pl.metrics.summary_scores import ScoreSettings
 from kosum_pl.report.run_files import read_run
 from kosum_pl.report.scored import best_reference, compare_runs, score_run, settings_of
 from kosum_pl.types import Prediction

@@ -78,7 +78,7 @@ def test_foreign_characters_in_context() -> None:
     run_rows = [dict(ROWS[2]), row(7, text="é" + "가" * 60 + "漢字와 KTX", dialogue="#Person1#: KTX")]
     for values in run_rows:
         del values["summary"]
-    from kosum_pl.modules.summary_scores import ScoreSettings
+    from kosum_pl.metrics.summary_scores import ScoreSettings
     from kosum_pl.types import Prediction
 
     found = list(foreign_texts([Prediction(**values) for values in run_rows], ScoreSettings()))

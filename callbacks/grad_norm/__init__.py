@@ -1,0 +1,1 @@
+"""Gradient norms: measured, kept, drawn, and judged in one line of advice."""

@@ -1,0 +1,152 @@
+"""The files that a run's gradient norms are kept in.
+
+In: steps as they are read from the device. Out: `grad_norms.csv` with a row a step, `grad_spikes.csv` with the rows of
+the data set that were in a step that stood out, and `grad_norms.json` with what a report wants to show.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from kosum_pl.files import write_atomically
+
+from .advice import advice_line, advise, summarize
+from .norms import MeasuredNorms
+from .record import NormRecord, NormStep, StepTable, as_written
+
+NORMS_FILE: Final = "grad_norms.csv"
+SPIKES_FILE: Final = "grad_spikes.csv"
+SUMMARY_FILE: Final = "grad_norms.json"
+PLOT_FILE: Final = "grad_norms.png"
+
+
+@dataclass(kw_only=True)
+class PendingStep:
+    """A step that has been measured and not yet read.
+
+    Attributes:
+        step: Counted from 1.
+        norms: From `GradNormMeter.measure`, on the device.
+        learning_rate: Used by this step.
+        example_ids: Ids of the rows in it, of all micro-batches.
+        loss: Mean loss, 0-dim, on the device; None where it is not known.
+    """
+
+    step: int
+    norms: Tensor
+    learning_rate: float
+    example_ids: Sequence[str]
+    loss: Tensor | None = None
+
+
+class GradJournal:
+    """Keeps a run's norms in memory and, where it may, in files.
+
+    Args:
+        folder: Where the files lie.
+        record: What the steps are added to.
+        groups: Names of the parameter groups, a column each.
+        is_writing: False on all ranks but zero, and in a dry run.
+        num_ranks: With several, the rows are rank zero's own, and the column says so.
+    """
+
+    def __init__(
+        self, folder: Path, *, record: NormRecord, groups: Sequence[str], is_writing: bool = True, num_ranks: int = 1
+    ) -> None:
+        self.folder = folder
+        self.record = record
+        self.is_writing = is_writing
+        columns = ("step", "total", *groups, "clipped", "learning_rate", "loss")
+        self._norms = StepTable(folder / NORMS_FILE, columns)
+        # The others' rows would take a collective call, which all ranks would have to agree on at every spike.
+        self._ids = "example_ids" if num_ranks == 1 else "example_ids_of_rank_zero"
+        self._spikes = StepTable(folder / SPIKES_FILE, ("step", "total", "running_median", self._ids))
+
+    def start(self, *, until_step: int) -> None:
+        """Go on from an earlier run's rows up to its checkpoint; with 0, begin anew."""
+        if not self.is_writing:
+            return
+        for row in self._norms.start(until_step=until_step):
+            self.record.add(_parsed(row))
+        self._spikes.start(until_step=until_step)
+
+    def add(self, steps: Sequence[PendingStep], measured: MeasuredNorms) -> None:
+        """Judge and write K steps.
+
+        Args:
+            steps: As they were measured, in order.
+            measured: The same steps' norms on the host.
+        """
+        rows, spikes = [], []
+        losses = _read_losses(steps)
+        for place, entry in enumerate(steps):
+            norm = as_written(float(measured.total[place]))
+            loss = losses[place]
+            known = {
+                "learning_rate": as_written(entry.learning_rate),
+                "loss": None if loss is None else as_written(loss),
+            }
+            spike = self.record.add(NormStep(step=entry.step, norm=norm, **known))
+            groups = {name: float(norms[place]) for name, norms in measured.groups.items()}
+            clipped = int(self.record.is_clipped(norm))
+            rows.append({"step": entry.step, "total": norm, **groups, "clipped": clipped, **known})
+            if spike:
+                ids = json.dumps(list(entry.example_ids), ensure_ascii=False)
+                at = {"step": spike.step, "total": norm, "running_median": spike.median}
+                spikes.append({**at, self._ids: ids})
+        if self.is_writing:
+            self._norms.append(rows)
+            self._spikes.append(spikes)
+
+    def finish(self) -> tuple[dict[str, float], str]:
+        """Write the summary.
+
+        Returns:
+            The summary, and the line of advice; both empty without steps.
+        """
+        record = self.record
+        if not record.steps:
+            return {}, ""
+        summary, advice, line = summarize(record), advise(record), advice_line(record)
+        values = {
+            **summary,
+            "gradient_clip_val": record.gradient_clip_val,
+            "learning_rate": record.learning_rate,
+            "num_warmup_steps": record.num_warmup_steps,
+            "spike_steps": [spike.step for spike in record.spikes],
+            "advice": {"kind": advice.kind, "settings": advice.settings, "reason": advice.reason, "line": line},
+        }
+        if self.is_writing:
+            text = json.dumps(_without_nan(values), ensure_ascii=False, indent=2)
+            write_atomically(self.folder / SUMMARY_FILE, text + "\n")
+        return summary, line
+
+
+def _read_losses(steps: Sequence[PendingStep]) -> list[float | None]:
+    known = [entry.loss for entry in steps if entry.loss is not None]
+    values = iter(torch.stack(known).tolist() if known else [])
+    return [None if entry.loss is None else next(values) for entry in steps]
+
+
+def _parsed(row: dict[str, str]) -> NormStep:
+    return NormStep(
+        step=int(row["step"]),
+        norm=float(row["total"]),
+        loss=float(row["loss"]) if row["loss"] else None,
+        learning_rate=float(row["learning_rate"]) if row["learning_rate"] else None,
+    )
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON knows no NaN and no inf: null stands for them."""
+    if isinstance(value, dict):
+        return {name: _without_nan(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,272 @@
+"""The command line of `fit`, `validate`, `test` and `predict`, on LightningCLI.
+
+In: a checked `Invocation`. Out: a finished run, and an exit status. Configs, presets and the run directory; nothing
+else: what is trained is the module's affair, what is written the recorder's.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from jsonargparse import ArgumentError
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from kosum_pl import __version__
+from kosum_pl.checkpoints.lineage import lineage_of, start_of
+from kosum_pl.checkpoints.start import StartWeights
+from kosum_pl.cli.arguments import OWN_OPTIONS_HELP, Invocation
+from kosum_pl.cli.loggers import run_loggers
+from kosum_pl.cli.parser_errors import explain_instantiation_error, explain_parser_error
+from kosum_pl.cli.plugins import LoadedPlugins, load_plugins
+from kosum_pl.cli.quiet import quieten
+from kosum_pl.errors import UsageError, checkpoint_misfit
+from kosum_pl.runs.folders import RunFolders, find_checkpoint, is_rank_zero, open_folders
+from kosum_pl.runs.recorder import RunRecorder
+from kosum_pl.runs.reproduce import Reproduction
+
+_DEFAULT_SEED: Final = 42
+
+
+def run_command(
+    invocation: Invocation,
+    *,
+    module_class: type[LightningModule] | None = None,
+    datamodule_class: type[LightningDataModule] | None = None,
+) -> int:
+    """Run one of the four commands.
+
+    Args:
+        invocation: The checked command line.
+        module_class: Base of the modules that `model.class_path` may name; None for `SummarizationModule`.
+        datamodule_class: The data module; None for `SummarizationDataModule`.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ValueError: The config is wrong, or something that it names.
+    """
+    if module_class is None or datamodule_class is None:
+        from kosum_pl.datamodule import SummarizationDataModule
+        from kosum_pl.modules import SummarizationModule
+
+        module_class = module_class or SummarizationModule
+        datamodule_class = datamodule_class or SummarizationDataModule
+    quieten()
+    plugins = load_plugins(invocation.plugins)
+    if is_rank_zero():
+        for line in plugins.lines():
+            print(f"kosum_pl: warning: {line}", file=sys.stderr)
+    cli = KosumCLI(invocation, plugins=plugins, module_class=module_class, datamodule_class=datamodule_class)
+    return cli.run()
+
+
+class KosumCLI(LightningCLI):
+    """LightningCLI for one command, whose config and flags win over whatever a checkpoint remembers.
+
+    Args:
+        invocation: The checked command line.
+        plugins: What was found of callbacks.
+        module_class: Base of the modules that `model.class_path` may name.
+        datamodule_class: The data module.
+    """
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        *,
+        plugins: LoadedPlugins,
+        module_class: type[LightningModule],
+        datamodule_class: type[LightningDataModule],
+    ) -> None:
+        self.invocation = invocation
+        self.plugins = plugins
+        self.folders: RunFolders | None = None
+        self.recorder: RunRecorder | None = None
+        self.start: Path | None = None
+        super().__init__(
+            model_class=module_class,
+            datamodule_class=datamodule_class,
+            save_config_callback=None,
+            seed_everything_default=_DEFAULT_SEED,
+            subclass_mode_model=True,
+            auto_configure_optimizers=False,
+            parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "prog": "kosum_pl"},
+            args=[invocation.command, *invocation.arguments],
+        )
+
+    # Parsing.
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Only the command that runs: a parser for each of the four would take seconds."""
+        command = self.invocation.command
+        return {command: LightningCLI.subcommands()[command]}
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """A parser whose saved configs name the version that wrote them."""
+        return super().init_parser(**{"dump_header": [f"kosum_pl=={__version__}"], **kwargs})
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        """The command's own arguments, with our defaults: plain checkpoints alone, and no second table of scores."""
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        ours = {"weights_only": True, "verbose": False, "return_predictions": False}
+        added = self._subcommand_method_arguments[subcommand]
+        parser.set_defaults({name: value for name, value in ours.items() if name in added})
+        # The data module's samplers know about ranks; and a check on two batches scores nothing worth waiting for.
+        parser.set_defaults({"trainer.use_distributed_sampler": False, "trainer.num_sanity_val_steps": 0})
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what a config of ours may say beside `trainer`, `model` and `data`."""
+        parser.add_argument(
+            "--plugins", type=list[str], default=[], help="Modules that are imported for the callbacks in them."
+        )
+        parser.add_argument(
+            "--lineage",
+            type=list[dict[str, str]],
+            default=[],
+            help="Earlier runs, the oldest first; fit starts from the weights of the last. Set by --init_from.",
+        )
+        parser.usage = f"kosum_pl {self.invocation.command} --config NAME [options]"
+        parser.description = f"{parser.description} {OWN_OPTIONS_HELP}"
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and tell of a mistake in one line."""
+        try:
+            # Not through the base class: its warning about sys.argv is for programs that have none of their own.
+            self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            raise UsageError(
+                explain_parser_error(
+                    str(error), parser=self._parser(self.invocation.command), failures=self.plugins.failures
+                )
+            ) from error
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the checkpoint's hyper-parameters alone: a preset given with `--ckpt_path` is the one used."""
+
+    # Building and running.
+
+    def before_instantiate_classes(self) -> None:
+        """Settle what the run directory decides, and nobody else."""
+        values = self.config[self.invocation.command]
+        if values.trainer.default_root_dir is not None:
+            raise UsageError("trainer.default_root_dir is the run directory, and set for you; use --runs_dir")
+        checkpoint = self._checkpoint()
+        if checkpoint is not None:
+            values.ckpt_path = str(checkpoint)
+            # Who goes on with a run, or evaluates it, shares its ancestors whatever config is given.
+            ancestors = lineage_of(checkpoint)
+            values.lineage = values.lineage if ancestors is None else ancestors
+        elif self.invocation.command == "fit":
+            self.start = start_of(values.lineage)
+
+    def instantiate_classes(self) -> None:
+        """Build module, data module and Trainer; of a value that fits no alternative, tell the reason alone."""
+        try:
+            super().instantiate_classes()
+        except (TypeError, ValueError) as error:
+            if not str(error).startswith("Does not validate"):
+                raise
+            raise UsageError(explain_instantiation_error(str(error))) from error
+
+    def _checkpoint(self) -> Path | None:
+        """What `ckpt_path` means, also where a config says it."""
+        word = self.config[self.invocation.command].get("ckpt_path")
+        if not word:
+            return None
+        return find_checkpoint(word, runs_dir=self.invocation.runs_dir, config_name=self.invocation.config_name)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Open the run directory, and give the Trainer its loggers and its recorder."""
+        command = self.invocation.command
+        parent = self.invocation.runs_dir / self.invocation.config_name
+        placeholder = RunFolders(run_dir=parent, output_dir=parent, is_new=False)
+        self.folders = self._open_folders() if is_rank_zero() else placeholder
+        self.recorder = RunRecorder(
+            self.folders, config_text=self.config_text(), reproduction=self._reproduction(command)
+        )
+        values = self.config_init[command].trainer
+        # First, so that weights which do not fit leave no run behind.
+        start = [StartWeights(self.start)] if self.start else []
+        values.callbacks = [*start, self.recorder, *_as_list(values.callbacks)]
+        values.logger = run_loggers(values.logger, self.folders.output_dir)
+        try:
+            return super().instantiate_trainer(default_root_dir=str(self.folders.output_dir), **kwargs)
+        except BaseException:
+            self.folders.remove()
+            raise
+
+    def _reproduction(self, command: str) -> Reproduction:
+        return Reproduction(
+            command=command,
+            arguments=self.invocation.given,
+            runs_dir=self.invocation.runs_dir.resolve(),
+            config_name=self.invocation.config_name,
+            data=self.config[command].data.as_dict(),
+            model=self.config[command].model.as_dict(),
+            checkpoint=self._checkpoint(),
+            start=self.start,
+        )
+
+    def _open_folders(self) -> RunFolders:
+        router = getattr(getattr(self.model, "evaluation", None), "router", None)
+        forced = getattr(router, "forced", None)
+        presets = [forced] if forced else getattr(router, "presets", ())
+        name = "+".join(preset.name for preset in presets) or "default"
+        slice_name = getattr(self.datamodule, "slice_name", "")
+        return open_folders(
+            self.invocation.command,
+            runs_dir=self.invocation.runs_dir,
+            config_name=self.invocation.config_name,
+            checkpoint=self._checkpoint(),
+            # A condition may be of any length, a folder's name may not.
+            preset=f"{name}-{slice_name[:40]}" if slice_name else name,
+        )
+
+    def config_text(self) -> str:
+        """The resolved config as YAML, complete, such that it can be given as `--config` to any of the commands."""
+        command = self.invocation.command
+        values = self.config[command].clone()
+        for name in self._subcommand_method_arguments[command]:
+            values.pop(name, None)
+        text: str = self._parser(command).dump(values, skip_none=False, skip_validation=True)
+        return text
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Nothing yet: `run` does, once the object is complete."""
+
+    def run(self) -> int:
+        """Run the command.
+
+        Returns:
+            0, or 130 after an interruption.
+        """
+        assert self.recorder is not None
+        try:
+            super()._run_subcommand(self.invocation.command)
+            if self.recorder.report:  # now, when the progress bar has let go of the terminal
+                self.recorder.report.print()
+        except SystemExit:
+            # Lightning ends an interrupted run with status 1.
+            if not self.recorder.was_interrupted:
+                raise
+            raise KeyboardInterrupt(f"run directory: {self.recorder.folders.run_dir}") from None
+        except (KeyError, RuntimeError) as error:
+            misfit = checkpoint_misfit(error, str(self._checkpoint()))
+            if misfit is None:
+                raise
+            raise misfit from error
+        finally:
+            if not self.recorder.has_started and self.folders is not None:
+                self.folders.remove()
+        return 0
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list) else [value]

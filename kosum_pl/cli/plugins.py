@@ -1,0 +1,182 @@
+"""Finds callbacks: the shipped ones, the working folder's `callbacks/`, dotted modules and entry points.
+
+In: nothing but where things lie. Out: imported modules, so that a config may name their callbacks by the bare class
+name, and a `PluginFailure` for each that does not import. Nothing here is fatal: it becomes so when a config asks
+for a callback that is not there.
+
+The shipped callbacks are `kosum_pl.callbacks`. A file of the working folder's `callbacks/` is `callbacks.NAME`; one
+that is named like a shipped file replaces it, and a line says so. Configs written before the shipped ones moved into
+`kosum_pl` name them `callbacks.NAME` too, and get the same classes.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from kosum_pl.errors import one_line
+
+ENTRY_POINT_GROUP: Final = "kosum_pl.callbacks"
+_SHIPPED: Final = "kosum_pl.callbacks"
+_FOLDER: Final = "callbacks"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginFailure:
+    """A plug-in that does not import.
+
+    Attributes:
+        source: Where it comes from: a file, a module or an entry point.
+        reason: The exception, in one line.
+        names: Class and module names that a config could ask for.
+    """
+
+    source: str
+    reason: str
+    names: tuple[str, ...]
+
+    def line(self) -> str:
+        """What the user reads."""
+        return f"plug-in {self.source} does not load: {self.reason}"
+
+    def is_asked_for(self, text: str) -> bool:
+        """Whether a text, such as the parser's complaint, names something of this plug-in.
+
+        Example:
+            >>> PluginFailure(source="callbacks/a.py", reason="…", names=("Mine",)).is_asked_for("no class 'Mine'")
+            True
+        """
+        return any(re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text) for name in self.names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedPlugins:
+    """What was found.
+
+    Attributes:
+        modules: Names of the modules that were imported.
+        replaced: Shipped files that a file of the working folder stands in for.
+        failures: Plug-ins that do not import.
+    """
+
+    modules: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    failures: tuple[PluginFailure, ...] = field(default=())
+
+    def lines(self) -> list[str]:
+        """One line for everything a user should know before the config is parsed."""
+        replaced = [f"{name} of the working folder is used instead of the shipped one" for name in self.replaced]
+        return [*replaced, *(failure.line() for failure in self.failures)]
+
+
+def load_plugins(modules: Sequence[str] = (), *, working_dir: Path | None = None) -> LoadedPlugins:
+    """Import every callback there is.
+
+    Args:
+        modules: Dotted modules that the config lists under `plugins`.
+        working_dir: Folder whose `callbacks/` is searched; None for the current one.
+    """
+    working_dir = working_dir or Path.cwd()
+    user_folder, shipped_folder = working_dir / _FOLDER, _shipped_folder()
+    users = {} if user_folder.resolve() == shipped_folder else _files_of(user_folder)
+    shipped = _files_of(shipped_folder)
+    # The console script has no working folder on its path, `python -m` has: dotted names shall mean the same.
+    if str(working_dir) not in sys.path and "" not in sys.path:
+        sys.path.append(str(working_dir))
+    loaded: list[str] = []
+    failures: list[PluginFailure] = []
+    for name in shipped.keys() - users.keys():
+        importlib.import_module(f"{_SHIPPED}.{name}")
+    _open_package(user_folder, shipped.keys() - users.keys())
+    loaded += [f"{_SHIPPED}.{name}" for name in shipped if name not in users]
+    for name, path in users.items():
+        _sort(_import_file(f"{_FOLDER}.{name}", path), f"{_FOLDER}.{name}", loaded, failures)
+    for name in modules:
+        _sort(_import_module(name), name, loaded, failures)
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        _sort(_import_entry_point(point), point.value, loaded, failures)
+    replaced = tuple(f"{_FOLDER}/{name}.py" for name in sorted(users.keys() & shipped.keys()))
+    return LoadedPlugins(modules=tuple(loaded), replaced=replaced, failures=tuple(failures))
+
+
+def _shipped_folder() -> Path:
+    return Path(importlib.import_module(_SHIPPED).__path__[0]).resolve()
+
+
+def _open_package(user_folder: Path, aliases: Iterable[str]) -> None:
+    """Make `callbacks` the user's folder, where old names of shipped callbacks give the very same modules."""
+    for name in [name for name in sys.modules if name == _FOLDER or name.startswith(f"{_FOLDER}.")]:
+        del sys.modules[name]
+    package = ModuleType(_FOLDER, f"The callbacks of {user_folder}.")
+    package.__path__ = [str(user_folder)]
+    sys.modules[_FOLDER] = package
+    for name in aliases:
+        module = sys.modules[f"{_SHIPPED}.{name}"]
+        sys.modules[f"{_FOLDER}.{name}"] = module
+        setattr(package, name, module)
+
+
+def _files_of(folder: Path) -> dict[str, Path]:
+    """Plug-in files of a folder by module name; a name with an underscore in front is private."""
+    paths = sorted(folder.glob("*.py"))
+    return {path.stem: path for path in paths if not path.stem.startswith("_") and path.stem.isidentifier()}
+
+
+def _import_file(name: str, path: Path) -> PluginFailure | None:
+    shown = f"{_FOLDER}/{path.name}"
+    return _import(name, source=shown, names=(name, *_class_names(path)))
+
+
+def _import_module(name: str) -> PluginFailure | None:
+    return _import(name, source=name, names=(name, name.rpartition(".")[2]))
+
+
+def _import_entry_point(point: EntryPoint) -> PluginFailure | None:
+    names = (point.module, *([point.attr.rpartition(".")[2]] if point.attr else []))
+    source = f"{point.value} (entry point '{point.name}'{_distribution(point)})"
+    try:
+        point.load()
+    except (Exception, SystemExit) as error:
+        return PluginFailure(source=source, reason=_reason(error), names=names)
+    return None
+
+
+def _import(name: str, *, source: str, names: tuple[str, ...]) -> PluginFailure | None:
+    try:
+        importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # whatever a user's file does when it is run
+        return PluginFailure(source=source, reason=_reason(error), names=names)
+    return None
+
+
+def _sort(failure: PluginFailure | None, name: str, loaded: list[str], failures: list[PluginFailure]) -> None:
+    if failure is None:
+        loaded.append(name)
+    else:
+        failures.append(failure)
+
+
+def _reason(error: BaseException) -> str:
+    """The exception in one line, with the line of the plug-in that it came through."""
+    return f"{type(error).__name__}: {one_line(str(error)) or 'no message'}"
+
+
+def _distribution(point: EntryPoint) -> str:
+    return f" of {point.dist.name}" if point.dist is not None else ""
+
+
+def _class_names(path: Path) -> tuple[str, ...]:
+    """Names of the classes a file defines, also where it is no valid Python."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        return tuple(node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef))
+    except (SyntaxError, ValueError):
+        return tuple(re.findall(r"^class\s+(\w+)", text, flags=re.MULTILINE))

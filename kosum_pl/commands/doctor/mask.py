@@ -1,0 +1,227 @@
+"""What is learnt of a row and what is not: the mask, looked at instead of believed.
+
+In: examples as training reads them, and the encoder as inference would use it. Out: counts, findings, and rows as
+pieces of text with what each piece is for. Two scores in three that collapse after training do so here: a masked
+terminator, a doubled BOS, a prompt at inference that differs from training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from typing import Any, Final, Literal
+
+from kosum_pl.commands.doctor.finding import Finding, Level
+from kosum_pl.encode import CollateItem, Collator, Encoder, TokenLimits
+from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample
+
+_AREA: Final = "mask"
+_MAX_NAMED: Final = 3
+_MANY_TRUNCATED, _MANY_CUT = 0.05, 0.01
+Kind = Literal["prompt", "supervised", "terminator", "masked"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Neighbouring tokens of one kind.
+
+    Attributes:
+        kind: `prompt` (read, not learnt), `supervised`, `terminator` (learnt), or `masked`: behind the prompt and not
+            learnt, which is a fault.
+        text: The tokens' text, control tokens included.
+        num_tokens: How many they are.
+    """
+
+    kind: Kind
+    text: str
+    num_tokens: int
+
+
+@dataclass(kw_only=True)
+class MaskCounts:
+    """Counts over the rows that were looked at; lists hold ids of rows.
+
+    Attributes:
+        num_rows: Rows.
+        num_supervised: Tokens that are learnt.
+        num_truncated: Rows whose dialogue lost turns.
+        num_cut: Rows whose summary was cut.
+        unended: Rows whose last label is no terminator.
+        doubled: Rows that begin with two BOS, or whose labels begin with one.
+        unsupervised: Rows without anything to learn.
+        learnt_prompts: Rows with labels in the prompt.
+        shifted: Rows whose labels are not the ids beside them.
+    """
+
+    num_rows: int = 0
+    num_supervised: int = 0
+    num_truncated: int = 0
+    num_cut: int = 0
+    unended: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    unsupervised: list[str] = field(default_factory=list)
+    learnt_prompts: list[str] = field(default_factory=list)
+    shifted: list[str] = field(default_factory=list)
+
+    def values(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return asdict(self)
+
+
+def count_mask(examples: Iterable[EncodedExample], *, encoder: Encoder, learns_history: bool = False) -> MaskCounts:
+    """Count over rows as training reads them.
+
+    Args:
+        examples: With labels.
+        encoder: Knows the terminators.
+        learns_history: Whether earlier assistant turns, in the prompt, are learnt too.
+    """
+    counts, bos = MaskCounts(), encoder.tokenizer.bos_token_id
+    for example in examples:
+        ids, labels, name = list(example.input_ids), list(example.labels), example.example_id
+        supervised = [label for label in labels if label != IGNORE_INDEX]
+        counts.num_rows += 1
+        counts.num_supervised += len(supervised)
+        counts.num_truncated += example.truncated_tokens > 0
+        counts.num_cut += example.cut_tokens > 0
+        if not supervised:
+            counts.unsupervised.append(name)
+        elif labels[-1] not in encoder.terminator_ids:
+            counts.unended.append(name)
+        if bos is not None and (ids[:2] == [bos, bos] or (not encoder.is_causal and labels[:1] == [bos])):
+            counts.doubled.append(name)
+        if not encoder.is_causal:
+            continue
+        if not learns_history and any(label != IGNORE_INDEX for label in labels[: example.prompt_length]):
+            counts.learnt_prompts.append(name)
+        if len(ids) != len(labels) or any(b not in (a, IGNORE_INDEX) for a, b in zip(ids, labels, strict=True)):
+            counts.shifted.append(name)
+    return counts
+
+
+def mask_findings(counts: MaskCounts, *, encoder: Encoder) -> list[Finding]:
+    """What the counts mean.
+
+    Args:
+        counts: From `count_mask`.
+        encoder: Rendered the rows.
+    """
+    tokenizer, rows = encoder.tokenizer, counts.num_rows
+    mean = counts.num_supervised / rows if rows else 0.0
+    text = f"{counts.num_supervised:,} supervised tokens in {rows:,} rows, {mean:.0f} a row, the terminator included"
+    findings = [_finding("ok" if counts.num_supervised else "broken", text)]
+    is_eos = tokenizer.pad_token_id in encoder.terminator_ids
+    reason = f": PAD is EOS ('{tokenizer.pad_token}'), and EOS is masked with it" if is_eos else ""
+    faults = (
+        (
+            counts.unended,
+            f"do not learn to stop, the last label is no terminator{reason}",
+            "mask by length, not by pad id",
+        ),
+        (counts.doubled, "begin with two BOS", "let the template or the tokenizer write BOS, not both"),
+        (counts.unsupervised, "have nothing to learn", "raise data.max_summary_tokens, or drop them"),
+        (counts.learnt_prompts, "learn their prompt", "labels of the prompt must be -100"),
+        (counts.shifted, "have labels that are not the ids beside them", "labels must stand where their ids stand"),
+    )
+    for names, what, remedy in faults:
+        if names:
+            findings.append(_finding("broken", f"{len(names):,} of {rows:,} rows {what}{_named(names)}", remedy))
+    if not counts.unended and counts.num_supervised:
+        ends = " or ".join(f"'{tokenizer.convert_ids_to_tokens(token)}'" for token in encoder.terminator_ids)
+        findings.append(_finding("ok", f"every row's last label is a terminator, {ends}"))
+    return findings + _limit_findings(counts)
+
+
+def _limit_findings(counts: MaskCounts) -> list[Finding]:
+    findings = []
+    for number, what, share, option in (
+        (counts.num_truncated, "dialogues truncated", _MANY_TRUNCATED, "--data.max_source_tokens"),
+        (counts.num_cut, "summaries cut", _MANY_CUT, "--data.max_summary_tokens"),
+    ):
+        is_many = number > share * counts.num_rows
+        text = f"{number:,} of {counts.num_rows:,} {what} ({number / max(counts.num_rows, 1):.1%})"
+        findings.append(_finding("warning" if is_many else "ok", text, f"raise {option}" if is_many else ""))
+    return findings
+
+
+def batch_findings(examples: Sequence[EncodedExample], *, encoder: Encoder) -> list[Finding]:
+    """Whether terminators are still learnt once rows are padded into a batch.
+
+    Args:
+        examples: A few rows of different lengths, with labels.
+        encoder: Rendered them.
+    """
+    pad = int(encoder.tokenizer.pad_token_id)
+    collate = Collator(pad_token_id=pad, is_causal=encoder.is_causal, for_generation=False)
+    labels = collate([CollateItem(example=example, row=row) for row, example in enumerate(examples)]).labels
+    assert labels is not None, "training rows have labels"
+    wanted = sum(label != IGNORE_INDEX for example in examples for label in example.labels)
+    kept = int((labels != IGNORE_INDEX).sum())
+    if wanted == kept:
+        return []
+    text = f"padding a batch leaves {kept} of {wanted} labels"
+    return [_finding("broken", text, "mask by length, not by pad id")]
+
+
+def prompt_findings(
+    rows: Sequence[tuple[Dialogue, EncodedExample]], *, encoder: Encoder, limits: TokenLimits
+) -> list[Finding]:
+    """Whether inference would read, to the id, the prompts that training reads.
+
+    Args:
+        rows: Rows, each with its example as training reads it.
+        encoder: Renders the prompt anew, without the summary.
+        limits: Of the data module.
+    """
+    hashes = hashlib.sha256(), hashlib.sha256()
+    differing = []
+    for dialogue, example in rows:
+        trained = list(example.input_ids[: example.prompt_length])
+        asked = list(encoder.encode(dialogue, limits=limits, with_summary=False).input_ids)
+        for digest, ids in zip(hashes, (trained, asked), strict=True):
+            digest.update(repr(ids).encode())
+        if trained != asked:
+            differing.append(dialogue.example_id)
+    training, inference = (digest.hexdigest()[:12] for digest in hashes)
+    if differing:
+        text = f"{len(differing)} of {len(rows)} prompts differ: training {training}, inference {inference}"
+        return [_finding("broken", text + _named(differing), "encode both with the module's own encoder")]
+    text = f"the ids of {len(rows)} prompts are the same in training ({training}) and at inference ({inference})"
+    return [_finding("ok", text)]
+
+
+def pieces(example: EncodedExample, *, encoder: Encoder) -> list[Piece]:
+    """A row as text, cut where what a token is for changes.
+
+    Args:
+        example: With labels.
+        encoder: Rendered it.
+    """
+    ids, labels = list(example.input_ids), list(example.labels)
+    if not encoder.is_causal:  # the source is read, the labels are a sequence of their own
+        ids, labels = ids + labels, [IGNORE_INDEX] * len(ids) + labels
+    marked = []
+    for place, (token, label) in enumerate(zip(ids, labels, strict=True)):
+        if label == IGNORE_INDEX:
+            kind: Kind = "prompt" if place < example.prompt_length else "masked"
+        else:
+            kind = "terminator" if token in encoder.terminator_ids else "supervised"
+        # A masked label of an encoder-decoder is no id.
+        marked.append((kind, encoder.tokenizer.pad_token_id if token == IGNORE_INDEX else token))
+    found = []
+    for kind, group in groupby(marked, key=lambda pair: pair[0]):
+        run = [token for _, token in group]
+        text = encoder.tokenizer.decode(run, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        found.append(Piece(kind=kind, text=text, num_tokens=len(run)))
+    return found
+
+
+def _named(names: Sequence[str]) -> str:
+    more = ", …" if len(names) > _MAX_NAMED else ""
+    return f" ({', '.join(names[:_MAX_NAMED])}{more})"
+
+
+def _finding(level: Level, text: str, remedy: str = "") -> Finding:
+    return Finding(area=_AREA, level=level, text=text, remedy=remedy)

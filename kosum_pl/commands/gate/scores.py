@@ -1,0 +1,98 @@
+"""The scores that a gate judges: a run's `metrics.json`.
+
+In: a run directory, a folder under its `eval/`, or the file itself. Out: `Scores` by full names, or a `ValueError` of
+one line. Only the standard library is imported.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kosum_pl.errors import UsageError
+from kosum_pl.runs.folders import LATEST, METRICS_FILE
+
+
+class Unjudged(Exception):
+    """A rule cannot be judged; the message says why."""
+
+
+class Scores:
+    """What a `metrics.json` holds, by full names.
+
+    Args:
+        values: Its content.
+        source: Its path, for messages.
+    """
+
+    def __init__(self, values: Mapping[str, Any], *, source: str) -> None:
+        self.source = source
+        self._values = {_normal(name): value for name, value in values.items()}
+
+    def record(self, name: str) -> Any:
+        """What stands under a name, of any kind; None without."""
+        return self._values.get(name)
+
+    def score(self, name: str) -> float:
+        """A score.
+
+        Raises:
+            Unjudged: It is missing, or no finite number.
+        """
+        name = _normal(name)
+        if name not in self._values:
+            nearest = difflib.get_close_matches(name, self._values, n=1)
+            raise Unjudged(f"{name} is not in {self.source}{f'; nearest: {nearest[0]}' if nearest else ''}")
+        value = self._values[name]
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            shown = "not a number" if isinstance(value, float) and math.isnan(value) else repr(value)
+            raise Unjudged(f"{name} is {shown} in {self.source}")
+        return float(value)
+
+    def slice_values(self, column: str, *, stage: str) -> list[str]:
+        """Values of a column that has slices, sorted.
+
+        Args:
+            column: The column.
+            stage: What the scores' names begin with, such as `val/`.
+        """
+        mark = f"/{_normal(column)}="
+        found = {name.partition(mark)[2] for name in self._values if name.startswith(stage) and mark in name}
+        return sorted(found, key=lambda value: (len(value), value))
+
+
+def read_scores(run: Path, *, option: str) -> Scores:
+    """Read what a run has scored.
+
+    Args:
+        run: A run directory such as `runs/demo/latest`, a folder under its `eval/`, or a `metrics.json`.
+        option: What named it, for messages: `run` or `baseline`.
+
+    Raises:
+        ValueError: There is no such run, or it has no scores.
+    """
+    path = run / METRICS_FILE if run.is_dir() else run
+    if not path.is_file():
+        if not run.exists():
+            raise UsageError(f"{option} '{run}' does not exist; give a run directory such as runs/demo/{LATEST}")
+        guess = f"; did you mean {run / LATEST}?" if (run / LATEST).is_dir() else "; validate writes one under eval/"
+        raise UsageError(f"{option} '{run}' has no {METRICS_FILE}{guess}")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{option} {path} cannot be read: {error.strerror}; check its permissions") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{option} {path} is no {METRICS_FILE}: {error}; give a run directory") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{option} {path} is no {METRICS_FILE}: it holds no mapping; give a run directory")
+    return Scores(values, source=str(path))
+
+
+def _normal(name: str) -> str:
+    """One of the ways in which Korean text can be written down."""
+    return unicodedata.normalize("NFC", name)

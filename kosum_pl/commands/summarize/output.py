@@ -1,0 +1,52 @@
+"""Summaries as text, CSV or JSON lines.
+
+In: predictions in the order of their dialogues, some of them perhaps not made. Out: one string, for a file or standard
+output. CSV and JSON lines are what `predict` writes; text has one summary a line, so that line n answers dialogue n.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final
+
+from kosum_pl.runs.predictions import submitted_summary
+from kosum_pl.types import Prediction
+
+FORMATS: Final = ("text", "csv", "jsonl")
+
+
+def render_predictions(predictions: Sequence[Prediction | None], output_format: str) -> str:
+    r"""All predictions in one of `FORMATS`, with a line end at the end.
+
+    Args:
+        predictions: In the order of their dialogues; None of a dialogue without one, which is left out, and in text
+            leaves an empty line.
+        output_format: `text`, `csv` or `jsonl`.
+
+    Example:
+        >>> row = {"raw_text": "", "dialogue": "A: 네", "references": (), "profile": {}, "log_prob": 0.0,
+        ...        "num_tokens": 1, "reached_eos": True, "attempts": 1, "preset": "fast"}
+        >>> last = Prediction(example_id="b", text="간다.\n온다.", **row)
+        >>> render_predictions([None, last], "text"), render_predictions([None, last], "csv").splitlines()[1:]
+        ('\n간다. 온다.\n', ['1,b,"간다.', '온다."'])
+    """
+    if output_format == "text":
+        summaries = ("" if prediction is None else submitted_summary(prediction) for prediction in predictions)
+        return "".join(f"{' '.join(summary.split())}\n" for summary in summaries)
+    rows = [
+        (number, prediction, submitted_summary(prediction))
+        for number, prediction in enumerate(predictions)
+        if prediction is not None
+    ]
+    if output_format == "jsonl":
+        values = ({**asdict(prediction), "summary": summary} for _, prediction, summary in rows)
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in values)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["", "fname", "summary"])
+    writer.writerows([number, prediction.example_id, summary] for number, prediction, summary in rows)
+    return text.getvalue()

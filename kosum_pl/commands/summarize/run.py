@@ -1,0 +1,176 @@
+"""Runs `summarize`: reads the dialogues, generates, writes the summaries.
+
+In: what the command line asks for. Out: summaries of all dialogues in their order, on standard output or in a file.
+Batches go by length, so that the first dialogue may well be the last to be done: rows are kept until the end, and where
+an interruption or an error comes first, those that are done are written. Weights are loaded last of all, as that may
+take minutes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kosum_pl.checkpoints.topics import exported_topics, run_topics
+from kosum_pl.cli.quiet import quieten
+from kosum_pl.commands.export.folder import load_exported_weights, open_folder
+from kosum_pl.commands.summarize.input import read_input
+from kosum_pl.commands.summarize.output import render_predictions
+from kosum_pl.data import TopicClusters, add_topics
+from kosum_pl.encode.table import EncodingCounts
+from kosum_pl.errors import UsageError
+from kosum_pl.files import write_atomically
+from kosum_pl.inference import InferenceSettings, encode_dialogues, find_device, summarize_dialogues
+from kosum_pl.modules import SummarizationModule
+from kosum_pl.types import Dialogue, EncodedExample, Prediction
+
+if TYPE_CHECKING:
+    from kosum_pl.commands.summarize.command import SummarizeOptions
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Summarizer:
+    """What summarizes, without its weights until `load_weights` is called."""
+
+    module: SummarizationModule
+    settings: InferenceSettings
+    topics: TopicClusters | None
+    load_weights: Callable[[], object]
+
+
+def summarize(options: SummarizeOptions) -> None:
+    """Summarize everything, and write it.
+
+    Args:
+        options: From `read_options`.
+
+    Raises:
+        ValueError: The folder, the config or the input is wrong.
+        KeyboardInterrupt: The user interrupted; says how many rows were written.
+    """
+    quieten()
+    device = find_device(options.device)
+    summarizer = _open_export(options.folder) if options.folder is not None else _open_config(options)
+    settings = summarizer.settings
+    if options.batch_size:
+        settings = replace(settings, batch_size=options.batch_size)
+    dialogues = _read(options, settings, topics=summarizer.topics)
+    examples = _encode(summarizer.module, dialogues, settings)
+    summarizer.load_weights()
+    done: dict[int, Prediction] = {}
+    try:
+        _generate(summarizer.module, dialogues, settings, device=device, examples=examples, done=done)
+    except BaseException as error:
+        if done:
+            _write_some([done.get(row) for row in range(len(dialogues))], options, error=error)
+        raise
+    _write([done[row] for row in range(len(dialogues))], options)
+    if options.output is not None:
+        print(f"written: {options.output}", file=sys.stderr)
+
+
+def _read(options: SummarizeOptions, settings: InferenceSettings, *, topics: TopicClusters | None) -> list[Dialogue]:
+    dialogues = read_input(
+        options.source, input_format=options.input_format, columns=settings.columns, cleaning=settings.cleaning
+    )
+    return dialogues if topics is None else add_topics(dialogues, clusters=topics)
+
+
+def _encode(
+    module: SummarizationModule, dialogues: Sequence[Dialogue], settings: InferenceSettings
+) -> list[EncodedExample]:
+    """Prompts of the dialogues; says how many were truncated, as `predict` does."""
+    examples = encode_dialogues(module, dialogues, settings)
+    truncated = [example.truncated_tokens for example in examples if example.truncated_tokens]
+    counts = EncodingCounts(
+        num_rows=len(examples),
+        num_truncated=len(truncated),
+        truncated_tokens=sum(truncated),
+        num_cut=0,
+        supervised_tokens=0,
+    )
+    print(counts.line("summarize"), file=sys.stderr)
+    return examples
+
+
+def _generate(
+    module: SummarizationModule,
+    dialogues: Sequence[Dialogue],
+    settings: InferenceSettings,
+    *,
+    device: torch.device,
+    examples: Sequence[EncodedExample],
+    done: dict[int, Prediction],
+) -> None:
+    """Fill `done` batch by batch, and show how far it is."""
+    columns = (TextColumn("summarized"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=len(dialogues))
+
+        def keep(found: Mapping[int, Prediction]) -> None:
+            done.update(found)
+            progress.advance(task, len(found))
+
+        summarize_dialogues(module, dialogues, settings, device=device, examples=examples, on_batch=keep)
+
+
+def _write(predictions: Sequence[Prediction | None], options: SummarizeOptions) -> None:
+    text = render_predictions(predictions, options.output_format)
+    if options.output is not None:
+        write_atomically(options.output, text)
+    else:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def _write_some(predictions: Sequence[Prediction | None], options: SummarizeOptions, *, error: BaseException) -> None:
+    """Write what an error left, and say so.
+
+    Raises:
+        KeyboardInterrupt: That was the error; the entry tells its message.
+    """
+    _write(predictions, options)
+    num_done = sum(prediction is not None for prediction in predictions)
+    place = "on standard output" if options.output is None else f"in {options.output}"
+    told = f"{num_done:,} of {len(predictions):,} summaries are {place}"
+    if isinstance(error, KeyboardInterrupt):
+        raise KeyboardInterrupt(told) from None
+    print(told, file=sys.stderr)
+
+
+def _open_export(folder: Path) -> _Summarizer:
+    exported = open_folder(folder)
+    return _Summarizer(
+        module=exported.module,
+        settings=exported.settings,
+        topics=exported_topics(folder),
+        load_weights=partial(load_exported_weights, exported, folder),
+    )
+
+
+def _open_config(options: SummarizeOptions) -> _Summarizer:
+    from kosum_pl.checkpoints.weights import load_weights, seed_of
+    from kosum_pl.cli.parts import load_parts  # seconds of imports, which an exported folder does without
+
+    assert options.invocation is not None
+    parts, checkpoint = load_parts(options.invocation), options.invocation.checkpoint
+    if checkpoint is None and (parts.module.adapter is not None or parts.module.source.random_init):
+        raise UsageError("this config's own weights are untrained; add --ckpt_path best")
+    return _Summarizer(
+        module=parts.module,
+        settings=InferenceSettings.from_config(parts.config),
+        topics=run_topics(parts.config["data"]["topics"], checkpoint=checkpoint),
+        load_weights=(
+            parts.module.configure_model
+            if checkpoint is None
+            else partial(load_weights, parts.module, checkpoint, seed=seed_of(parts.config))
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Lengths → batches of row numbers, for training and for evaluation."""

@@ -1,0 +1,171 @@
+"""`Postprocessor`: what the model said → what the user gets, by named steps.
+
+In: a raw text and its dialogue. Out: the final text, and which steps changed it. Models without a constraint need
+mending; under an exact one the script filter changes nothing, and the counts of changed rows show it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from kosum_pl.decode.charset import Charset
+from kosum_pl.decode.licence import RowLicence, row_licence
+from kosum_pl.decode.literals import DEFAULT_LITERALS
+from kosum_pl.decode.postprocess.script_filter import filter_scripts
+from kosum_pl.decode.postprocess.tag_repair import repair_tags
+
+_KOREAN: Final = Charset()
+# U+3164, the Hangul filler, is a letter to Unicode and a blank to the reader.
+_BLANKS: Final = re.compile("(?:[^\\S\n]|\u3164)+")
+# Only where the word ends there: the mark of `.5` or `.NET` begins one.
+_SPACE_BEFORE_MARK: Final = re.compile(r" +(?=[.,?!](?:\s|$))")
+# A sentence ends at a mark before white space. Behind Latin letters and digits (Mr., 3.) the mark may mean nothing.
+_SENTENCE: Final = re.compile(r"(?P<words>[^\n]*?(?:(?<![A-Za-z0-9])[.?!](?=[^\S\n])|(?=\n|\Z)))(?P<gap>\s*)")
+# One step may bring about what an earlier one mends. Two rounds settle nearly every text.
+_MAX_ROUNDS: Final = 20
+
+
+def _fix_encoding(text: str, row: RowLicence) -> str:
+    # What is licensed is not broken: a dialogue's own spelling stays, and so does all constrained text.
+    if not row.foreign_places(text):
+        return text
+    import ftfy
+
+    # Mojibake, control characters and line ends; quotes, widths and entities are the writer's own.
+    return str(
+        ftfy.fix_text(
+            text,
+            unescape_html=False,
+            uncurl_quotes=False,
+            fix_character_width=False,
+            fix_latin_ligatures=False,
+            normalization=None,
+        )
+    )
+
+
+def _compose(text: str, row: RowLicence) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _repair_tags(text: str, row: RowLicence) -> str:
+    return repair_tags(text, tags=row.tags, dialogue=row.dialogue)
+
+
+def _trim_spaces(text: str, row: RowLicence) -> str:
+    lines = (line.strip() for line in _BLANKS.sub(" ", text).split("\n"))
+    return _SPACE_BEFORE_MARK.sub("", "\n".join(line for line in lines if line))
+
+
+def _drop_repeated_sentences(text: str, row: RowLicence) -> str:
+    kept: list[str] = []
+    seen: set[str] = set()
+    for found in _SENTENCE.finditer(text):
+        words = found["words"].strip()
+        if words and words in seen:
+            continue
+        seen.add(words)
+        kept.append(found.group())
+    shorter = "".join(kept)
+    return shorter.rstrip() if len(shorter) < len(text) else text
+
+
+POSTPROCESS_STEPS: Final[Mapping[str, Callable[[str, RowLicence], str]]] = MappingProxyType(
+    {
+        "ftfy": _fix_encoding,
+        "nfc": _compose,
+        "tag_repair": _repair_tags,
+        "script_filter": filter_scripts,
+        "whitespace": _trim_spaces,
+        "repeated_sentences": _drop_repeated_sentences,
+    }
+)
+"""What each step does to a text, by the name the config uses.
+
+`ftfy`: text that was decoded wrongly (ì•ˆë…• for 안녕) is decoded rightly, control characters go; a text in which all
+is licensed stays. `nfc`: Hangul written as jamo is composed. `tag_repair`: `#Person1 #` becomes `#Person1#` where the
+dialogue has that tag; before the filter, which would take the letters of a damaged one. `script_filter`: what nothing
+licenses goes. `whitespace`: one space for many, none before a closing mark, lines trimmed, blank lines dropped.
+`repeated_sentences`: a sentence that an earlier one says word for word goes.
+"""
+
+DEFAULT_STEPS: Final[tuple[str, ...]] = tuple(POSTPROCESS_STEPS)
+"""All steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postprocessed:
+    """A final text.
+
+    Attributes:
+        text: The text after all steps.
+        changed: Names of the steps that changed it, in the order they are run.
+    """
+
+    text: str
+    changed: tuple[str, ...]
+
+
+class Postprocessor:
+    """Runs named steps over a summary, round after round until none of them changes anything.
+
+    So its own output is always left as it is.
+
+    Args:
+        steps: Names out of `POSTPROCESS_STEPS`, run in this order; an empty list leaves texts as they are.
+        charset: Characters that need no licence.
+        literals: Licensed in every row.
+
+    Raises:
+        ValueError: A step has no such name; the message lists those that exist.
+
+    Example:
+        >>> postprocess = Postprocessor()
+        >>> postprocess("#Person1 #은 明日 떠난다 . #Person1#은 떠난다.", dialogue="#Person1#: 내일 떠나요.")
+        Postprocessed(text='#Person1#은 떠난다.', changed=('tag_repair', 'script_filter', 'whitespace',
+        'repeated_sentences'))
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[str] = DEFAULT_STEPS,
+        *,
+        charset: Charset = _KOREAN,
+        literals: Sequence[str] = DEFAULT_LITERALS,
+    ) -> None:
+        known = ", ".join(POSTPROCESS_STEPS)
+        if isinstance(steps, str):
+            raise ValueError(f"model.postprocess: '{steps}' is no list of steps; write [{steps}], out of: {known}")
+        for step in steps:
+            if step not in POSTPROCESS_STEPS:
+                raise ValueError(f"model.postprocess: unknown step '{step}'; known: {known}")
+        self.steps = tuple(dict.fromkeys(steps))
+        self.charset = charset
+        self.literals = tuple(literals)
+
+    def __call__(self, text: str, *, dialogue: str) -> Postprocessed:
+        """Run the steps over one text.
+
+        Args:
+            text: What the model said.
+            dialogue: The row's dialogue: it licenses words and tags.
+        """
+        if not self.steps:
+            return Postprocessed(text, ())
+        row = row_licence(dialogue, charset=self.charset, literals=self.literals)
+        changed: set[str] = set()
+        for _ in range(_MAX_ROUNDS):
+            before = text
+            for step in self.steps:
+                after = POSTPROCESS_STEPS[step](text, row)
+                if after != text:
+                    changed.add(step)
+                text = after
+            if text == before:
+                break
+        return Postprocessed(text, tuple(step for step in self.steps if step in changed))

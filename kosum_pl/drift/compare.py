@@ -1,0 +1,181 @@
+"""Is another split like train? Profile columns, lengths, turns, speakers and wording, compared one by one.
+
+In: the rows of two splits. Out: a frozen `Drift`: every comparison with what chance would do, and plain words for those
+that chance does not explain. A test split of another kind is the commonest reason for a score that did not carry over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from kosum_pl.data.profiles import count_speakers, count_turns, profile_columns, profile_values
+from kosum_pl.data.vocabulary import NewVocabulary, new_vocabulary
+from kosum_pl.drift.features import Feature, category_feature, is_free_text, number_feature
+from kosum_pl.drift.words import category_words, number_words, vocabulary_words
+from kosum_pl.types import Dialogue
+
+# Of all comparisons of two splits together; each gets its part (Bonferroni).
+_ERROR_RATE: Final = 0.01
+_WORTH_A_WORD: Final = 0.1
+_TOPICS_HINT: Final = "data.topics makes clusters of it, or of the dialogues, that can be compared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """New vocabulary of the dialogues or of the summaries, and whether chance does not explain it."""
+
+    name: str
+    new: NewVocabulary
+    is_real: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """How another split differs from train.
+
+    Attributes:
+        name: The other split.
+        num_train: Rows of train.
+        num_other: Rows of the other split.
+        features: Compared profile columns and numbers.
+        wordings: Vocabulary of dialogues and summaries.
+        notes: Columns that could not be compared, and why.
+    """
+
+    name: str
+    num_train: int
+    num_other: int
+    features: tuple[Feature, ...]
+    wordings: tuple[Wording, ...]
+    notes: tuple[str, ...]
+
+    def words(self) -> list[str]:
+        """What differs for real, a sentence each; one that says so where nothing does."""
+        lines = []
+        real = [feature for feature in self.features if feature.is_real]
+        names = {feature.name for feature in real}
+        for feature in real:
+            if feature.name == "prompt tokens" and "characters" in names:
+                continue  # the same said twice
+            if feature.spreads is None:
+                lines.append(category_words(feature, name=self.name))
+            else:
+                lines.append(number_words(feature, name=self.name))
+        lines += [vocabulary_words(wording, name=self.name) for wording in self.wordings if wording.is_real]
+        return lines or [f"no drift worth a word between train and {self.name}"]
+
+    def values(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        return {**asdict(self), "words": self.words()}
+
+
+def compare(
+    train: Sequence[Dialogue],
+    *,
+    other: Sequence[Dialogue],
+    name: str = "test",
+    prompt_tokens: tuple[Sequence[int], Sequence[int]] | None = None,
+    seed: int = 0,
+) -> Drift:
+    """Compare another split with train.
+
+    Args:
+        train: Rows of train.
+        other: Rows of the other split.
+        name: Its name, for the words.
+        prompt_tokens: Tokens of each row's prompt, of train and of the other split, where an encoder is known.
+        seed: Of the random deals that tell what is usual.
+
+    Raises:
+        ValueError: A split is empty.
+
+    Example:
+        >>> rows = [Dialogue(example_id=str(i), text="네", profile={"weekday": str(i % 7)}) for i in range(140)]
+        >>> compare(rows, other=[row for row in rows if row.profile["weekday"] == "6"]).words()
+        ['test holds only weekday 6; 14 % of train does']
+    """
+    if not train or not other:
+        raise ValueError(f"drift: {name if train else 'train'} has no rows; give a file with at least one dialogue")
+    features, notes = _profile_features(train, other, name=name, seed=seed)
+    features += _number_features(_numbers(train, other, prompt_tokens), seed=seed)
+    return Drift(
+        name=name,
+        num_train=len(train),
+        num_other=len(other),
+        features=tuple(_judged(features)),
+        wordings=tuple(_wordings(train, other, seed=seed)),
+        notes=tuple(notes),
+    )
+
+
+def _profile_features(
+    train: Sequence[Dialogue], other: Sequence[Dialogue], *, name: str, seed: int
+) -> tuple[list[Feature], list[str]]:
+    features, notes = [], []
+    columns = [profile_columns(rows) for rows in (train, other)]
+    for column in dict.fromkeys((*columns[0], *columns[1])):
+        values = [profile_values(rows, column=column) for rows in (train, other)]
+        holders = [split for split, known in zip(("train", name), columns, strict=True) if column in known]
+        if len(holders) == 1:
+            notes.append(f"{column}: only {holders[0]} has this column; nothing to compare")
+        elif any(is_free_text(of_split) for of_split in values):
+            num_values = len(set(values[0]))
+            notes.append(f"{column}: {num_values:,} values in {len(train):,} rows of train; skipped, {_TOPICS_HINT}")
+        else:
+            features.append(category_feature(values[0], other=values[1], name=column, seed=seed))
+    return features, notes
+
+
+def _numbers(
+    train: Sequence[Dialogue], other: Sequence[Dialogue], prompt_tokens: tuple[Sequence[int], Sequence[int]] | None
+) -> Mapping[str, tuple[Sequence[int], Sequence[int]]]:
+    numbers: dict[str, tuple[Sequence[int], Sequence[int]]] = {
+        "characters": ([len(row.text) for row in train], [len(row.text) for row in other])
+    }
+    if prompt_tokens is not None:
+        numbers["prompt tokens"] = prompt_tokens
+    for name, count in (("turns", count_turns), ("speakers", count_speakers)):
+        numbers[name] = [count(row.text) for row in train], [count(row.text) for row in other]
+    summaries = [_summaries(train), _summaries(other)]
+    if all(summaries):
+        numbers["summary characters"] = tuple([len(text) for text in texts] for texts in summaries)  # type: ignore[assignment]
+    return numbers
+
+
+def _number_features(numbers: Mapping[str, tuple[Sequence[int], Sequence[int]]], *, seed: int) -> list[Feature]:
+    return [number_feature(train, other=other, name=name, seed=seed) for name, (train, other) in numbers.items()]
+
+
+def _wordings(train: Sequence[Dialogue], other: Sequence[Dialogue], *, seed: int) -> list[Wording]:
+    texts = {
+        "dialogues": ([row.text for row in train], [row.text for row in other]),
+        "summaries": (_summaries(train), _summaries(other)),
+    }
+    found = []
+    for name, (of_train, of_other) in texts.items():
+        new = new_vocabulary(of_train, other=of_other, seed=seed) if of_train and of_other else None
+        if new is not None:
+            # Four deviations, a hundredth of the wording and a tenth of the usual share: what chance never does.
+            is_large = new.share - new.expected_share >= max(0.01, 0.1 * new.expected_share)
+            found.append(Wording(name=name, new=new, is_real=bool(new.z_score >= 4 and is_large)))
+    return found
+
+
+def _judged(features: Sequence[Feature]) -> list[Feature]:
+    """Features that chance does not explain and that changed by more than a little, marked as real."""
+    limit = _ERROR_RATE / max(1, len(features))
+    return [
+        replace(
+            feature,
+            is_real=feature.distance.p_value <= limit
+            and feature.distance.psi - feature.distance.expected_psi >= _WORTH_A_WORD,
+        )
+        for feature in features
+    ]
+
+
+def _summaries(dialogues: Sequence[Dialogue]) -> list[str]:
+    """First reference of every row that has one."""
+    return [dialogue.references[0] for dialogue in dialogues if dialogue.references]

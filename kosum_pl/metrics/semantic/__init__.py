@@ -1,0 +1,1 @@
+"""Scores beyond words: BERTScore, sentence similarity, overlap, and the encoders that they need."""

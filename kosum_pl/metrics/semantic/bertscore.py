@@ -1,0 +1,192 @@
+"""BERTScore: how well the tokens of prediction and reference match in an encoder's hidden states.
+
+In: predictions and their references. Out: precision, recall and F1 of every row, 0-1, without rescaling. Our own, as
+the function of torchmetrics 1.9 gives rows the scores of others when texts differ in length, and embeds every
+reference anew at every validation; a single pair it scores the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kosum_pl.metrics.semantic.hidden_states import HiddenStateEncoder
+
+BERTSCORE_NAMES: Final = ("bertscore_precision", "bertscore_recall", "bertscore_f1")
+_ROWS_AT_ONCE: Final = 256
+
+
+def idf_weights(references: Sequence[Sequence[int]]) -> dict[int, float]:
+    """Inverse document frequency of every token of N references: `log((N + 1) / (df + 1))`.
+
+    Args:
+        references: Token ids of each.
+
+    Source:
+        Zhang et al., "BERTScore: Evaluating Text Generation with BERT", 2020; the arithmetic of `bert-score` 0.3.13.
+
+    Example:
+        >>> {token: round(weight, 3) for token, weight in idf_weights([[5, 7, 7], [7, 9]]).items()}
+        {5: 0.405, 7: 0.0, 9: 0.405}
+    """
+    counts = Counter(token for ids in references for token in set(ids))
+    return {token: math.log((len(references) + 1) / (count + 1)) for token, count in counts.items()}
+
+
+def match_tokens(
+    prediction: Tensor, reference: Tensor, *, prediction_weights: Tensor, reference_weights: Tensor
+) -> tuple[float, float, float]:
+    """Precision, recall and F1 of greedy matching, each 0-1; all 0 where either side has no token.
+
+    Args:
+        prediction: Unit vectors of the prediction's tokens, (P, H).
+        reference: Unit vectors of the reference's tokens, (R, H).
+        prediction_weights: Weights of the tokens, (P,) float64; all alike where they sum to 0.
+        reference_weights: The same of the reference, (R,).
+
+    Example:
+        >>> x, y = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> scores = match_tokens(x, y, prediction_weights=torch.ones(1), reference_weights=torch.ones(2))
+        >>> [round(score, 3) for score in scores]
+        [1.0, 0.5, 0.667]
+    """
+    if not len(prediction) or not len(reference):
+        return 0.0, 0.0, 0.0
+    # In float64, which no autocast around it touches.
+    similarity = (prediction.double() @ reference.double().T).clamp(-1.0, 1.0)
+    precision = _weighted_mean(similarity.max(dim=1).values, prediction_weights)
+    recall = _weighted_mean(similarity.max(dim=0).values, reference_weights)
+    total = precision + recall
+    return precision, recall, 2 * precision * recall / total if total > 0 else 0.0
+
+
+class BertScorer:
+    """BERTScore of rows, with one encoder.
+
+    Args:
+        model_name: Local folder or hub id of the encoder.
+        layer: Whose hidden states are matched; None for the last.
+        idf: Weigh tokens by how rare they are among the references of the evaluated split.
+        batch_size: Texts embedded at once.
+        multi_reference: `mean` or `max` over a row's references, for each of the three scores apart.
+    """
+
+    names = BERTSCORE_NAMES
+
+    def __init__(
+        self,
+        model_name: str,
+        *,
+        layer: int | None = None,
+        idf: bool = False,
+        batch_size: int = 64,
+        multi_reference: Literal["mean", "max"] = "mean",
+    ) -> None:
+        self.encoder = TokenEncoder(model_name, layer=layer, setting="model.semantic.bertscore", batch_size=batch_size)
+        self.idf = idf
+        self.multi_reference = multi_reference
+
+    def score(
+        self,
+        predictions: Sequence[str],
+        references: Sequence[Sequence[str]],
+        *,
+        rows: Sequence[int],
+        device: torch.device,
+    ) -> NDArray[np.float64]:
+        """Precision, recall and F1 of some rows, (M, 3).
+
+        Args:
+            predictions: One text for each of the split's rows.
+            references: One or more texts a row; all of them decide the weights of IDF.
+            rows: M row numbers.
+            device: Where the encoder runs.
+
+        Raises:
+            ValueError: The encoder cannot be loaded.
+        """
+        self.encoder.load(device)
+        weights = self._weights(references)
+        self.encoder.retain({text for row in rows for text in references[row]})
+        scores = np.zeros((len(rows), len(self.names)))
+        # Rows of like length together, so that batches are; few at once, as every token has a vector.
+        order = sorted(range(len(rows)), key=lambda place: len(predictions[rows[place]]))
+        for start in range(0, len(order), _ROWS_AT_ONCE):
+            chunk = order[start : start + _ROWS_AT_ONCE]
+            texts = {text for place in chunk for text in references[rows[place]]}
+            spoken = {predictions[rows[place]] for place in chunk}
+            vectors = self.encoder.embed(sorted(texts | spoken), keep=texts, device=device)
+            token_weights = self._token_weights(list(vectors), weights)
+            for place in chunk:
+                row = rows[place]
+                each = [_match(predictions[row], reference, vectors, token_weights) for reference in references[row]]
+                scores[place] = np.max(each, axis=0) if self.multi_reference == "max" else np.mean(each, axis=0)
+        return scores
+
+    def record(self) -> dict[str, str]:
+        """What must stand beside the scores for them to mean something."""
+        layer = "last layer" if self.encoder.layer is None else f"layer {self.encoder.layer}"
+        return {"bertscore_encoder": f"{self.encoder.model_name}, {layer}, {'idf' if self.idf else 'no idf'}"}
+
+    def _weights(self, references: Sequence[Sequence[str]]) -> tuple[dict[int, float], float] | None:
+        """Weights by token, and that of a token which no reference has; None where all are alike."""
+        if not self.idf:
+            return None
+        texts = [text for row in references for text in row]
+        return idf_weights(self.encoder.content_ids(texts)), math.log(len(texts) + 1)
+
+    def _token_weights(self, texts: Sequence[str], weights: tuple[dict[int, float], float] | None) -> dict[str, Tensor]:
+        """Weights of each text's tokens, (T,) float64."""
+        if weights is None:
+            return {}
+        known, unseen = weights
+        ids = self.encoder.content_ids(texts)
+        return {
+            text: torch.tensor([known.get(token, unseen) for token in row], dtype=torch.float64)
+            for text, row in zip(texts, ids, strict=True)
+        }
+
+
+class TokenEncoder(HiddenStateEncoder):
+    """Unit vectors of a text's own tokens, without `[CLS]` and `[SEP]`."""
+
+    def content_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of every text's own tokens."""
+        ids, masks = self.token_ids(texts)
+        return [
+            [token for token, is_content in zip(row, mask, strict=True) if is_content]
+            for row, mask in zip(ids, masks, strict=True)
+        ]
+
+    def _encode(self, texts: Sequence[str]) -> list[Tensor]:
+        found: dict[int, Tensor] = {}
+        for place, states, is_content in self.hidden_states(texts):
+            found[place] = torch.nn.functional.normalize(states[is_content], dim=-1)
+        return [found[place] for place in range(len(texts))]
+
+
+def _match(
+    prediction: str, reference: str, vectors: Mapping[str, Tensor], weights: Mapping[str, Tensor]
+) -> tuple[float, float, float]:
+    def weights_of(text: str) -> Tensor:
+        return weights[text] if weights else torch.ones(len(vectors[text]), dtype=torch.float64)
+
+    return match_tokens(
+        vectors[prediction],
+        vectors[reference],
+        prediction_weights=weights_of(prediction),
+        reference_weights=weights_of(reference),
+    )
+
+
+def _weighted_mean(values: Tensor, weights: Tensor) -> float:
+    # One reference, or one word in all of them: IDF weighs every token 0.
+    weights = weights if weights.sum() > 0 else torch.ones_like(weights)
+    return float((values * weights).sum() / weights.sum())

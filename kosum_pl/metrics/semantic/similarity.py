@@ -1,0 +1,197 @@
+"""Similarity of sentences: the cosine between the vectors of prediction and reference.
+
+In: predictions and their references. Out: one number a row, from -1 to 1, where encoders trained for it seldom go below
+0. A folder of sentence-transformers is read by that package, which knows its pooling; any other encoder is pooled here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kosum_pl.metrics.semantic.embedding import TextEncoder, check_source, import_extra, load_error
+from kosum_pl.metrics.semantic.hidden_states import HiddenStateEncoder
+
+SIMILARITY_NAMES: Final = ("similarity",)
+_SETTING: Final = "model.semantic.similarity"
+
+
+class SimilarityScorer:
+    """Cosine similarity of rows, with one encoder.
+
+    Args:
+        model_name: Local folder or hub id: a model of sentence-transformers, or any encoder.
+        pooling: `mean` of all tokens or the first one (`cls`); None for what a sentence-transformers folder says,
+            and the mean elsewhere.
+        prompt: Put before every text, such as `query: ` for E5.
+        batch_size: Texts embedded at once.
+        multi_reference: `mean` or `max` over a row's references.
+    """
+
+    names = SIMILARITY_NAMES
+
+    def __init__(
+        self,
+        model_name: str,
+        *,
+        pooling: Literal["mean", "cls"] | None = None,
+        prompt: str = "",
+        batch_size: int = 64,
+        multi_reference: Literal["mean", "max"] = "mean",
+    ) -> None:
+        self.model_name, self.pooling, self.prompt = model_name, pooling, prompt
+        self.multi_reference = multi_reference
+        self.batch_size = batch_size
+        self._encoder: TextEncoder | None = None
+
+    def score(
+        self,
+        predictions: Sequence[str],
+        references: Sequence[Sequence[str]],
+        *,
+        rows: Sequence[int],
+        device: torch.device,
+    ) -> NDArray[np.float64]:
+        """Similarity of some rows, (M, 1); an empty prediction has 0.
+
+        Args:
+            predictions: One text for each of the split's rows.
+            references: One or more texts a row.
+            rows: M row numbers.
+            device: Where the encoder runs.
+
+        Raises:
+            ValueError: The encoder, or the package that reads it, cannot be loaded.
+        """
+        kept = {self.prompt + text for row in rows for text in references[row]}
+        spoken = {self.prompt + predictions[row] for row in rows if predictions[row].strip()}
+        encoder = self.encoder
+        encoder.retain(kept)
+        vectors = encoder.embed(sorted(kept | spoken), keep=kept, device=device)
+        scores = np.zeros((len(rows), 1))
+        for place, row in enumerate(rows):
+            if not predictions[row].strip():
+                continue
+            prediction = vectors[self.prompt + predictions[row]].double()
+            each = [float(prediction @ vectors[self.prompt + text].double()) for text in references[row]]
+            scores[place] = np.clip(max(each) if self.multi_reference == "max" else np.mean(each), -1.0, 1.0)
+        return scores
+
+    @property
+    def encoder(self) -> TextEncoder:
+        """Made at first use; which one it is depends on the model's files.
+
+        Raises:
+            ValueError: There is no such folder.
+        """
+        if self._encoder is None:
+            options: dict[str, Any] = {"setting": _SETTING, "batch_size": self.batch_size}
+            if self.pooling is None and has_modules_file(self.model_name):
+                self._encoder = SentenceTransformerEncoder(self.model_name, **options)
+            else:
+                self._encoder = PoolingEncoder(self.model_name, pooling=self.pooling or "mean", **options)
+        return self._encoder
+
+    def record(self) -> dict[str, str]:
+        """What must stand beside the score for it to mean something."""
+        pooling = self.pooling or "its own pooling, else mean"
+        prompt = f", prompt {self.prompt!r}" if self.prompt else ""
+        return {"similarity_encoder": f"{self.model_name}, {pooling}{prompt}"}
+
+
+class PoolingEncoder(HiddenStateEncoder):
+    """Unit vectors of texts: the mean over all tokens, or the first one's.
+
+    Args:
+        model_name: Local folder or hub id.
+        pooling: `mean` or `cls`.
+        **options: See `TextEncoder`.
+    """
+
+    def __init__(self, model_name: str, *, pooling: Literal["mean", "cls"], **options: Any) -> None:
+        super().__init__(model_name, **options)
+        self.pooling = pooling
+
+    def _encode(self, texts: Sequence[str]) -> list[Tensor]:
+        found: dict[int, Tensor] = {}
+        for place, states, _ in self.hidden_states(texts):
+            vector = states[0] if self.pooling == "cls" else states.mean(dim=0)
+            found[place] = torch.nn.functional.normalize(vector, dim=-1)
+        return [found[place] for place in range(len(texts))]
+
+
+class SentenceTransformerEncoder(TextEncoder):
+    """Unit vectors of texts by a model of sentence-transformers, with its own pooling and layers."""
+
+    _model: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_model": None}
+
+    def check(self) -> None:
+        """Import the package that reads the model.
+
+        Raises:
+            ValueError: There is no such folder, or the package is not installed.
+        """
+        check_source(self.model_name, self.setting)
+        import_extra("sentence_transformers", setting=f"{_SETTING}.model_name '{self.model_name}'")
+
+    def load(self, device: torch.device) -> None:
+        """Load the model once, and have it on a device.
+
+        Raises:
+            ValueError: There is no such folder, the package is not installed, or it cannot read the model.
+        """
+        if self._model is None:
+            self.check()
+            package = import_extra("sentence_transformers", setting=_SETTING)
+            try:
+                with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
+                    model = package.SentenceTransformer(check_source(self.model_name, self.setting), device="cpu")
+            except Exception as error:  # a hub client and parsers may raise anything
+                raise load_error(self.model_name, self.setting, error) from error
+            self._model = model.eval().float()
+        self._model.to(device)
+
+    def _encode(self, texts: Sequence[str]) -> list[Tensor]:
+        limit = self._model.max_seq_length
+        if limit:
+            lengths = [len(ids) for ids in self._model.tokenizer(list(texts), verbose=False)["input_ids"]]
+            self.note_truncation(sum(length > limit for length in lengths), limit)
+        vectors = self._model.encode(
+            list(texts),
+            batch_size=self.batch_size,
+            show_progress_bar=False,
+            convert_to_tensor=True,
+            normalize_embeddings=True,
+        )
+        return list(vectors)
+
+
+def has_modules_file(model_name: str) -> bool:
+    """Whether a folder or hub repository is a model of sentence-transformers.
+
+    Raises:
+        ValueError: There is no such folder.
+    """
+    source = check_source(model_name, _SETTING)
+    if Path(source).is_dir():
+        return (Path(source) / "modules.json").is_file()
+    from transformers.utils import cached_file
+
+    options: dict[str, Any] = {
+        "_raise_exceptions_for_missing_entries": False,
+        "_raise_exceptions_for_connection_errors": False,
+        "_raise_exceptions_for_gated_repo": False,
+    }
+    try:
+        return cached_file(source, "modules.json", **options) is not None
+    except OSError:
+        return False  # what is wrong with the repository, loading its model says better

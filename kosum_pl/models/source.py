@@ -1,0 +1,223 @@
+"""A transformers model from a folder, a hub id, a GGUF file, or from a config alone.
+
+In: a model name and how to load it. Out: the model, quantized where it was asked for. A GGUF file is unpacked as it
+is read: packed weights can be neither trained nor saved.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    GgufConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+)
+
+from kosum_pl.lookup import resolve_path
+from kosum_pl.models.quantization import Quantization, QuantizationName, keep_differentiable
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+# Per-layer lists that a config computes from its number of layers; stale once that number is overridden.
+_PER_LAYER_FIELDS = ("layer_types", "no_rope_layers", "mlp_layer_types")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSource:
+    """Where a model comes from and how it is loaded.
+
+    Attributes:
+        model_name: Local folder or hub id.
+        random_init: Random weights of the config's shape instead of trained ones.
+        config_overrides: Config fields to replace; with `model_type` among them the folder needs no config.json.
+        gguf_file: Name of a GGUF file inside the folder or repository.
+        dtype: `auto` (as stored), `float32`, `bfloat16`, `float16` or `float64`.
+        attn_implementation: `sdpa`, `eager`, `flash_attention_2` …; None leaves the choice to transformers.
+        trust_remote_code: Run code that a hub repository brings along.
+        quantization: `nf4`, `int8` or `none`.
+        double_quantization: Of `nf4`: quantize the scales too.
+        quantization_compute_dtype: Of `nf4`: in which a layer multiplies; `auto` is `dtype`.
+    """
+
+    model_name: str
+    random_init: bool = False
+    config_overrides: Mapping[str, Any] | None = None
+    gguf_file: str | None = None
+    dtype: str = "float32"
+    attn_implementation: str | None = None
+    trust_remote_code: bool = False
+    quantization: QuantizationName = "none"
+    double_quantization: bool = True
+    quantization_compute_dtype: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what no loading could serve."""
+        _ = self.quantizer
+        if self.dtype != "auto" and self.dtype not in _DTYPES:
+            raise ValueError(f"model.dtype is '{self.dtype}'; known: auto, {', '.join(_DTYPES)}")
+        if self.dtype == "float64" and self.quantization != "none":
+            raise ValueError(
+                f"model.dtype=float64 with model.quantization={self.quantization}: 16 and 32 bits can be quantized; "
+                "set model.dtype=bfloat16, or model.quantization=none"
+            )
+
+    @property
+    def quantizer(self) -> Quantization:
+        """How the base is quantized."""
+        return Quantization(
+            name=self.quantization,
+            is_double=self.double_quantization,
+            compute_dtype=self.quantization_compute_dtype,
+        )
+
+    @property
+    def torch_dtype(self) -> torch.dtype | str:
+        """The dtype as transformers takes it."""
+        return _DTYPES.get(self.dtype, "auto")
+
+
+def load_config(source: ModelSource, *, num_tokens: int) -> PretrainedConfig:
+    """The model's config with the overrides merged in.
+
+    Args:
+        source: Where the model comes from.
+        num_tokens: Length of the tokenizer, the least vocabulary of a randomly initialised model.
+
+    Raises:
+        ValueError: The config cannot be found, or an override names a field that it does not have.
+    """
+    overrides = dict(source.config_overrides or {})
+    stored = _stored_config(source, is_optional="model_type" in overrides)
+    model_type = str(overrides.pop("model_type", stored.pop("model_type", "")))
+    if stored.get("model_type", model_type) != model_type:
+        stored = {}
+    if "num_hidden_layers" in overrides:
+        stored = {name: value for name, value in stored.items() if name not in _PER_LAYER_FIELDS}
+    _check_overrides(overrides, model_type=model_type)
+    if source.random_init:
+        overrides["vocab_size"] = max(num_tokens, int(overrides.get("vocab_size", stored.get("vocab_size", 0))))
+    config: PretrainedConfig = AutoConfig.for_model(model_type, **{**stored, **overrides})
+    return config
+
+
+def _stored_config(source: ModelSource, *, is_optional: bool) -> dict[str, Any]:
+    """The config as its file says it, or nothing where an override brings the model type."""
+    arguments = {"gguf_file": source.gguf_file} if source.gguf_file else {}
+    try:
+        config = AutoConfig.from_pretrained(
+            resolve_path(source.model_name), trust_remote_code=source.trust_remote_code, **arguments
+        )
+    except (OSError, ValueError) as error:
+        if is_optional:
+            return {}
+        if (Path(resolve_path(source.model_name)) / "adapter_config.json").is_file():
+            raise ValueError(
+                f"model.model_name '{source.model_name}' holds an adapter alone; give its base, and the adapter to "
+                "fit --init_from, or export it with --merge"
+            ) from error
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"model.model_name '{source.model_name}': no usable config ({reason}); "
+            "give a local folder with config.json, a hub id, or model_type in model.config_overrides"
+        ) from error
+    stored: dict[str, Any] = config.to_dict()
+    return {name: value for name, value in stored.items() if name not in ("architectures", "transformers_version")}
+
+
+def _check_overrides(overrides: Mapping[str, Any], *, model_type: str) -> None:
+    known = AutoConfig.for_model(model_type)
+    unknown = sorted(name for name in overrides if not hasattr(known, name))
+    if unknown:
+        fields = ", ".join(sorted(name for name in known.to_dict() if not name.startswith("_")))
+        raise ValueError(
+            f"model.config_overrides: a {model_type} config has no field {', '.join(unknown)}; it has: {fields}"
+        )
+
+
+def load_model(source: ModelSource, *, config: PretrainedConfig, is_causal: bool) -> PreTrainedModel:
+    """The model itself, in training mode, on the CPU or on the device that is current.
+
+    Args:
+        source: Where the model comes from.
+        config: From `load_config`.
+        is_causal: A decoder-only model; otherwise an encoder-decoder.
+
+    Raises:
+        ValueError: The weights cannot be found, or the folder holds another kind of model.
+    """
+    factory = AutoModelForCausalLM if is_causal else AutoModelForSeq2SeqLM
+    try:
+        if source.random_init:
+            model = _random_model(source, config=config, factory=factory)
+        else:
+            model = _stored_model(source, resolve_path(source.model_name), config=config, factory=factory)
+    except (OSError, ValueError, SafetensorError, _Misfit) as error:
+        reason = str(error).strip().splitlines()[0]
+        remedy = "check the folder or hub id, or set model.random_init=true for random weights"
+        raise ValueError(f"model.model_name '{source.model_name}': no weights loaded ({reason}); {remedy}") from error
+    keep_differentiable(model)
+    loaded: PreTrainedModel = model.train()
+    return loaded
+
+
+def _stored_model(source: ModelSource, path: str, *, config: PretrainedConfig, factory: Any) -> Any:
+    options = _loading_options(source)
+    if source.gguf_file:
+        options |= {"gguf_file": source.gguf_file, "quantization_config": GgufConfig(dequantize=True)}
+        model = _from_pretrained(factory, path, config=config, dtype=source.torch_dtype, **options)
+        return _quantized(source, model, factory=factory)
+    if source.quantization != "none":
+        dtype = source.torch_dtype
+        compute = dtype if isinstance(dtype, torch.dtype) else getattr(config, "dtype", None) or torch.bfloat16
+        options["quantization_config"] = source.quantizer.config(dtype=compute)
+    return _from_pretrained(factory, path, config=config, dtype=source.torch_dtype, **options)
+
+
+class _Misfit(Exception):
+    """A folder's weights are not those of its config; transformers would fill the gaps with random numbers."""
+
+
+def _from_pretrained(factory: Any, path: str, **options: Any) -> Any:
+    """A model with all of its weights, none of them made up.
+
+    Raises:
+        _Misfit: A weight is missing, or has another shape.
+    """
+    model, report = factory.from_pretrained(path, output_loading_info=True, ignore_mismatched_sizes=True, **options)
+    for name, stored, expected in sorted(report["mismatched_keys"]):
+        raise _Misfit(f"'{name}' has the shape {tuple(stored)} instead of {tuple(expected)}")
+    weights = {name for name, _ in model.named_parameters()}
+    for name in sorted(weights & set(report["missing_keys"])):
+        raise _Misfit(f"'{name}' is not among them, as the config would have it")
+    return model
+
+
+def _random_model(source: ModelSource, *, config: PretrainedConfig, factory: Any) -> Any:
+    dtype = torch.get_default_dtype() if source.dtype == "auto" else source.torch_dtype
+    return _quantized(source, factory.from_config(config, dtype=dtype, **_loading_options(source)), factory=factory)
+
+
+def _quantized(source: ModelSource, model: Any, *, factory: Any) -> Any:
+    """The model with quantized weights: they are quantized as they are read, and only then, so it is saved first."""
+    if source.quantization == "none":
+        return model
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        source = replace(source, gguf_file=None)
+        return _stored_model(source, folder, config=model.config, factory=factory)
+
+
+def _loading_options(source: ModelSource) -> dict[str, Any]:
+    options: dict[str, Any] = {"trust_remote_code": source.trust_remote_code}
+    if source.attn_implementation:
+        options["attn_implementation"] = source.attn_implementation
+    return options

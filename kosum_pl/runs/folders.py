@@ -1,0 +1,191 @@
+"""Run directories: where a run lies, which one is the latest, and which checkpoint a word means.
+
+In: a folder of runs, a config's name, and `best`, `last` or a path. Out: paths, or a `ValueError` of one line. Only
+the standard library is imported, so that a missing checkpoint is answered before anything heavy loads.
+
+    runs/<config name>/<start time>/        one run: config.yaml, checkpoints/, metrics.json, predictions.csv, …
+    runs/<config name>/<start time>/eval/   what validate, test and predict wrote of this run's checkpoints
+    runs/<config name>/latest               link that only `fit` moves
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from kosum_pl.files import make_folders, make_free_folder, remove_empty_folders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LATEST = "latest"
+CHECKPOINT_FOLDER = "checkpoints"
+METRICS_FILE = "metrics.json"
+_TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
+_TIME_PATTERN = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?")
+
+
+def is_rank_zero() -> bool:
+    """Whether this process writes: the only one, or the first of several, before any of them is connected."""
+    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return next((rank for rank in ranks if rank is not None), "0") == "0"
+
+
+def make_time_folder(parent: Path, *, prefix: str = "") -> Path:
+    """Make a folder named after the present second; one that is taken gets a number.
+
+    Args:
+        parent: Where it is made, e.g. `runs/demo`.
+        prefix: Stands before the time, e.g. `validate-default-`.
+
+    Returns:
+        The new, empty folder's absolute path; no two callers get the same.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    return make_free_folder(parent / (prefix + datetime.now().strftime(_TIME_FORMAT))).resolve()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFolders:
+    """Where one command writes.
+
+    Attributes:
+        run_dir: The run: a new one, or the one whose checkpoint is resumed or evaluated.
+        output_dir: Where this command's files go: the run itself, or a folder under its `eval/`.
+        is_new: Whether this command made `output_dir`, and may take it away if nothing comes of it.
+        made_parents: The folders above it that this command made too, deepest last.
+    """
+
+    run_dir: Path
+    output_dir: Path
+    is_new: bool
+    made_parents: tuple[Path, ...] = ()
+
+    def remove(self) -> None:
+        """Take a new output folder away, and of the folders that were made for it those that are empty now."""
+        if not self.is_new:
+            return
+        shutil.rmtree(self.output_dir, ignore_errors=True)
+        remove_empty_folders(self.made_parents)
+
+
+def open_folders(command: str, *, runs_dir: Path, config_name: str, checkpoint: Path | None, preset: str) -> RunFolders:
+    """Make the folders that a command writes into.
+
+    A checkpoint of a run keeps its run: `fit` goes on in it, the others write under its `eval/`. Anything else
+    opens a new run.
+
+    Args:
+        command: `fit`, `validate`, `test` or `predict`.
+        runs_dir: Folder of all runs.
+        config_name: Folder of this config's runs.
+        checkpoint: What `--ckpt_path` means.
+        preset: Name of the decoding preset, for the evaluation's folder.
+    """
+    run_dir = run_of(checkpoint) if checkpoint else None
+    if run_dir is None:
+        made = make_folders(runs_dir / config_name)
+        new_run = make_time_folder(runs_dir / config_name)
+        return RunFolders(run_dir=new_run, output_dir=new_run, is_new=True, made_parents=made)
+    if command == "fit":
+        return RunFolders(run_dir=run_dir, output_dir=run_dir, is_new=False)
+    preset = re.sub(r"[^\w.+-]+", "-", preset)
+    made = make_folders(run_dir / "eval")
+    output_dir = make_time_folder(run_dir / "eval", prefix=f"{command}-{preset}-")
+    return RunFolders(run_dir=run_dir, output_dir=output_dir, is_new=True, made_parents=made)
+
+
+def point_latest_at(run_dir: Path) -> None:
+    """Move the link `latest` beside a run so that it names this run; readers see the old one or the new one."""
+    with tempfile.TemporaryDirectory(dir=run_dir.parent, prefix=f".{LATEST}-") as folder:
+        link = Path(folder) / LATEST  # it leads nowhere here, and to the run from where it is moved to
+        link.symlink_to(run_dir.name, target_is_directory=True)
+        os.replace(link, run_dir.parent / LATEST)
+
+
+def config_name_of(config: Path) -> str:
+    """Name of the folder that a config's runs go into: its stem, or for a run's own `config.yaml` that run's.
+
+    Example:
+        >>> config_name_of(Path("configs/llama3b.yaml"))
+        'llama3b'
+        >>> config_name_of(Path("runs/demo/2026-11-22_19-40-05/config.yaml"))
+        'demo'
+    """
+    if config.name == "config.yaml":
+        for folder in config.resolve().parents:
+            if _TIME_PATTERN.fullmatch(folder.name):
+                return folder.parent.name
+    return config.stem
+
+
+def run_of(checkpoint: Path) -> Path | None:
+    """The run that a checkpoint belongs to; None where it lies outside of any."""
+    folder = checkpoint.resolve().parent
+    return folder.parent if folder.name == CHECKPOINT_FOLDER else None
+
+
+def find_checkpoint(name: str, *, runs_dir: Path, config_name: str) -> Path:
+    """Absolute path of the checkpoint that a word or a path means.
+
+    Args:
+        name: `best` or `last` of the config's latest run, or a path.
+        runs_dir: Folder of all runs.
+        config_name: Whose latest run is meant.
+
+    Raises:
+        ValueError: There is no such run or checkpoint, or the file is something else.
+    """
+    if name not in ("best", "last"):
+        path = Path(name).expanduser()
+        if not path.exists():
+            raise ValueError(f"checkpoint '{name}' does not exist{_known(runs_dir / config_name / LATEST)}")
+        # A sharded checkpoint is a folder, any other a zip archive; its content is read much later.
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise ValueError(f"{name} is no checkpoint, or half of one; give a file that fit has written")
+        return path.resolve()
+    latest = runs_dir / config_name / LATEST
+    if not latest.is_dir():
+        raise ValueError(
+            f"--ckpt_path {name}: there is no run of '{config_name}' at {latest}; run fit first, or give a file"
+        )
+    run_dir = latest.resolve()
+    path = _best_of(run_dir) if name == "best" else run_dir / CHECKPOINT_FOLDER / "last.ckpt"
+    if not path.exists():
+        raise ValueError(f"--ckpt_path {name}: {path} does not exist{_known(run_dir)}; run fit first, or give a file")
+    return path.resolve()
+
+
+def named_best(run_dir: Path) -> Path | None:
+    """The checkpoint that a run's `metrics.json` calls the best, also where the run was moved since; None without."""
+    try:
+        best = json.loads((run_dir / METRICS_FILE).read_text(encoding="utf-8")).get("best_checkpoint")
+    except (OSError, json.JSONDecodeError):
+        best = None
+    if not best:
+        return None
+    moved = run_dir / CHECKPOINT_FOLDER / Path(best).name
+    return moved if moved.exists() else Path(best)
+
+
+def _best_of(run_dir: Path) -> Path:
+    best = named_best(run_dir)
+    if best is None:
+        path = run_dir / METRICS_FILE
+        raise ValueError(f"--ckpt_path best: {path} names no best checkpoint{_known(run_dir)}; run fit first")
+    return best
+
+
+def _known(run_dir: Path) -> str:
+    """Which checkpoints a run has, as the tail of an error."""
+    names = sorted(path.name for path in (run_dir / CHECKPOINT_FOLDER).glob("*.ckpt"))
+    return f" (there: {', '.join(names)})" if names else ""

@@ -1,0 +1,87 @@
+"""Predictions as files: the submission and everything known of each row.
+
+In: predictions in input order. Out: `predictions.csv` (unnamed index, `fname`, `summary`, one line a row, no empty
+summary) and `predictions.jsonl`. A board refuses a file with an empty summary: one is filled in, and counted.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from kosum_pl.metrics import lead_summary
+from kosum_pl.files import open_atomically
+from kosum_pl.types import Prediction
+
+SUBMISSION_FILE: Final = "predictions.csv"
+DETAILS_FILE: Final = "predictions.jsonl"
+_FIELDS: Final = tuple(Prediction.__dataclass_fields__)
+
+
+def submitted_summary(prediction: Prediction) -> str:
+    """The prediction's text; where that is empty the dialogue's first turn, or the whole of a wordless dialogue.
+
+    Args:
+        prediction: One row's.
+
+    Example:
+        >>> row = {"example_id": "a", "raw_text": "", "references": (), "profile": {}, "log_prob": 0.0,
+        ...        "num_tokens": 1, "reached_eos": True, "attempts": 1, "preset": "fast"}
+        >>> submitted_summary(Prediction(text=" ", dialogue="#Person1#: 밥 먹었어?", **row))
+        '밥 먹었어?'
+    """
+    if prediction.text.strip():
+        # The csv module leaves a bare carriage return unquoted, and readers would take it for the end of the row.
+        return prediction.text.replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        return lead_summary(prediction.dialogue)
+    except ValueError:
+        return " ".join(prediction.dialogue.split())
+
+
+def write_predictions(predictions: Sequence[Prediction], folder: Path) -> int:
+    """Write both files, each in one step.
+
+    Args:
+        predictions: All rows in input order.
+        folder: Where the files go.
+
+    Returns:
+        How many empty summaries were filled in.
+    """
+    summaries = [submitted_summary(prediction) for prediction in predictions]
+    with open_atomically(folder / SUBMISSION_FILE) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["", "fname", "summary"])
+        for index, (prediction, summary) in enumerate(zip(predictions, summaries, strict=True)):
+            writer.writerow([index, prediction.example_id, summary])
+    rows = ({**_as_dict(row), "summary": summary} for row, summary in zip(predictions, summaries, strict=True))
+    write_json_lines(rows, folder / DETAILS_FILE)
+    return sum(not prediction.text.strip() for prediction in predictions)
+
+
+def write_json_lines(rows: Iterable[dict[str, Any]], path: Path) -> None:
+    """Write one JSON object a line, in one step."""
+    with open_atomically(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _as_dict(prediction: Prediction) -> dict[str, Any]:
+    values = {name: getattr(prediction, name) for name in _FIELDS}
+    return {**values, "profile": dict(prediction.profile)}
+
+
+def filled_line(num_filled: int) -> list[str]:
+    """What to say of filled summaries; no line where there are none.
+
+    Example:
+        >>> filled_line(0), len(filled_line(2))
+        ([], 1)
+    """
+    if not num_filled:
+        return []
+    return [f"{num_filled:,} empty summaries were filled with the dialogue's first turn in {SUBMISSION_FILE}"]

@@ -1,0 +1,277 @@
+"""Writes what a run leaves behind; the command line adds it to every Trainer.
+
+In: scores and predictions of the module after each evaluation. Out, in the run directory: `config.yaml`,
+`metrics.jsonl`, `metrics.json`, `slices.csv`, `predictions.csv`, `predictions.jsonl`, `rejected.jsonl`, each complete
+or absent, the report as a page, and another for the terminal. Only rank zero writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from kosum_pl.metrics.row_scores import RowScores
+from kosum_pl.metrics.slice_scores import SliceScore
+from kosum_pl.runs.predictions import DETAILS_FILE, SUBMISSION_FILE, filled_line, write_json_lines, write_predictions
+from kosum_pl.report.finish import evaluated_rows, finish_report
+from kosum_pl.runs.reproduce import Reproduction
+from kosum_pl.files import copy_atomically, write_atomically
+from kosum_pl.runs.folders import METRICS_FILE, RunFolders, point_latest_at
+from kosum_pl.runs.summary import RunReport
+from kosum_pl.runs.slice_table import evaluated_slice, write_slices
+from kosum_pl.runs.trainer_view import (
+    bare,
+    baseline_scores,
+    best_checkpoint,
+    command_of,
+    criterion_of,
+    prefixed,
+    rejected_rows,
+    scored,
+    scores_of,
+)
+from kosum_pl.types import Prediction
+from kosum_pl.runs.history import ValidationHistory
+
+CONFIG_FILE: Final = "config.yaml"
+HISTORY_FILE: Final = "metrics.jsonl"
+CONFIG_KEY: Final = "kosum_pl_config"
+REJECTED_FILE: Final = "rejected.jsonl"
+_NO_VALIDATION: Final = "none, no validation took place; lower trainer.val_check_interval, or train longer"
+
+
+class RunRecorder(Callback):
+    """Keep scores and predictions of the best validation of `fit`, or of an evaluation.
+
+    Args:
+        folders: Where to write, as rank zero opened them.
+        config_text: The resolved config, as YAML.
+        reproduction: How to run it again; None writes no script.
+
+    Attributes:
+        has_started: Whether set-up is over; before, nothing worth keeping has been written.
+        was_interrupted: Whether the user stopped the run.
+        report: What to show at the end; None before, and on all ranks but zero.
+    """
+
+    def __init__(self, folders: RunFolders, *, config_text: str, reproduction: Reproduction | None = None) -> None:
+        self.folders = folders
+        self.has_started = False
+        self.was_interrupted = False
+        self.report: RunReport | None = None
+        self._config_text = config_text
+        self._reproduction = reproduction
+        self._history = ValidationHistory()
+        self._best_predictions: Sequence[Prediction] = ()
+        self._best_slices: Sequence[SliceScore] = ()
+        self._best_rows: RowScores | None = None
+        self._start_scores: dict[str, float] = {}
+        self._lead_scores: dict[str, float] = {}
+        self._written_checkpoint = ""
+
+    # Start.
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Agree on the folders: rank zero has opened them, the others learn of them."""
+        self.folders = trainer.strategy.broadcast(self.folders)
+        trainer._default_root_dir = str(self.folders.output_dir)  # type: ignore[attr-defined]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what is known before the first step."""
+        self._start(trainer, pl_module)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """From here on there is something to find: this run is the latest one."""
+        if math.isinf(trainer.num_sanity_val_steps):  # a shorter sanity check scores a few rows only
+            self._start_scores = dict(scored(pl_module).start_scores) or self._start_scores
+        if not trainer.is_global_zero:
+            return
+        path = self.folders.output_dir / HISTORY_FILE
+        if path.exists():
+            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            self._history.take_lines(lines, until_step=trainer.global_step)
+        if not getattr(trainer, "fast_dev_run", False):
+            point_latest_at(self.folders.run_dir)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what is known before the first batch of `validate`."""
+        self._start(trainer, pl_module)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what is known before the first batch of `test`."""
+        self._start(trainer, pl_module)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what is known before the first batch of `predict`."""
+        self._start(trainer, pl_module)
+
+    def _start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.has_started or not trainer.is_global_zero:
+            return
+        self.has_started = True
+        path = self.folders.output_dir / CONFIG_FILE
+        write_atomically(path, f"# python -m kosum_pl {command_of(trainer)} --config {path}\n{self._config_text}")
+        if self._reproduction is not None:
+            self._reproduction.write(self.folders.output_dir)
+        datamodule = getattr(trainer, "datamodule", None)
+        rejected = rejected_rows(datamodule)
+        if rejected:
+            write_json_lines(rejected, self.folders.output_dir / REJECTED_FILE)
+        for line in (*scored(pl_module).notes, *getattr(datamodule, "report_lines", ())):
+            print(line)
+
+    # During fit.
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note a validation of `fit`, and keep it if it is the best so far; or end `validate`."""
+        if trainer.sanity_checking:
+            return
+        if trainer.state.fn != "fit":
+            self._finish_evaluation(trainer, pl_module, stage="val")
+            return
+        candidate_step = getattr(trainer.checkpoint_callback, "candidate_step", None)
+        is_best = self._history.add(
+            scores_of(trainer, pl_module),
+            step=trainer.global_step if candidate_step is None else candidate_step,
+            epoch=trainer.current_epoch,
+            record=scored(pl_module).score_record(),
+            criterion=criterion_of(trainer),
+        )
+        if is_best:
+            self._best_predictions = list(scored(pl_module).predictions)
+        if not trainer.is_global_zero:
+            return
+        write_json_lines(self._history.lines, self.folders.output_dir / HISTORY_FILE)
+        if is_best and self._best_predictions:
+            self._lead_scores = self._lead_scores or baseline_scores(self._best_predictions, pl_module)
+            num_filled = write_predictions(self._best_predictions, self.folders.output_dir)
+            self._best_slices = write_slices(pl_module, self.folders.output_dir)
+            self._best_rows = evaluated_rows(pl_module)
+            self._history.best_record["num_empty_predictions"] = num_filled
+        self._write_fit_metrics(trainer)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Checkpoints are written after validations have ended: name the new best one as soon as it is there."""
+        if trainer.is_global_zero and self._history.lines and best_checkpoint(trainer) != self._written_checkpoint:
+            self._write_fit_metrics(trainer)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the final scores, and show them beside the untrained model and the lead-1 baseline."""
+        if not trainer.is_global_zero:
+            return
+        self._write_fit_metrics(trainer)
+        record = self._history.best_record
+        checkpoint, choice = best_checkpoint(trainer), getattr(trainer.checkpoint_callback, "choice", "")
+        for logger in trainer.loggers:  # which keep the last steps in memory, and the report shows them
+            logger.save()
+        tables = getattr(getattr(trainer, "datamodule", None), "tables", None)
+        self.report = RunReport(
+            columns={
+                "before training": bare(self._start_scores, "val"),
+                "lead-1": self._lead_scores,
+                f"best (step {record.get('best_step', 0):,})": bare(self._history.best_scores, "val"),
+            },
+            predictions=self._best_predictions,
+            slices=self._best_slices,
+            lines=[
+                f"best checkpoint: {checkpoint or ('none was written' if self._history.lines else _NO_VALIDATION)}",
+                *([f"why: {choice}"] if choice else []),
+                *filled_line(record.get("num_empty_predictions", 0)),
+                f"run directory: {self.folders.run_dir}",
+                *finish_report(self.folders.output_dir, row_scores=self._best_rows, tables=tables),
+            ],
+        )
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave the best so far behind, whatever ended the run."""
+        self.was_interrupted = isinstance(exception, KeyboardInterrupt)
+        if trainer.is_global_zero and trainer.state.fn == "fit" and self._history.lines:
+            self._write_fit_metrics(trainer)
+
+    def _write_fit_metrics(self, trainer: Trainer) -> None:
+        self._written_checkpoint = best_checkpoint(trainer)
+        self._write_metrics(
+            self._history.best_scores,
+            prefixed(bare(self._start_scores, "val"), "start"),
+            prefixed(self._lead_scores, "lead"),
+            self._history.best_record,
+            {"stage": "fit", "best_checkpoint": self._written_checkpoint or None},
+        )
+
+    # Evaluation alone.
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write and show the scores of `test`."""
+        self._finish_evaluation(trainer, pl_module, stage="test")
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the submission."""
+        self._finish_evaluation(trainer, pl_module, stage="predict")
+
+    def _finish_evaluation(self, trainer: Trainer, pl_module: LightningModule, *, stage: str) -> None:
+        record = scored(pl_module).score_record()
+        if not trainer.is_global_zero:
+            return
+        predictions: Sequence[Prediction] = scored(pl_module).predictions
+        output_dir, run_dir = self.folders.output_dir, self.folders.run_dir
+        num_filled = write_predictions(predictions, output_dir)
+        slice_name, slice_line = evaluated_slice(trainer)
+        # A part of the rows is no submission: the run keeps that of the last whole evaluation.
+        is_copied = output_dir != run_dir and not slice_name
+        if is_copied:
+            for name in (SUBMISSION_FILE, DETAILS_FILE):
+                copy_atomically(output_dir / name, run_dir / name)
+        scores = prefixed(bare(scores_of(trainer, pl_module), stage), stage)
+        baseline = {} if stage == "predict" else baseline_scores(predictions, pl_module)
+        checkpoint = str(trainer.ckpt_path) if trainer.ckpt_path else None
+        added = {"num_empty_predictions": num_filled, "stage": stage, "best_checkpoint": checkpoint}
+        added |= {"slice": slice_name} if slice_name else {}
+        self._write_metrics(scores, prefixed(baseline, "lead"), record, added)
+        slices = write_slices(pl_module, output_dir)
+        self.report = RunReport(
+            columns={
+                "lead-1": baseline,
+                " ".join(filter(None, [stage, slice_name, f"(preset {record.get('preset')})"])): bare(scores, stage),
+            },
+            predictions=predictions,
+            slices=slices,
+            lines=[
+                *([slice_line] if slice_line else []),
+                f"checkpoint: {checkpoint or 'none; the model as the config makes it'}",
+                *filled_line(num_filled),
+                f"{len(predictions):,} summaries: {(run_dir if is_copied else output_dir) / SUBMISSION_FILE}",
+                *([f"this evaluation: {output_dir}"] if output_dir != run_dir else []),
+                f"run directory: {run_dir}",
+                *finish_report(output_dir, row_scores=evaluated_rows(pl_module)),
+            ],
+        )
+
+    def _write_metrics(self, *parts: Mapping[str, Any]) -> None:
+        values: dict[str, Any] = {}
+        for part in parts:
+            values |= part
+        values["config_hash"] = hashlib.sha256(self._config_text.encode()).hexdigest()[:12]
+        text = json.dumps(values, ensure_ascii=False, indent=2)
+        write_atomically(self.folders.output_dir / METRICS_FILE, text + "\n")
+
+    # What a resumed fit goes on with.
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint says by which config it was trained, wherever it is copied to."""
+        checkpoint[CONFIG_KEY] = self._config_text
+
+    def state_dict(self) -> dict[str, Any]:
+        """Scores of the best validation so far, of the untrained model and of the baseline, as plain values."""
+        compared = {"start_scores": dict(self._start_scores), "lead_scores": dict(self._lead_scores)}
+        return {**self._history.state_dict(), **compared}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on comparing with the best validation before the checkpoint."""
+        self._history.load_state_dict(state_dict)
+        self._start_scores = dict(state_dict["start_scores"])
+        self._lead_scores = dict(state_dict["lead_scores"])

@@ -1,0 +1,87 @@
+"""What a run shows and keeps of slices: their table, `slices.csv`, and whether it evaluated one slice alone.
+
+In: scores of an evaluation's slices. Out: a table for the terminal, and a file. Twenty slices with twenty scores each
+are a file's matter; the terminal has one line a slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from lightning.pytorch import LightningModule, Trainer
+from rich.table import Table
+
+from kosum_pl.metrics.slice_scores import WHOLE, SliceScore, SliceScores
+
+SLICE_COLUMNS: Final = ("rouge_sum", "contamination_rate")
+
+
+def write_slices(pl_module: LightningModule, folder: Path) -> Sequence[SliceScore]:
+    """Write `slices.csv` of the evaluation that has just ended; nothing where nothing was generated.
+
+    Args:
+        pl_module: What was evaluated.
+        folder: Where the file goes.
+
+    Returns:
+        The lines of the file.
+    """
+    scores: SliceScores | None = getattr(getattr(pl_module, "evaluation", None), "slice_scores", None)
+    if scores is None or not scores.table:
+        return ()
+    scores.write(folder)
+    return scores.table
+
+
+def evaluated_slice(trainer: Trainer) -> tuple[str, str]:
+    """Name of the slice that an evaluation is confined to, and the line that tells of it; empty without `--slice`."""
+    datamodule: Any = getattr(trainer, "datamodule", None)
+    return getattr(datamodule, "slice_name", ""), getattr(datamodule, "slice_line", "")
+
+
+def slice_table(scores: Sequence[SliceScore]) -> Table | None:
+    """The main scores of all rows and of each slice; None where there are no slices.
+
+    The interval and the difference from all rows are those of the first score in `SLICE_COLUMNS` that was measured.
+
+    Args:
+        scores: From `SliceScores.table`.
+    """
+    by_slice: dict[str, dict[str, SliceScore]] = {}
+    for score in scores:
+        by_slice.setdefault(score.name, {})[score.score] = score
+    shown = [name for name in SLICE_COLUMNS if any(name in values for values in by_slice.values())]
+    if len(by_slice) < 2 or not shown:
+        return None
+    main, *others = shown
+    table = Table(title="scores by slice, with 95 % intervals", title_justify="left")
+    table.add_column("slice", no_wrap=True)
+    table.add_column("rows", justify="right")
+    # A narrow terminal breaks the headings at their spaces.
+    table.add_column(main.replace("_", " "), justify="right", no_wrap=True)
+    table.add_column("from all", justify="right")
+    for name in others:
+        table.add_column(name.replace("_", " "), justify="right", overflow="fold")
+    for name, values in by_slice.items():
+        num_rows = next(iter(values.values())).num_rows
+        cells = [_number(other, values[other].value) if other in values else "" for other in others]
+        table.add_row(name, f"{num_rows:,}", *_main_cells(values.get(main)), *cells, end_section=name == WHOLE)
+    return table
+
+
+def _main_cells(score: SliceScore | None) -> tuple[str, str]:
+    """A score with its interval, and its difference from all rows."""
+    if score is None:
+        return "", ""
+    interval = ""
+    if score.low is not None and score.high is not None:
+        interval = f" [{_number(score.score, score.low)}, {_number(score.score, score.high)}]"
+    difference = "" if score.name == WHOLE else _number(score.score, score.difference, sign="+")
+    return f"{_number(score.score, score.value)}{interval}", difference
+
+
+def _number(score: str, value: float, sign: str = "") -> str:
+    """ROUGE to one place, which is far inside its interval; rates and ratios to three, so that 1 row in 80 shows."""
+    return f"{value:{sign}.1f}" if score.startswith("rouge") else f"{value:{sign}.3f}"

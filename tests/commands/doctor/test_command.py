@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kosum_pl.__main__ import main
+from kosum_pl.commands.doctor.command import EXIT_BROKEN
+from kosum_pl.encode import CausalEncoder, load_tokenizer
+from kosum_pl.lookup import resolve_path
+from kosum_pl.modules import SummarizationModule
+from kosum_pl.types import IGNORE_INDEX, EncodedExample
+
+CAUSAL: dict[str, Any] = {
+    "model": {"class_path": "CausalModule", "init_args": {"model_name": "demo:llama", "random_init": True}},
+    "data": {"train_file": "train.csv", "val_file": "dev.csv", "batch_size": 2},
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: SummarizationModule) -> None:
+        raise AssertionError("weights were asked for")
+
+    monkeypatch.setattr(SummarizationModule, "configure_model", fail)
+
+
+@pytest.fixture
+def causal(work: Path) -> Path:
+    (work / "causal.yaml").write_text(yaml.safe_dump(CAUSAL), encoding="utf-8")
+    return work
+
+
+@pytest.fixture
+def copy_model(work: Path) -> Callable[..., Path]:
+    """Copies a demo model's folder and changes fields of one of its files."""
+
+    def copy(name: str, file: str, **fields: object) -> Path:
+        folder = work / f"my-{name}"
+        shutil.copytree(resolve_path(f"demo:{name}"), folder)
+        values = json.loads((folder / file).read_text(encoding="utf-8"))
+        (folder / file).write_text(json.dumps({**values, **fields}), encoding="utf-8")
+        return folder
+
+    return copy
+
+
+def doctor(*arguments: str, config: str = "tiny") -> tuple[int, dict[str, Any]]:
+    status = main(["doctor", "--config", f"{config}.yaml", "--json", "out.json", *arguments])
+    values: dict[str, Any] = json.loads(Path("out.json").read_text(encoding="utf-8"))
+    return status, values
+
+
+def lines(values: dict[str, Any], level: str, *, area: str = "") -> list[str]:
+    return [
+        finding["text"]
+        for finding in values["findings"]
+        if finding["level"] == level and finding["area"].startswith(area)
+    ]
+
+
+def test_a_healthy_config_gets_its_page_and_exit_code_zero(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, values = doctor("--model.random_init=true")
+    assert (status, lines(values, "broken")) == (0, [])
+    areas = list(dict.fromkeys(finding["area"] for finding in values["findings"]))
+    assert areas == ["versions", "machine", "special tokens", "language fit", "mask", "data", "constraint"]
+    counts = values["mask"]["counts"]
+    assert (counts["num_rows"], counts["unended"], counts["doubled"]) == (4, [], [])
+    assert counts["num_supervised"] == num_trained_on(work)
+    out = capsys.readouterr().out
+    assert "BROKEN" not in out
+    assert "warning" in out  # two of the four training references fall outside of the charset
+    assert not (work / "runs").exists()
+
+
+def num_trained_on(work: Path) -> int:
+    """Ids of all training summaries as the bare tokenizer writes them, and a terminator each."""
+    tokenizer, _ = load_tokenizer("demo:bart")
+    with (work / "train.csv").open(encoding="utf-8", newline="") as file:
+        summaries = [row["summary"] for row in csv.DictReader(file)]
+    return sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1 for text in summaries)
+
+
+def test_the_mask_view_shows_what_is_learnt(causal: Path) -> None:
+    status, values = doctor(config="causal")
+    assert status == 0
+    rows = values["mask"]["rows"]
+    # The shortest, the one in the middle, the longest.
+    assert [row["example_id"] for row in rows] == ["train_3", "train_1", "train_2"]
+    prompt, summary, terminator = rows[0]["pieces"]
+    assert [piece["kind"] for piece in rows[0]["pieces"]] == ["prompt", "supervised", "terminator"]
+    assert prompt["text"].endswith("#Person1#: 밥 먹자.<|end|><|assistant|>")
+    assert (summary["text"], terminator["text"], terminator["num_tokens"]) == ("뷁을 먹는다.", "<|end|>", 1)
+
+
+# The four planted faults of the issue.
+
+
+def test_fault_a_template_that_lacks_the_summary_turn(causal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    template = (
+        "{% for m in messages %}{% if m.role != 'assistant' %}<|user|>{{ m.content }}<|end|>{% endif %}{% endfor %}"
+    )
+    (causal / "mine.jinja").write_text(template, encoding="utf-8")
+    status, values = doctor("--model.prompt.template_file=mine.jinja", config="causal")
+    assert status == EXIT_BROKEN
+    assert lines(values, "broken", area="template") == [
+        "model.prompt.template_file 'mine.jinja' lacks the summary turn: what the assistant says is not in the "
+        "rendered chat"
+    ]
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "BROKEN model.prompt.template_file 'mine.jinja' lacks the summary turn" in shown
+    assert "1 broken" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [(None, "cannot be read: "), ("{% for m in messages %}", "refuses the turns user: ")]
+)
+def test_fault_a_template_that_is_missing_or_does_not_parse(causal: Path, text: str | None, reason: str) -> None:
+    if text is not None:
+        (causal / "mine.jinja").write_text(text, encoding="utf-8")
+    status, values = doctor("--model.prompt.template_file=mine.jinja", config="causal")
+    assert status == EXIT_BROKEN
+    (line,) = lines(values, "broken", area="config")
+    assert reason in line
+    assert "model.prompt.template_file" in line
+    assert lines(values, "ok", area="versions") + lines(values, "note", area="versions")  # the rest was looked at
+
+
+def test_fault_pad_is_eos_and_masked_with_it(
+    causal: Path, copy_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_model("llama", "tokenizer_config.json", pad_token="<|end|>")
+    healthy, values = doctor(f"--model.model_name={folder}", config="causal")
+    assert (healthy, lines(values, "broken")) == (0, [])  # PAD may be EOS: masks go by length
+    encode = CausalEncoder.encode
+
+    def encode_by_pad_id(self: CausalEncoder, *args: Any, **kwargs: Any) -> EncodedExample:
+        example, pad = encode(self, *args, **kwargs), self.tokenizer.pad_token_id
+        return replace(example, labels=[IGNORE_INDEX if label == pad else label for label in example.labels])
+
+    monkeypatch.setattr(CausalEncoder, "encode", encode_by_pad_id)
+    monkeypatch.setenv("KOSUM_CACHE", str(causal / "other-cache"))
+    status, values = doctor(f"--model.model_name={folder}", config="causal")
+    assert status == EXIT_BROKEN
+    assert lines(values, "broken") == [
+        "4 of 4 rows do not learn to stop, the last label is no terminator: PAD is EOS ('<|end|>'), and EOS is masked "
+        "with it (train_0, train_1, train_2, …)"
+    ]
+    assert values["mask"]["counts"]["unended"] == ["train_0", "train_1", "train_2", "train_3"]
+    last = values["mask"]["rows"][0]["pieces"][-1]
+    assert (last["kind"], last["text"], last["num_tokens"]) == ("masked", "<|end|>", 1)
+    assert "BROKEN 4 of 4 rows do not learn to stop" in " ".join(capsys.readouterr().out.split())
+
+
+def test_fault_a_forced_eos_that_ends_no_summary(
+    copy_model: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_model("bart", "generation_config.json", forced_eos_token_id=0, length_penalty=2.0)
+    status, values = doctor(f"--model.model_name={folder}", "--model.random_init=true")
+    assert status == 0  # told, and not used
+    (line,) = lines(values, "warning", area="special tokens")
+    assert line.startswith(
+        "forced EOS conflict: generation_config.json forces 0 ('<s>') as the last token, and summaries end with "
+        "2 ('</s>')"
+    )
+    assert "the checkpoint's length_penalty=2.0 is not used, the preset decides (default: 1.0)" in lines(values, "note")
+    assert "warning forced EOS conflict" in " ".join(capsys.readouterr().out.split())
+
+
+def test_fault_a_version_off(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pinned = importlib.metadata.version
+
+    def version(name: str) -> str:
+        return "1.8.0" if name == "torchmetrics" else pinned(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    status, values = doctor()
+    assert status == 0
+    off = [line for line in lines(values, "warning", area="versions") if line.startswith("torchmetrics")]
+    assert off == [f"torchmetrics is 1.8.0, and {pinned('torchmetrics')} is pinned"]
+    assert "warning torchmetrics is 1.8.0" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_malicious_version_breaks(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.6.3" if name == "lightning" else pinned(name))
+    status, values = doctor()
+    assert status == EXIT_BROKEN
+    (line,) = lines(values, "broken")
+    assert line.startswith("lightning 2.6.3: this release on the registry was malicious")
+
+
+def test_data_that_cannot_be_read_is_a_finding(work: Path) -> None:
+    status, values = doctor("--data.train_file=nowhere.csv")
+    assert status == EXIT_BROKEN
+    (line,) = lines(values, "broken", area="data")
+    assert line.startswith("nowhere.csv: no such file or folder")
+    assert lines(values, "ok", area="constraint")  # the rest was looked at
+    assert values["mask"]["counts"] is None
+
+
+def test_a_config_that_cannot_be_parsed_is_the_users_error(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--config", "tiny.yaml", "--trainer.max_epoch=1"]) == 2
+    assert "did you mean 'trainer.max_epochs'?" in capsys.readouterr().err
+
+
+def test_help_answers_without_heavy_imports(repository: Path) -> None:
+    code = "import sys; from kosum_pl.__main__ import main; main(['doctor', '--help']); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: python -m kosum_pl doctor --config NAME")
+    assert done.stdout.endswith("False\n")
+
+
+def test_bitsandbytes_that_does_not_load_is_found(causal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ("--model.quantization=nf4", "--model.adapter.rank=4")
+    assert doctor(*asked, config="causal")[0] == 0
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # an import that raises
+    status, values = doctor(*asked, config="causal")
+    assert status == EXIT_BROKEN
+    (line,) = lines(values, "broken")
+    assert line.startswith("model.quantization=nf4 needs bitsandbytes, which cannot be loaded")

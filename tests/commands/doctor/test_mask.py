@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kosum_pl.commands.doctor.mask import batch_findings, count_mask, mask_findings, pieces, prompt_findings
+from kosum_pl.encode import (
+    CausalEncoder,
+    ChatPrompt,
+    Collator,
+    Encoder,
+    Seq2SeqEncoder,
+    SourcePrompt,
+    TokenLimits,
+    load_tokenizer,
+)
+from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample
+
+LIMITS = TokenLimits(max_source_tokens=200, max_summary_tokens=40)
+ROWS = [
+    Dialogue(example_id="a", text="#Person1#: 안녕하세요?", references=("#Person1#이 인사한다.",)),
+    Dialogue(example_id="b", text="#Person1#: 밥 먹자.\n#Person2#: 그래.", references=("밥을 먹기로 한다.",)),
+]
+
+
+@pytest.fixture(scope="module", params=["causal", "seq2seq"])
+def encoder(request: pytest.FixtureRequest) -> Encoder:
+    if request.param == "causal":
+        return CausalEncoder(load_tokenizer("demo:llama")[0], ChatPrompt(user="{dialogue}"))
+    return Seq2SeqEncoder(load_tokenizer("demo:bart")[0], SourcePrompt())
+
+
+def encode(encoder: Encoder) -> list[EncodedExample]:
+    return [encoder.encode(row, limits=LIMITS, with_summary=True) for row in ROWS]
+
+
+def broken(encoder: Encoder, *examples: EncodedExample, **options: Any) -> list[str]:
+    counts = count_mask(examples, encoder=encoder, **options)
+    return [finding.text for finding in mask_findings(counts, encoder=encoder) if finding.level == "broken"]
+
+
+def test_sound_rows_have_no_fault(encoder: Encoder) -> None:
+    examples = encode(encoder)
+    counts = count_mask(examples, encoder=encoder)
+    summaries = [encoder.tokenizer(row.references[0], add_special_tokens=False)["input_ids"] for row in ROWS]
+    assert counts.num_supervised == sum(len(ids) + 1 for ids in summaries)
+    assert (counts.num_rows, counts.num_truncated, counts.num_cut) == (2, 0, 0)
+    assert {finding.level for finding in mask_findings(counts, encoder=encoder)} == {"ok"}
+    assert batch_findings(examples, encoder=encoder) == []
+
+
+def test_rows_without_a_learnt_terminator(encoder: Encoder) -> None:
+    first, second = encode(encoder)
+    masked = replace(first, labels=[*first.labels[:-1], IGNORE_INDEX])
+    cut = (
+        replace(first, input_ids=first.input_ids[:-1], labels=first.labels[:-1])
+        if encoder.is_causal
+        else replace(first, labels=first.labels[:-1])
+    )
+    for fault in (masked, cut):
+        (line,) = broken(encoder, fault, second)
+        assert line == "1 of 2 rows do not learn to stop, the last label is no terminator (a)"
+
+
+def test_a_row_without_anything_to_learn(encoder: Encoder) -> None:
+    first, second = encode(encoder)
+    empty = replace(first, labels=[IGNORE_INDEX] * len(first.labels))
+    assert broken(encoder, empty, second) == ["1 of 2 rows have nothing to learn (a)"]
+
+
+def test_double_bos(encoder: Encoder) -> None:
+    first, second = encode(encoder)
+    bos = encoder.tokenizer.bos_token_id
+    labels = [IGNORE_INDEX, *first.labels] if encoder.is_causal else first.labels
+    assert first.input_ids[0] == bos
+    doubled = replace(first, input_ids=[bos, *first.input_ids], labels=labels, prompt_length=first.prompt_length + 1)
+    assert broken(encoder, doubled, second) == ["1 of 2 rows begin with two BOS (a)"]
+    if not encoder.is_causal:
+        assert broken(encoder, replace(first, labels=[bos, *first.labels])) == ["1 of 1 rows begin with two BOS (a)"]
+
+
+def test_a_learnt_prompt_and_shifted_labels() -> None:
+    encoder = CausalEncoder(load_tokenizer("demo:llama")[0], ChatPrompt(user="{dialogue}"))
+    first, _ = encode(encoder)
+    learnt = replace(first, labels=list(first.input_ids))
+    assert broken(encoder, learnt) == ["1 of 1 rows learn their prompt (a)"]
+    assert broken(encoder, learnt, learns_history=True) == []
+    shifted = replace(first, labels=[IGNORE_INDEX, *first.labels[:-2], first.labels[-1]])
+    assert "1 of 1 rows have labels that are not the ids beside them (a)" in broken(encoder, shifted)
+
+
+def test_a_collator_that_masks_by_pad_id(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    collate = Collator.__call__
+
+    def by_pad_id(self: Collator, items: Any) -> Any:
+        batch = collate(self, items)
+        assert batch.labels is not None
+        batch.labels[batch.labels == encoder.terminator_ids[0]] = IGNORE_INDEX
+        return batch
+
+    monkeypatch.setattr(Collator, "__call__", by_pad_id)
+    (finding,) = batch_findings(encode(encoder), encoder=encoder)
+    total = count_mask(encode(encoder), encoder=encoder).num_supervised
+    assert (finding.level, finding.text) == ("broken", f"padding a batch leaves {total - 2} of {total} labels")
+
+
+def test_prompts_of_training_and_inference(encoder: Encoder) -> None:
+    pairs = list(zip(ROWS, encode(encoder), strict=True))
+    (finding,) = prompt_findings(pairs, encoder=encoder, limits=LIMITS)
+    assert finding.level == "ok"
+    pairs[1] = (ROWS[1], replace(pairs[1][1], prompt_length=pairs[1][1].prompt_length - 1))
+    (finding,) = prompt_findings(pairs, encoder=encoder, limits=LIMITS)
+    assert finding.level == "broken"
+    assert finding.text.startswith("1 of 2 prompts differ: training ")
+    assert finding.text.endswith("(b)")
+
+
+def test_pieces_join_to_what_the_model_reads(encoder: Encoder) -> None:
+    first, _ = encode(encoder)
+    found = pieces(first, encoder=encoder)
+    assert [piece.kind for piece in found] == ["prompt", "supervised", "terminator"]
+    assert found[0].num_tokens == first.prompt_length
+    assert found[1].text == ROWS[0].references[0]
+    masked = pieces(replace(first, labels=[*first.labels[:-1], IGNORE_INDEX]), encoder=encoder)
+    assert masked[-1].kind == "masked"
+
+
+@pytest.mark.parametrize(("number", "level"), [(5, "ok"), (6, "warning")])
+def test_many_truncated_dialogues_are_a_warning(encoder: Encoder, number: int, level: str) -> None:
+    counts = count_mask(encode(encoder), encoder=encoder)
+    counts.num_rows, counts.num_truncated = 100, number
+    (finding,) = [f for f in mask_findings(counts, encoder=encoder) if "truncated" in f.text]
+    assert (finding.level, finding.text) == (level, f"{number} of 100 dialogues truncated ({number}.0%)")

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kosum_pl.__main__ import main
+from kosum_pl.cli.arguments import read_arguments
+from kosum_pl.cli.parts import load_parts
+from kosum_pl.commands.plan.advice import _first_fit
+from kosum_pl.commands.plan.command import parse_memory
+from kosum_pl.commands.plan.count import ShapeCache
+from kosum_pl.commands.plan.settings import plan_settings
+from kosum_pl.errors import UsageError
+from kosum_pl.models.adapters import AdapterSettings
+from kosum_pl.modules import SummarizationModule
+from tests.commands.conftest import write_rows
+
+LLAMA: dict[str, Any] = {
+    "trainer": {"precision": "bf16-mixed", "callbacks": []},
+    "model": {
+        "class_path": "CausalModule",
+        "init_args": {
+            "model_name": "demo:llama",
+            "random_init": True,
+            "config_overrides": {"model_type": "llama", "hidden_size": 1024, "num_hidden_layers": 4}
+            | {"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 128, "intermediate_size": 2048},
+        },
+    },
+    "data": {"train_file": "train.csv", "batch_size": 12, "max_source_tokens": 448, "max_summary_tokens": 64},
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: SummarizationModule) -> None:
+        raise AssertionError("weights were asked for")
+
+    monkeypatch.setattr(SummarizationModule, "configure_model", fail)
+
+
+@pytest.fixture
+def llama(work: Path) -> None:
+    (work / "llama.yaml").write_text(yaml.safe_dump(LLAMA), encoding="utf-8")
+
+
+def plan(*arguments: str, config: str = "tiny.yaml") -> tuple[int, dict[str, Any]]:
+    status = main(["plan", "--config", config, "--json", "out.json", *arguments])
+    values: dict[str, Any] = json.loads(Path("out.json").read_text(encoding="utf-8"))
+    return status, values
+
+
+def error_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    capsys.readouterr()
+    assert main(["plan", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = [line for line in err.splitlines() if line]
+    assert len(lines) == 1
+    return lines[0].removeprefix("kosum_pl: error: ")
+
+
+def test_a_tiny_model_fits(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, values = plan("--memory", "24GB")
+    assert (status, values["fits"], values["proposals"]) == (0, True, [])
+    num = values["model"]["num_parameters"]
+    assert values["model"]["num_trained"] == num
+    assert [values["bytes"][kind] for kind in ("weights", "gradients", "optimizer")] == [4 * num, 4 * num, 8 * num]
+    assert values["total"] == values["peak"] + values["context"] == max(values["moments"].values()) + 500_000_000
+    # `data.batch_size: 2`, and the limits' defaults.
+    assert values["batch"] == {
+        "num_rows": 2,
+        "source_length": 1024,
+        "target_length": 128,
+        "num_supervised": 256,
+        "accumulate_grad_batches": 1,
+    }
+    printed = capsys.readouterr().out
+    assert "fits: 0." in printed
+    assert "of 24.00 GB (--memory)" in printed
+    assert "counted, not measured" in printed
+
+
+def test_rows_follow_from_the_budget(work: Path, llama: None) -> None:
+    _, values = plan("--data.batch_size=null", "--data.max_batch_tokens=2300", config="llama.yaml")
+    # Rows of 448 + 64 tokens, in steps of the sampler's lengths.
+    assert (values["batch"]["num_rows"], values["batch"]["target_length"]) == (4, 512)
+    _, values = plan("--data.batch_size=null", "--data.max_batch_tokens=100", config="llama.yaml")
+    assert values["batch"]["num_rows"] == 1
+
+
+def test_many_short_rows_can_be_the_largest_batch(work: Path, llama: None, capsys: pytest.CaptureFixture[str]) -> None:
+    write_rows(work / "train.csv", [("#Person1#: 네.", "네, 그렇게 하기로 둘이서 정한다. " * 3)] * 400)
+    options = ("--data.batch_size=null", "--data.max_batch_tokens=2300")
+    _, limits = plan(*options, "--data.train_file=null", config="llama.yaml")
+    capsys.readouterr()
+    _, real = plan(*options, config="llama.yaml")
+    assert "of data.train_file's rows; one of rows at the limits needs less" in capsys.readouterr().out
+    batch = real["batch"]
+    assert batch["num_rows"] > limits["batch"]["num_rows"] == 4
+    assert batch["num_rows"] * batch["target_length"] <= 2300
+    assert batch["num_supervised"] > limits["batch"]["num_supervised"]
+    assert real["total"] > limits["total"]
+    memory = f"{limits['total'] / 1e6:.0f}MB"  # where the old answer would have been that it fits
+    status, values = plan(*options, "--memory", memory, config="llama.yaml")
+    assert status == 1
+    for proposal in values["proposals"]:
+        changed = shlex.split(" ".join(proposal["options"]))
+        assert plan(*options, *changed, "--memory", memory, config="llama.yaml")[0] == 0
+
+
+def test_validation_can_be_the_peak_and_is_made_smaller(
+    work: Path, llama: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (work / "configs" / "presets").mkdir(parents=True)
+    (work / "configs" / "presets" / "wide.yaml").write_text("num_beams: 4\nmax_new_tokens: 64\n", encoding="utf-8")
+    options = ("--model.fit_preset=wide", "--data.val_file=dev.csv", "--data.eval_batch_size=128")
+    status, values = plan(*options, config="llama.yaml")
+    # Layers, keys and values, their width, rows, beams, positions, bytes.
+    keys_and_values = 4 * 2 * 512 * 128 * 4 * (448 + 64) * 2
+    held = sum(values["bytes"][kind] for kind in ("weights", "adapter", "optimizer", "gradients"))
+    assert values["moments"]["validation"] == held + keys_and_values
+    assert (status, values["peak_moment"]) == (0, "validation")
+    assert "128 rows generated at once, 4 beams each" in capsys.readouterr().out
+    memory = f"{values['total'] / 1e6 - 200:.0f}MB"
+    status, values = plan(*options, "--memory", memory, config="llama.yaml")
+    assert (status, values["proposals"][0]["options"]) == (1, ["--data.eval_batch_size 64"])
+    assert plan(*options, "--data.eval_batch_size=64", "--memory", memory, config="llama.yaml")[0] == 0
+    for off in ("--model.generate_during_fit=false", "--data.val_file=null"):
+        assert "validation" not in plan(*options, off, config="llama.yaml")[1]["moments"]
+
+
+def test_shorter_prompts_allow_a_budget_below_todays_longest_row(work: Path, llama: None) -> None:
+    arguments = ["--config", "llama.yaml", "--data.batch_size=null", "--data.max_batch_tokens=512"]
+    arguments += ["--model.adapter.rank=8", "--model.dtype=bfloat16"]  # activations weigh most
+    settings, cache = plan_settings(load_parts(read_arguments("plan", arguments))), ShapeCache()
+    assert settings.row_length == settings.max_batch_tokens == 512
+    wanted = replace(settings, max_source_tokens=112, max_batch_tokens=256, accumulate_grad_batches=2)
+    memory = cache.estimate(wanted).total
+    assert memory < cache.estimate(replace(settings, max_source_tokens=112)).total
+    names = ("smaller batches, accumulated", "shorter prompts")
+    found = _first_fit(settings, names, memory=memory, cache=cache)
+    assert found is not None
+    assert found.names == names
+    assert "--data.max_batch_tokens 256" in found.options
+
+
+def test_lora_is_proposed_with_its_learning_rate(work: Path, llama: None) -> None:
+    arguments = ["--config", "llama.yaml", "--model.learning_rate=2e-5"]
+    settings, cache = plan_settings(load_parts(read_arguments("plan", arguments))), ShapeCache()
+    found = _first_fit(settings, ("LoRA",), memory=10**12, cache=cache)
+    assert found is not None
+    parts = load_parts(read_arguments("plan", [*arguments, *shlex.split(" ".join(found.options))]))
+    assert parts.module.adapter == AdapterSettings()
+    shipped = load_parts(read_arguments("plan", ["--config", "llama3b", "--model.model_name=demo:llama"]))
+    rates = {one.config["model"]["init_args"]["learning_rate"] for one in (parts, shipped)}
+    assert rates == {2e-4}
+    # Of what has an adapter, the rate is somebody's choice.
+    adapted = replace(settings, adapter=AdapterSettings(rank=4))
+    for names in (("nf4 base",), ("gradient checkpointing",)):
+        changed = _first_fit(adapted, names, memory=10**12, cache=cache)
+        assert changed is not None
+        assert not any("learning_rate" in option for option in changed.options)
+
+
+def test_rows_that_cannot_be_read_are_said_not_to_be(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for value, reason in (("null", "data.train_file is not set"), ("gone.csv", "gone.csv: no such file or folder")):
+        capsys.readouterr()
+        status, values = plan(f"--data.train_file={value}")
+        assert (status, values["is_of_training_rows"]) == (0, False)
+        assert values["training_rows_unread"].startswith(reason)
+        assert reason in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_does_not_fit_fits_with_the_options_that_are_printed(
+    work: Path, llama: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, values = plan(config="llama.yaml")
+    assert status == 0
+    memory = f"{values['context'] / 1e6 + (values['peak'] / 1e6) * 0.7:.0f}MB"
+    status, values = plan("--memory", memory, config="llama.yaml")
+    assert (status, values["fits"]) == (1, False)
+    assert values["proposals"]
+    printed = capsys.readouterr().out
+    assert "does not fit" in printed
+    for proposal in values["proposals"]:
+        line = " ".join(proposal["options"])
+        assert line in printed
+        status, again = plan("--memory", memory, *shlex.split(line), config="llama.yaml")
+        assert (status, again["total"]) == (0, proposal["total"])
+    names = [proposal["names"] for proposal in values["proposals"]]
+    assert ["gradient checkpointing"] in names
+    assert ["smaller batches, accumulated"] in names
+
+
+def test_smaller_batches_keep_the_tokens_of_a_step(work: Path, llama: None) -> None:
+    _, values = plan(config="llama.yaml")
+    memory = f"{values['context'] / 1e6 + (values['peak'] / 1e6) * 0.7:.0f}MB"
+    _, values = plan("--memory", memory, config="llama.yaml")
+    chosen = next(one for one in values["proposals"] if one["names"] == ["smaller batches, accumulated"])
+    options = dict(option.split(" ") for option in chosen["options"])
+    rows, batches = int(options["--data.batch_size"]), int(options["--trainer.accumulate_grad_batches"])
+    assert rows * batches == 12
+    assert rows < 12
+
+
+def test_fewest_changes_are_proposed_and_more_where_one_is_not_enough(work: Path, llama: None) -> None:
+    _, values = plan("--memory", "640MB", config="llama.yaml")
+    sizes = {len(proposal["names"]) for proposal in values["proposals"]}
+    assert len(sizes) == 1
+    assert min(sizes) >= 2
+    for proposal in values["proposals"]:
+        assert proposal["total"] <= 640e6
+        options = shlex.split(" ".join(proposal["options"]))
+        assert plan("--memory", "640MB", *options, config="llama.yaml")[0] == 0
+
+
+def test_where_nothing_helps_it_says_so(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, values = plan("--memory", "501MB")
+    assert (status, values["proposals"]) == (1, [])
+    assert "take a smaller model or a larger device" in capsys.readouterr().out
+
+
+def test_an_adapter_and_nf4_shrink_what_they_should(work: Path, llama: None) -> None:
+    _, full = plan(config="llama.yaml")
+    _, lora = plan("--model.adapter.rank=8", config="llama.yaml")
+    _, qlora = plan("--model.adapter.rank=8", "--model.quantization=nf4", config="llama.yaml")
+    assert lora["bytes"]["weights"] == full["bytes"]["weights"]
+    assert lora["bytes"]["adapter"] == lora["bytes"]["gradients"] == 4 * lora["model"]["num_trained"]
+    # Per layer: q, k, v, o, gate, up, down; rank times the sum of both widths.
+    widths = (1024 + 1024) * 2 + (1024 + 512) * 2 + (1024 + 2048) * 3
+    assert lora["model"]["num_trained"] == 4 * 8 * widths
+    linear = 4 * (2 * 1024 * 1024 + 2 * 1024 * 512 + 3 * 1024 * 2048)
+    saved = lora["bytes"]["weights"] - qlora["bytes"]["weights"]
+    assert saved == pytest.approx(linear * (4 - 0.5 - 1 / 64), rel=0.002)
+
+
+def test_a_model_without_a_config_is_named(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = work / "bare"
+    folder.mkdir()
+    line = error_line(capsys, "--config", "tiny.yaml", "--model.model_name=bare")
+    assert "bare" in line
+
+
+@pytest.mark.parametrize("text", ["24XB", "", "0GB", "GB", "-3GB"])
+def test_a_size_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="give a size such as 24GB"):
+        parse_memory(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("24GB", 24e9), ("24", 24e9), ("22.5GiB", 22.5 * 2**30), ("900 mb", 9e8), ("8G", 8e9)]
+)
+def test_sizes_are_read(text: str, expected: float) -> None:
+    assert parse_memory(text) == int(expected)
+
+
+def test_help_answers_without_heavy_imports() -> None:
+    program = (
+        "import sys; from kosum_pl.__main__ import main; status = main(['plan', '--help']); "
+        "sys.exit(status or 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "--memory" in done.stdout

@@ -1,0 +1,187 @@
+"""`tune` from the command line: what it reads, what it refuses, what it writes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kosum_pl.__main__ import main
+from kosum_pl.checkpoints.weights import load_weights
+from kosum_pl.cli.arguments import read_arguments
+from kosum_pl.cli.parts import load_parts
+from kosum_pl.commands.tune.command import read_options
+from kosum_pl.commands.tune.rows import RowScorer, select_rows
+from kosum_pl.decode import load_preset
+from kosum_pl.inference import InferenceSettings
+from kosum_pl.metrics.rouge import score_rows
+from kosum_pl.metrics.tokenize import get_tokenizer
+from tests.commands.exported_runs import SHAPES, inside, write_config, write_data
+
+CALL = ["--config", "tiny.yaml", "--ckpt_path", "last", "--device", "cpu"]
+
+
+def write_dev(folder: Path) -> None:
+    """24 Saturdays and 6 other days, of different lengths."""
+    with (folder / "dev.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["fname", "dialogue", "summary", "summary2", "weekday"])
+        for number in range(30):
+            text = "\n".join(f"#Person{turn % 2 + 1}#: {number}번 예약이요." for turn in range(1 + number % 5))
+            summaries = [f"#Person1#은 {number}번을 {'꼭 ' * (number % 4)}예약한다.", "예약한다."]
+            writer.writerow([f"dev_{number}", text, *summaries, 7 if number < 24 else 2])
+
+
+@pytest.fixture(scope="module", params=["seq2seq", "causal"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Working folder of a run of three steps."""
+    folder = tmp_path_factory.mktemp(f"tune-{request.param}")
+    write_data(folder)
+    write_dev(folder)
+    name = {"seq2seq": "demo:bart", "causal": "demo:llama"}[request.param]
+    write_config(folder, request.param, model_name=name, random_init=True, config_overrides=SHAPES[request.param])
+    # Untrained, a model never ends: the shipped one would write 128 tokens a row.
+    (folder / "configs" / "presets").mkdir(parents=True)
+    (folder / "configs" / "presets" / "default.yaml").write_text("num_beams: 2\nmax_new_tokens: 14\n")
+    with inside(folder):
+        assert main(["fit", "--config", "tiny.yaml"]) == 0
+    return folder
+
+
+@pytest.fixture
+def folder(trained: Path) -> Iterator[Path]:
+    """The same, worked in."""
+    with inside(trained):
+        yield trained
+
+
+def test_scores_are_those_of_validate(folder: Path) -> None:
+    """Row by row, with constraint and post-processing, and although prompts are encoded once."""
+    (folder / "beams.yaml").write_text("num_beams: 3\nmax_new_tokens: 10\nmin_new_tokens: 3\nlength_penalty: 2.0\n")
+    assert main(["validate", *CALL[:4], "--preset", "beams.yaml", "--trainer.limit_val_batches", "1.0"]) == 0
+    details = max(folder.glob("runs/tiny/2*/eval/validate-beams-*/predictions.jsonl"))
+    rows = {row["example_id"]: row for row in map(json.loads, details.read_text(encoding="utf-8").splitlines())}
+
+    invocation = read_arguments("tune", CALL[:4])
+    parts = load_parts(invocation)
+    parts.datamodule.setup("validate")
+    table = parts.datamodule.tables["val"]
+    places, when = select_rows(table, ["weekday=7"])
+    assert invocation.checkpoint is not None
+    load_weights(parts.module, invocation.checkpoint)
+    scorer = RowScorer(parts, places, InferenceSettings.from_config(parts.config), device=torch.device("cpu"))
+    found = [scorer.scores(load_preset("beams.yaml")) for _ in range(2)]
+
+    assert when == {"weekday": ["7"]}
+    assert len(places) == 24
+    chosen = [rows[table[place].example_id] for place in places]
+    expected = score_rows(
+        [row["text"] for row in chosen],
+        [table[place].references for place in places],
+        tokenizer=get_tokenizer("char"),
+    )
+    np.testing.assert_allclose(found[0], 100 * expected.sum(axis=1))
+    assert (found[0] == found[1]).all()
+    assert found[0].std() > 0, "rows that all score the same prove nothing"
+    assert scorer.num_batches > 3
+
+
+def test_what_does_not_win_is_not_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["tune", *CALL, "--slice", "weekday=7", "--trials", "1", "--output", "won.yaml", "--study", "one.db"]
+    assert main(call) == 2
+    said = capsys.readouterr()
+    # One trial: the preset that serves today, which cannot win over itself.
+    assert said.err.count("\n") == 1
+    assert "does not win on the 12 held-out rows" in said.err
+    assert "gain +0.00 [+0.00, +0.00]" in said.err
+    assert "served today by weekend" in said.out
+    assert not (folder / "won.yaml").exists()
+    assert (folder / "one.db").exists()
+
+    assert main([*call, "--force"]) == 0
+    assert "1 trials are in one.db already" in capsys.readouterr().out
+    text = (folder / "won.yaml").read_text(encoding="utf-8")
+    assert text.startswith("# python -m kosum_pl validate --config tiny.yaml --preset ./won.yaml --ckpt_path best\n")
+    assert "written by force" in text
+    preset, today = load_preset("won.yaml"), load_preset("weekend.yaml")
+    assert dict(preset.when) == {"weekday": 7}
+    assert (preset.num_beams, preset.max_new_tokens) == (today.num_beams, today.max_new_tokens)
+
+
+def test_trials_go_on_and_the_file_replaces_what_it_beats(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "best.yaml").write_text("when: {weekday: 7}\nmax_new_tokens: 1\n")  # serves these rows, and badly
+    call = ["tune", *CALL, "--slice", "weekday=7", "--output", "best.yaml"]
+    assert main([*call, "--trials", "6"]) == 0
+    said = capsys.readouterr().out
+    assert "served today by best" in said
+    assert "trial 6 of 6" in said
+    assert "held-out part, 12 rows, rouge_sum with 95 % intervals:" in said
+    text = (folder / "best.yaml").read_text(encoding="utf-8")
+    assert "12 rows: rouge_sum" in text
+    assert "checkpoint tiny/" in text
+    assert load_preset("best.yaml").max_new_tokens > 1
+    assert [path.name for path in folder.glob("runs/tiny/2*/tune/*.db")] == ["weekday=7.db"]
+
+
+def test_only_rows_of_val_are_read(folder: Path) -> None:
+    call = ["tune", *CALL, "--slice", "weekday=7", "--trials", "1", "--output", "x.yaml", "--force"]
+    assert main([*call, "--data.test_file", "no/such.csv", "--data.predict_file", "no/such.csv"]) == 0
+
+
+@pytest.mark.parametrize("trained", ["seq2seq"], indirect=True)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--slice", "weekday=2"], "--slice weekday=2: 6 of 30 rows of val; tuning needs 20"),
+        (["--slice", "weekday=3"], "no row of val matches; values of weekday: 2, 7"),
+        (["--slice", "topic=여행"], "val has no column 'topic'; there are: weekday, length"),
+        (["--slice", "weekday"], "write column=value"),
+        (["--slice", "length=q1,q2,q3,q4"], "a preset cannot ask for length"),
+        (["--held_out", "0.1"], "--held_out 0.1 of 30 rows leaves a part of 3; each needs 10"),
+        (["--held_out", "1"], "--held_out is '1'; write a share between 0 and 1"),
+        (["--trials", "few"], "--trials is 'few'; write a whole number from 1 on"),
+        (["--seed", "-1"], "--seed is '-1'; write a whole number from 0 on"),
+        (["--slice"], "--slice needs a value"),
+        (["--output", "x.txt"], "tune needs --output FILE.yaml"),
+        (["--study", "dev.csv"], "--study dev.csv cannot be read as a study"),
+        (["--device", "tpu"], "--device is 'tpu'"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    folder: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tune", *CALL, "--output", "x.yaml", *options]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_a_missing_optuna_is_named_with_its_remedy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ValueError, match=r"pip install kosum-pl\[tune\]$"):
+        read_options("tune", [*CALL[:4], "--output", "x.yaml"])
+
+
+def test_several_slices_are_kept_in_order(folder: Path) -> None:
+    call = [*CALL, "--slice", "weekday=6,7", "--slice=topic=여행", "--output", "x.yaml", "--trials=3"]
+    invocation, options = read_options("tune", call)
+    assert options.slices == ("weekday=6,7", "topic=여행")
+    assert (options.num_trials, options.held_out, options.seed, options.is_forced) == (3, 0.5, 42, False)
+    assert len(invocation.arguments) == 2, "only config and checkpoint are left for the parser"
+
+
+def test_help_answers_at_once() -> None:
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "kosum_pl", "tune", "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("usage: python -m kosum_pl tune --config NAME")
+    assert time.perf_counter() - started < 2

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kosum_pl.data import DEFAULT_CLEANING, Columns, DialogueTable, read_dialogues
+from kosum_pl.data.read.cache import REJECTED_FILE, ROWS_FILE, SUMMARY_FILE, load_summary
+from kosum_pl.data.read.seen_ids import SeenIds
+
+
+def load(path: Path, cache: Path) -> DialogueTable:
+    return read_dialogues(
+        str(path),
+        columns=Columns(),
+        cleaning=DEFAULT_CLEANING,
+        on_bad_rows="error",
+        needs_summary=True,
+        cache_dir=cache,
+        split="train",
+    )
+
+
+def write_file(path: Path, num_rows: int) -> Path:
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write("fname,dialogue,summary\n")
+        for i in range(num_rows):
+            stream.write(f'train_{i},"#Person1#: {i}번입니다.\n#Person2#: 네, {i}번이군요.","{i}번을 확인한다."\n')
+    return path
+
+
+def _load_at_once(path: Path, cache: Path, barrier: Any, results: Any) -> None:
+    barrier.wait()
+    table = load(path, cache)
+    results.put((table.fingerprint, len(table), table[len(table) - 1].text))
+
+
+def test_ranks_that_read_at_once_get_one_whole_table(tmp_path: Path) -> None:
+    path, cache = write_file(tmp_path / "a.csv", 500), tmp_path / "cache"
+    context = multiprocessing.get_context("fork")
+    barrier, results = context.Barrier(3), context.Queue()
+    ranks = [context.Process(target=_load_at_once, args=(path, cache, barrier, results)) for _ in range(3)]
+    for rank in ranks:
+        rank.start()
+    found = {results.get(timeout=60) for _ in ranks}
+    for rank in ranks:
+        rank.join()
+    ((fingerprint, num_rows, text),) = found
+    assert (num_rows, text) == (500, "#Person1#: 499번입니다.\n#Person2#: 네, 499번이군요.")
+    assert [folder.name for folder in cache.iterdir()] == [f"rows-{fingerprint}"]
+
+
+def test_a_failed_read_leaves_nothing(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.csv", 2000)
+    path.write_text(path.read_text(encoding="utf-8") + "train_x,가\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="2 fields"):
+        load(path, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [ROWS_FILE, SUMMARY_FILE])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_table_is_made_again(tmp_path: Path, name: str, damage: str) -> None:
+    path, cache = write_file(tmp_path / "a.csv", 50), tmp_path / "cache"
+    expected = [dialogue.text for dialogue in load(path, cache)]
+    (folder,) = cache.iterdir()
+    if damage == "cut":
+        os.truncate(folder / name, (folder / name).stat().st_size // 2)
+    else:
+        (folder / name).unlink()
+    assert load_summary(folder) is None
+    assert [dialogue.text for dialogue in load(path, cache)] == expected
+    assert {file.name for file in folder.iterdir()} == {ROWS_FILE, REJECTED_FILE, SUMMARY_FILE}
+    assert [left.name for left in cache.iterdir()] == [folder.name]
+
+
+def test_a_damaged_table_that_holds_other_files_is_left_to_its_owner(tmp_path: Path) -> None:
+    path, cache = write_file(tmp_path / "a.csv", 5), tmp_path / "cache"
+    load(path, cache)
+    (folder,) = cache.iterdir()
+    (folder / SUMMARY_FILE).unlink()
+    (folder / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"is a damaged table of the cache and holds notes.txt; take the folder away"):
+        load(path, cache)
+    assert {file.name for file in folder.iterdir()} == {ROWS_FILE, REJECTED_FILE, "notes.txt"}
+    assert [left.name for left in cache.iterdir()] == [folder.name]
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"cannot write the cache here \(Not a directory\); set data.cache_dir"):
+        load(write_file(tmp_path / "a.csv", 1), tmp_path / "file" / "cache")
+
+
+def test_an_id_tells_where_it_stood_first(tmp_path: Path) -> None:
+    with SeenIds(tmp_path) as seen:
+        assert [seen.add(name, f"row {i}") for i, name in enumerate(["a", "A", "a ", "한", "a", "한"])] == [
+            None,
+            None,
+            None,
+            None,
+            "row 0",
+            "row 3",
+        ]
+    assert list(tmp_path.iterdir()) == []
+
+
+# Anonymous memory is what the process holds; pages of the mapped file come and go as the system likes.
+MEASURE = """
+import re, sys, threading
+from pathlib import Path
+from tests_cache_helper import load
+
+peak, done = 0, threading.Event()
+
+def watch():
+    global peak
+    while not done.wait(0.01):
+        peak = max(peak, int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]))
+
+watcher = threading.Thread(target=watch)
+watcher.start()
+table = load(Path(sys.argv[1]), Path(sys.argv[2]))
+sum(len(table[i].text) for i in range(0, len(table), 1000))
+done.set()
+watcher.join()
+print(len(table), peak // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    (tmp_path / "tests_cache_helper.py").write_text(Path(__file__).read_text(encoding="utf-8"), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    peaks = []
+    for num_rows in (10_000, 200_000):
+        path = write_file(tmp_path / f"{num_rows}.csv", num_rows)
+        command = [sys.executable, "-c", MEASURE, str(path), str(tmp_path / "cache")]
+        output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        rows, peak = map(int, output.split())
+        assert rows == num_rows
+        peaks.append(peak)
+    # 190,000 rows more are 30 MB more of text; a set of their ids alone would take 20 MB.
+    assert peaks[1] - peaks[0] < 10, peaks

@@ -1,0 +1,101 @@
+"""Rows that satisfy conditions as they are typed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kosum_pl.data.slices import SliceFilter, length_quartiles
+from kosum_pl.types import Dialogue
+
+WEEKDAYS = ("6", "7.0", "7", "", "1", "7", "10", "6")
+TOPICS = ("여행", "여행, 쇼핑", "쇼핑", "여행", "회의", "회의", "여행", "쇼핑")
+
+
+def dialogues(number: int = 8) -> list[Dialogue]:
+    return [
+        Dialogue(
+            example_id=f"row_{row}",
+            text="가" * (row * 7 % 8 + 1),
+            profile={"weekday": WEEKDAYS[row], "topic": TOPICS[row], "note": ""},
+        )
+        for row in range(number)
+    ]
+
+
+def rows_of(*conditions: str, number: int = 8) -> list[int]:
+    found: list[int] = SliceFilter.parse(conditions).rows(dialogues(number), split="val").tolist()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("conditions", "rows"),
+    [
+        (["weekday=7"], [1, 2, 5]),
+        (["weekday=7.0"], [1, 2, 5]),
+        ([" weekday = 6 , 10 "], [0, 6, 7]),
+        (["weekday=6,99"], [0, 7]),
+        (["weekday=7", "topic=회의"], [5]),
+        (["topic=여행, 쇼핑"], [1]),
+        (["topic=여행,회의"], [0, 3, 4, 5, 6]),
+        (["length=q1"], [0, 7]),
+        (["length=q4", "weekday=7"], [1, 2]),
+        (["length=q1,q4"], [0, 1, 2, 7]),
+    ],
+)
+def test_rows(conditions: list[str], rows: list[int]) -> None:
+    assert rows_of(*conditions) == rows
+
+
+@pytest.mark.parametrize(
+    ("conditions", "number", "message"),
+    [
+        (
+            ["wekday=7"],
+            8,
+            r"^slice wekday=7: val has no column 'wekday'; there are: weekday, topic, length$",
+        ),
+        (["length=q1"], 7, r"val has no column 'length'; there are: weekday, topic$"),
+        (["note=x"], 8, r"val has no column 'note'"),
+        (["weekday=8,9"], 8, r"^slice weekday=8,9: no row of val matches; values of weekday: 1, 6, 7, 10$"),
+        (["weekday=10", "topic=회의"], 8, r"^slice weekday=10 topic=회의: rows of val match each condition, none"),
+    ],
+)
+def test_a_slice_without_rows_says_what_there_is(conditions: list[str], number: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        rows_of(*conditions, number=number)
+
+
+def test_not_all_of_many_values_are_named() -> None:
+    many = [Dialogue(example_id=str(row), text="가", profile={"id": str(row)}) for row in range(1000)]
+    with pytest.raises(ValueError, match=r"values of id: 0, 1, 2, .*, 11 and 988 more$"):
+        SliceFilter.parse(["id=x"]).rows(many, split="test")
+
+
+@pytest.mark.parametrize("text", ["weekday", "=7", "weekday=", "weekday= , ", ""])
+def test_half_a_condition_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^slice '.*': write column=value or column=value,value"):
+        SliceFilter.parse([text])
+
+
+def test_no_condition_is_no_filter() -> None:
+    assert not SliceFilter.parse([])
+    assert SliceFilter.parse(["a=b"])
+
+
+@given(st.lists(st.integers(0, 50), min_size=8))
+def test_quartiles_share_out_rows_by_length_alone(lengths: list[int]) -> None:
+    found = length_quartiles(lengths)
+    assert set(found) <= {"q1", "q2", "q3", "q4"}
+    assert [name for _, name in sorted(zip(lengths, found, strict=True))] == sorted(found)
+    assert len({(length, name) for length, name in zip(lengths, found, strict=True)}) == len(set(lengths))
+    assert length_quartiles(lengths[::-1]) == found[::-1]
+    assert found.count("q1") >= len(lengths) / 4
+    if len(set(lengths)) == len(lengths):
+        assert max(found.count(name) for name in set(found)) <= len(lengths) / 4 + 1
+
+
+def test_too_few_rows_have_no_quartiles() -> None:
+    assert length_quartiles(range(7)) == [""] * 7
+    assert length_quartiles([]) == []

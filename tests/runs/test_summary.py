@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from kosum_pl.metrics import RougeMetric, lead_summary
+from kosum_pl.metrics.slice_scores import SliceScore
+from kosum_pl.runs.summary import NUM_SHOWN, RunReport, lead_scores, shown_rows
+from kosum_pl.types import Prediction
+
+DIALOGUES = ("#Person1#: 내일 세 시에 만나요.\n#Person2#: 좋아요.", "#Person1#: [bold]비가 와요.\n#Person2#: 네.")
+
+
+def prediction(row: int, text: str = "요약", *, is_referenced: bool = True) -> Prediction:
+    return Prediction(
+        example_id=f"dev_{row}",
+        text=text,
+        raw_text=text,
+        dialogue=DIALOGUES[row % 2],
+        references=("내일 세 시에 만난다.", "비가 와요.") if is_referenced else (),
+        profile={},
+        log_prob=0.0,
+        num_tokens=1,
+        reached_eos=True,
+        attempts=1,
+        preset="fast",
+    )
+
+
+def shown(report: RunReport, width: int = 60) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    report.print(console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert isinstance(text, str)
+    return text
+
+
+@pytest.mark.parametrize("multi_reference", ["mean", "max"])
+def test_the_baseline_is_rouge_of_the_first_turns(multi_reference: str) -> None:
+    predictions = [prediction(row, f"다른 말 {row}") for row in range(4)]
+    oracle = RougeMetric(tokenizer="space", multi_reference=multi_reference)
+    oracle.update([lead_summary(row.dialogue) for row in predictions], [row.references for row in predictions])
+    expected = {name: float(value) for name, value in oracle.compute().items()}
+    scores = lead_scores(
+        predictions, rouge_tokenizer="space", multi_reference="max" if multi_reference == "max" else "mean"
+    )
+    assert scores == pytest.approx(expected, abs=1e-6)
+    assert scores["rouge_sum"] > 0
+
+
+def test_rows_without_references_have_no_baseline() -> None:
+    assert lead_scores([prediction(0, is_referenced=False)], rouge_tokenizer="space", multi_reference="mean") == {}
+
+
+def test_five_rows_are_shown_evenly_spread() -> None:
+    rows = [prediction(row) for row in range(50)]
+    assert [row.example_id for row in shown_rows(rows)] == ["dev_0", "dev_10", "dev_20", "dev_30", "dev_40"]
+    assert len(shown_rows(rows)) == NUM_SHOWN
+    assert len(shown_rows(rows[:3])) == 3
+    assert shown_rows([]) == []
+
+
+def test_the_table_stands_first_then_dialogues_then_the_path_unbroken() -> None:
+    path = "run directory: /a/very/long/path/" + "x" * 100
+    report = RunReport(
+        columns={
+            "before training": {"rouge_sum": 1.5},
+            "lead-1": {},
+            "best (step 2)": {"rouge_sum": 90.0, "loss": 2.0},
+        },
+        predictions=[prediction(1, "한\n줄로")],
+        lines=["why: because", path],
+    )
+    text = shown(report)
+    assert "lead-1" not in text
+    places = [text.index(part) for part in ("rouge_sum", "90.00", "dev_1, preset fast", "generated: 한 줄로", path)]
+    assert places == sorted(places)
+    assert "[bold]비가 와요." in text  # brackets in a dialogue are text, not markup
+
+
+def test_long_dialogues_are_shortened_and_what_is_left_out_is_counted() -> None:
+    fields = {name: getattr(prediction(0), name) for name in Prediction.__dataclass_fields__}
+    long = Prediction(**{**fields, "dialogue": "\n".join(f"#Person1#: 말 {turn}" for turn in range(40))})
+    text = shown(RunReport(columns={}, predictions=[long], lines=[]))
+    assert "말 5" in text
+    assert "말 6" not in text
+    assert "… (34 more lines)" in text
+
+
+def test_an_empty_summary_is_shown_as_empty() -> None:
+    assert "generated: (empty)" in shown(RunReport(columns={}, predictions=[prediction(0, " ")], lines=[]))
+
+
+def slice_score(name: str, score: str, value: float, width: float | None = 10.0) -> SliceScore:
+    low, high = (None, None) if width is None else (value - width, value + width)
+    return SliceScore(
+        name=name,
+        num_rows={"all": 1200, "weekday=1": 1}.get(name, 1160),
+        score=score,
+        value=value,
+        low=low,
+        high=high,
+        difference=value - {"rouge_sum": 200.0, "contamination_rate": 0.01}[score],
+    )
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_slices_have_a_table_of_their_own_even_in_a_narrow_terminal(width: int) -> None:
+    slices = [
+        *(slice_score("all", "rouge_sum", 200.0), slice_score("all", "contamination_rate", 0.01, 0.01)),
+        *(
+            slice_score("weekday=1", "rouge_sum", 140.0, None),
+            slice_score("weekday=1", "contamination_rate", 0.0, None),
+        ),
+        *(slice_score("weekday=7", "rouge_sum", 230.25), slice_score("weekday=7", "contamination_rate", 0.0125, 0.01)),
+    ]
+    scores = {"rouge_sum": 200.0, "changed_rows/nfc": 3.0, "rouge_sum/weekday=7": 230.25}
+    text = shown(RunReport(columns={"val": scores}, predictions=[], lines=[], slices=slices), width)
+    lines = [line for line in text.splitlines() if "all  " in line or "weekday=" in line]
+    assert [line.replace("│", " ").split() for line in lines] == [
+        ["all", "1,200", "200.0", "[190.0,", "210.0]", "0.010"],
+        ["weekday=1", "1", "140.0", "-60.0", "0.000"],
+        ["weekday=7", "1,160", "230.2", "[220.2,", "240.2]", "+30.2", "0.013"],
+    ]
+    assert text.index("all  ") < text.index("weekday=1") < text.index("weekday=7")
+    assert "rows changed by post-processing: nfc 3" in text
+    assert "changed_rows" not in text
+
+
+def test_slices_without_references_show_what_can_be_measured() -> None:
+    slices = [slice_score(name, "contamination_rate", 0.02, 0.01) for name in ("all", "weekday=7")]
+    text = shown(RunReport(columns={"predict": {"contamination_rate": 0.02}}, predictions=[], lines=[], slices=slices))
+    assert "0.020 [0.010, 0.030]" in text
+    assert "rouge" not in text
+
+
+def test_a_split_without_slices_has_no_such_table() -> None:
+    whole = [slice_score("all", "rouge_sum", 200.0)]
+    text = shown(RunReport(columns={"val": {"rouge_sum": 200.0}}, predictions=[], lines=[], slices=whole))
+    assert "slice" not in text
+    assert "post-processing" not in text
