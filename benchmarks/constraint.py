@@ -191,7 +191,7 @@ def _show_steps(step: Mapping[str, Any]) -> None:
         print(f"{label:36}" + "".join(f"{step['ms'][num][name]:10.3f}" for num in rows))
     for package in PACKAGES:
         if package not in step["ms"][rows[0]]:
-            print(f"{package:36}not installed (pip install kosum-pl[bench])")
+            print(f"{package:36}not installed (pip install {package})")
     print("steps within a character: " + ", ".join(f"{step['within_character'][num]:.0%}" for num in rows))
 
 

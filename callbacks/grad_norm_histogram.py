@@ -208,7 +208,7 @@ class GradNormHistogram(Callback):
                 title = self.advice.partition("; advice")[0]
                 plot_norms(self._journal.record, self._journal.folder / PLOT_FILE, title=title)
             except ImportError:
-                print(f"{PLOT_FILE} is left out: matplotlib is not installed (pip install kosum-pl[report])")
+                print(f"{PLOT_FILE} is left out: matplotlib is not installed (pip install matplotlib)")
 
     def _flush(self) -> None:
         if self._pending:

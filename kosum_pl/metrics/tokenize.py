@@ -105,7 +105,7 @@ class MecabTokenizer(RougeTokenizer):
             self.version = version("python-mecab-ko")
         except PackageNotFoundError:
             raise ValueError(
-                "rouge_tokenizer 'mecab' needs python-mecab-ko, which is not installed: pip install kosum-pl[mecab]"
+                "rouge_tokenizer 'mecab' needs python-mecab-ko, which is not installed: pip install python-mecab-ko"
             ) from None
 
     def _split(self, texts: Sequence[str]) -> list[list[str]]:

@@ -119,7 +119,7 @@ def _plot_file(value: str | None) -> Path | None:
     from importlib.util import find_spec
 
     if find_spec("matplotlib") is None:
-        raise UsageError("--plot needs matplotlib, which is not installed: pip install kosum-pl[report]")
+        raise UsageError("--plot needs matplotlib, which is not installed: pip install matplotlib")
     return path
 
 

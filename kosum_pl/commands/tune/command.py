@@ -168,4 +168,4 @@ def _check_optuna() -> None:
     from importlib.util import find_spec
 
     if find_spec("optuna") is None:
-        raise UsageError("tune needs Optuna, which is not installed: pip install kosum-pl[tune]")
+        raise UsageError("tune needs Optuna, which is not installed: pip install optuna")

@@ -84,4 +84,4 @@ def _k_means(weights: Any, settings: TopicSettings) -> tuple[NDArray[np.int64], 
 
 
 def _not_installed() -> ValueError:
-    return ValueError("data.topics needs scikit-learn, which is not installed: pip install kosum-pl[profiles]")
+    return ValueError("data.topics needs scikit-learn, which is not installed: pip install scikit-learn")

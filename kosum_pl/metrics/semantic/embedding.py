@@ -144,9 +144,7 @@ def import_extra(module: str, *, setting: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         name = module.replace("_", "-")
-        raise ValueError(
-            f"{setting} needs {name}, which cannot be loaded ({error}): pip install kosum-pl[semantic]"
-        ) from None
+        raise ValueError(f"{setting} needs {name}, which cannot be loaded ({error}): pip install {name}") from None
 
 
 def load_error(model_name: str, setting: str, error: object) -> ValueError:

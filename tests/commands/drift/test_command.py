@@ -96,7 +96,7 @@ def test_without_matplotlib_the_remedy_is_told_at_once(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["drift", "--config", "tiny.yaml", "--plot", "a.svg"]) == 2
-    assert "pip install kosum-pl[report]" in capsys.readouterr().err
+    assert "pip install matplotlib" in capsys.readouterr().err
 
 
 def test_help_answers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,7 +123,7 @@ def test_what_to_install_and_what_to_pass(tiny_encoder: str, tmp_path: Path, mon
         ValueError, match=r"^model\.semantic\.similarity\.model_name '.*' needs sentence-transformers, "
     ) as caught:
         score(SimilarityScorer(folder), ["비"], [["눈"]])
-    assert str(caught.value).endswith("pip install kosum-pl[semantic]")
+    assert str(caught.value).endswith("pip install sentence-transformers")
     for name in ("./no/such/folder", "nobody/such-model"):
         with pytest.raises(ValueError, match=rf"^model\.semantic\.similarity\.model_name '{name}' cannot be loaded"):
             score(SimilarityScorer(name), ["비"], [["눈"]])
