@@ -33,13 +33,13 @@ from kosum_pl.data import (
     read_dialogues,
     with_topics,
 )
+from kosum_pl.data.read.source import STAGE_SPLITS
 from kosum_pl.decode.constraint.table_cache import default_cache_dir
 from kosum_pl.encode import Batch, Collator, TokenLimits
 from kosum_pl.encode.table import EncodedRows, EncodedTable, encode_table
 from kosum_pl.modules import SummarizationModule
 
 Source = str | list[str | dict[str, Any]]
-_STAGE_SPLITS = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
 _REFERENCED_SPLITS = ("train", "val", "test")
 
 
@@ -174,7 +174,7 @@ class SummarizationDataModule(LightningDataModule):
         if stage == "fit" and self._filter:
             raise ValueError(f"data.slice is {self.slice_name}, and only evaluations have one; set data.slice to []")
         splits = []
-        for split in _STAGE_SPLITS[stage]:
+        for split in STAGE_SPLITS[stage]:
             if self._files[split]:
                 splits.append(split)
             elif not (stage == "fit" and split == "val"):

@@ -21,7 +21,6 @@ from kosum_pl.modules import SummarizationModule
 from kosum_pl.types import Dialogue, EncodedExample, Prediction
 
 _MIXED: Final = {"16-mixed": "16-mixed", "16": "16-mixed", "bf16-mixed": "bf16-mixed", "bf16": "bf16-mixed"}
-_LIMITS: Final = ("max_source_tokens", "max_summary_tokens", "truncation", "supervised_turns")
 _SWITCH: Final = "ConstrainedDecoding"
 
 
@@ -54,7 +53,7 @@ class InferenceSettings:
         """
         data, trainer = config["data"], config["trainer"]
         return cls(
-            limits=TokenLimits(**{name: data[name] for name in _LIMITS}),
+            limits=TokenLimits.from_config(data),
             columns=Columns(**(data["columns"] or {})),
             cleaning=tuple(data["cleaning"]),
             batch_size=data["eval_batch_size"],

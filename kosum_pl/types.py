@@ -19,6 +19,8 @@ TAG_PATTERN: Final = re.compile(r"#[A-Za-z]+\d*#")
 """A speaker or a masked value: `#Person1#`, `#PhoneNumber#`."""
 
 _WHOLE_NUMBER: Final = re.compile(r"([+-]?\d+)\.0+")
+_NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?")
+_DIGITS: Final = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,3 +125,17 @@ def profile_text(value: object) -> str:
     text = unicodedata.normalize("NFC", str(value)).strip()
     whole = _WHOLE_NUMBER.fullmatch(text)
     return whole.group(1) if whole else text
+
+
+def natural_key(value: str) -> tuple[bool, float, list[str | int], str]:
+    """Sort key: numbers by size, then texts with the digits in them by size.
+
+    Example:
+        >>> sorted(["topic10", "10", "topic2", "2"], key=natural_key)
+        ['2', '10', 'topic2', 'topic10']
+    """
+    if _NUMBER.fullmatch(value):
+        return False, float(value), [], value
+    # Digits have odd indices, so that equal indices hold equal types.
+    parts = [int(part) if i % 2 else part for i, part in enumerate(_DIGITS.split(value))]
+    return True, 0.0, parts, value

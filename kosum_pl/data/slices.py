@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosum_pl.data.profiles import profile_columns, profile_values
-from kosum_pl.types import Dialogue, profile_text
+from kosum_pl.types import Dialogue, natural_key, profile_text
 
 LENGTH_COLUMN: Final = "length"
 """Column of the quartiles `q1` to `q4`, unless the data has one of this name."""
@@ -141,9 +141,6 @@ def _matches(values: Sequence[str], wanted: str) -> NDArray[np.bool_]:
 
 def _named(values: Iterable[str]) -> str:
     """The different values, sorted as numbers where all are, and not too many of them."""
-    different = {value for value in values if value}
-    ordered = sorted(
-        different, key=lambda value: (not value.isdecimal(), int(value) if value.isdecimal() else 0, value)
-    )
+    ordered = sorted({value for value in values if value}, key=natural_key)
     more = f" and {len(ordered) - _MAX_NAMED:,} more" if len(ordered) > _MAX_NAMED else ""
     return ", ".join(ordered[:_MAX_NAMED]) + more

@@ -13,6 +13,7 @@ from typing import Final, Literal
 import numpy as np
 
 from kosum_pl.drift.divergence import Distance, bin_edges, bin_names, count_bins, distance
+from kosum_pl.types import natural_key
 
 MISSING: Final = "(none)"
 """Name of the value of a row that has none."""
@@ -83,7 +84,7 @@ def category_feature(train: Sequence[str], *, other: Sequence[str], name: str, s
     counts = [Counter(value or MISSING for value in values) for values in (train, other)]
     pooled = counts[0] + counts[1]
     kept = sorted(pooled, key=lambda value: (-pooled[value], value))[:_MAX_VALUES]
-    bins = [*sorted(kept, key=_natural_key), *([OTHER_VALUES] if len(pooled) > len(kept) else [])]
+    bins = [*sorted(kept, key=natural_key), *([OTHER_VALUES] if len(pooled) > len(kept) else [])]
     rows = [[count[value] for value in bins if value != OTHER_VALUES] for count in counts]
     if len(pooled) > len(kept):
         for row, count in zip(rows, counts, strict=True):
@@ -128,7 +129,3 @@ def number_feature(train: Sequence[float], *, other: Sequence[float], name: str,
 def _spread(values: Sequence[float]) -> Spread:
     lower, median, upper = (float(value) for value in np.quantile(np.asarray(values), [0.25, 0.5, 0.75]))
     return Spread(lower=lower, median=median, upper=upper, mean=float(np.mean(values)))
-
-
-def _natural_key(value: str) -> tuple[bool, float, str]:
-    return (False, float(value), "") if value.isdecimal() else (True, 0.0, value)

@@ -6,15 +6,10 @@ test split that is only Saturdays shows it too late. A slice scores what its row
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from kosum_pl.data.slices import LENGTH_COLUMN, length_quartiles
-from kosum_pl.types import profile_text
-
-_NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?")
-_DIGITS: Final = re.compile(r"(\d+)")
+from kosum_pl.types import natural_key, profile_text
 
 
 def slice_names(
@@ -60,7 +55,7 @@ def slice_names(
         if len(rows_of) > max_values:
             skipped.append(column)
             continue
-        slices |= {f"{column}={value}": rows_of[value] for value in sorted(rows_of, key=_natural_key)}
+        slices |= {f"{column}={value}": rows_of[value] for value in sorted(rows_of, key=natural_key)}
     return slices, tuple(skipped)
 
 
@@ -71,12 +66,3 @@ def _rows_by_value(profiles: Sequence[Mapping[str, str]], column: str) -> dict[s
         if value := profile_text(profile.get(column, "")):
             rows_of.setdefault(value, []).append(row)
     return rows_of
-
-
-def _natural_key(value: str) -> tuple[bool, float, list[str | int], str]:
-    """Numbers by size, then texts with their digits by size: 2, 10, topic2, topic10."""
-    if _NUMBER.fullmatch(value):
-        return False, float(value), [], value
-    # Digits stand at the odd places, so that equal places hold equal types.
-    parts = [int(part) if i % 2 else part for i, part in enumerate(_DIGITS.split(value))]
-    return True, 0.0, parts, value

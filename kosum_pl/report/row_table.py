@@ -13,7 +13,7 @@ from typing import Any, Final
 from kosum_pl.report.markup import Html, element, join, json_block
 from kosum_pl.report.scored import MAIN_SCORE, ScoredRun
 from kosum_pl.report.section import Section
-from kosum_pl.types import Prediction, profile_text
+from kosum_pl.types import Prediction, natural_key, profile_text
 
 _COLUMNS: Final = (
     *((MAIN_SCORE, "sum", 1), ("rouge1", "R-1", 1), ("rouge2", "R-2", 1), ("rougeL", "R-L", 1)),
@@ -99,17 +99,10 @@ def _filters(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         for name, value in row["p"].items():
             values.setdefault(name, {})[value] = None
     return [
-        {"name": name, "values": sorted(found, key=_natural)}
+        {"name": name, "values": sorted(found, key=natural_key)}
         for name, found in values.items()
         if 1 < len(found) <= _MAX_VALUES
     ]
-
-
-def _natural(value: str) -> tuple[bool, float, str]:
-    try:
-        return False, float(value), value
-    except ValueError:
-        return True, 0.0, value
 
 
 def _shell() -> Html:

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from kosum_pl import __version__
-from kosum_pl.data.read.source import find_sources
+from kosum_pl.data.read.source import STAGE_SPLITS, find_sources
 from kosum_pl.runs.environment import PROJECT, pinned_versions, project_requirement
 from kosum_pl.lookup import config_folders, find_config, resolve_path
 from kosum_pl.files import write_atomically
 
 SCRIPT_FILE: Final = "reproduce.sh"
 PINS_FILE: Final = "constraints.txt"
-_SPLITS: Final = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
 _DEMO: Final = "demo:"
 _PRESETS: Final = "presets"
 _DEFAULT_PRESET: Final = "default"  # serves the rows that no other does
@@ -139,7 +138,7 @@ class Reproduction:
     def _checks(self) -> Iterator[str]:
         demo: dict[str, str] = {}
         files: dict[str, str] = {}
-        for split in _SPLITS[self.command]:
+        for split in STAGE_SPLITS[self.command]:
             given = self.data.get(f"{split}_file")
             for source in find_sources(given, argument=f"data.{split}_file") if given else ():
                 if not source.files:

@@ -120,7 +120,11 @@ def _examine_tokens(report: DoctorReport, parts: Parts) -> ModelFiles:
 
 
 def _examine_rows(report: DoctorReport, parts: Parts, files: ModelFiles) -> None:
-    tables, encoder, limits = parts.datamodule.tables, parts.module.encoder, _limits(parts.config)
+    tables, encoder, limits = (
+        parts.datamodule.tables,
+        parts.module.encoder,
+        TokenLimits.from_config(parts.config["data"]),
+    )
     # Encoded by `setup` a moment ago: read from the cache.
     encoded = {
         split: encode_table(
@@ -172,7 +176,7 @@ def _examine_mask(
     examples: Sequence[EncodedExample],
     encoded: EncodedTable,
 ) -> None:
-    encoder, limits = parts.module.encoder, _limits(parts.config)
+    encoder, limits = parts.module.encoder, TokenLimits.from_config(parts.config["data"])
     report.counts = count_mask(examples, encoder=encoder, learns_history=limits.supervised_turns == "all")
     sample = [(rows[place], examples[place]) for place in _spread(len(rows), _NUM_PROMPTS)]
     report.findings += [
@@ -190,11 +194,6 @@ def _shown_places(encoded: EncodedTable) -> list[int]:
     """The shortest row, one of the usual length, and the longest."""
     order = np.argsort(encoded.lengths, kind="stable")
     return list(dict.fromkeys(int(order[place]) for place in (0, len(order) // 2, len(order) - 1)))
-
-
-def _limits(config: Mapping[str, Any]) -> TokenLimits:
-    names = ("max_source_tokens", "max_summary_tokens", "truncation", "supervised_turns")
-    return TokenLimits(**{name: config["data"][name] for name in names})
 
 
 def _positions(files: ModelFiles) -> int | None:

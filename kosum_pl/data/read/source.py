@@ -25,6 +25,14 @@ FORMATS: Final[Mapping[str, str]] = {
 }
 """Format of a file by its ending."""
 
+STAGE_SPLITS: Final[Mapping[str, tuple[str, ...]]] = {
+    "fit": ("train", "val"),
+    "validate": ("val",),
+    "test": ("test",),
+    "predict": ("predict",),
+}
+"""Splits that a stage reads, each from `data.<split>_file`."""
+
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?::[\w.\[\]%-]+)?")
 _MAX_LISTED = 8
 
