@@ -16,16 +16,11 @@ import re
 import shutil
 import tempfile
 import zipfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
 
 from kosum_pl.files import make_folders, make_free_folder, remove_empty_folders
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LATEST = "latest"
 CHECKPOINT_FOLDER = "checkpoints"

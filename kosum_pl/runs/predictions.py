@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from kosum_pl.metrics import lead_summary
 from kosum_pl.files import open_atomically
+from kosum_pl.metrics import lead_summary
 from kosum_pl.types import Prediction
 
 SUBMISSION_FILE: Final = "predictions.csv"

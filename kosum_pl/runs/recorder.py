@@ -15,15 +15,16 @@ from typing import Any, Final
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from kosum_pl.files import copy_atomically, write_atomically
 from kosum_pl.metrics.row_scores import RowScores
 from kosum_pl.metrics.slice_scores import SliceScore
-from kosum_pl.runs.predictions import DETAILS_FILE, SUBMISSION_FILE, filled_line, write_json_lines, write_predictions
 from kosum_pl.report.finish import evaluated_rows, finish_report
-from kosum_pl.runs.reproduce import Reproduction
-from kosum_pl.files import copy_atomically, write_atomically
 from kosum_pl.runs.folders import METRICS_FILE, RunFolders, point_latest_at
-from kosum_pl.runs.summary import RunReport
+from kosum_pl.runs.history import ValidationHistory
+from kosum_pl.runs.predictions import DETAILS_FILE, SUBMISSION_FILE, filled_line, write_json_lines, write_predictions
+from kosum_pl.runs.reproduce import Reproduction
 from kosum_pl.runs.slice_table import evaluated_slice, write_slices
+from kosum_pl.runs.summary import RunReport
 from kosum_pl.runs.trainer_view import (
     bare,
     baseline_scores,
@@ -36,7 +37,6 @@ from kosum_pl.runs.trainer_view import (
     scores_of,
 )
 from kosum_pl.types import Prediction
-from kosum_pl.runs.history import ValidationHistory
 
 CONFIG_FILE: Final = "config.yaml"
 HISTORY_FILE: Final = "metrics.jsonl"

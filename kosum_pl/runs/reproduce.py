@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from kosum_pl import __version__
 from kosum_pl.data.read.source import STAGE_SPLITS, find_sources
-from kosum_pl.runs.environment import PROJECT, pinned_versions, project_requirement
-from kosum_pl.lookup import config_folders, find_config, resolve_path
 from kosum_pl.files import write_atomically
+from kosum_pl.lookup import config_folders, find_config, resolve_path
+from kosum_pl.runs.environment import PROJECT, pinned_versions, project_requirement
 
 SCRIPT_FILE: Final = "reproduce.sh"
 PINS_FILE: Final = "constraints.txt"

@@ -11,9 +11,9 @@ from typing import Any, Protocol, cast
 
 from lightning.pytorch import LightningModule, Trainer
 
+from kosum_pl.runs.history import Criterion
 from kosum_pl.runs.summary import lead_scores
 from kosum_pl.types import Prediction
-from kosum_pl.runs.history import Criterion
 
 
 class ScoredModule(Protocol):

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from kosum_pl.files import copy_atomically, open_atomically, write_atomically
-from kosum_pl.runs.folders import RunFolders, config_name_of, find_checkpoint, is_rank_zero, make_time_folder, open_folders, point_latest_at, run_of
+from kosum_pl.runs.folders import (
+    RunFolders,
+    config_name_of,
+    find_checkpoint,
+    is_rank_zero,
+    make_time_folder,
+    open_folders,
+    point_latest_at,
+    run_of,
+)
 
 
 @pytest.fixture

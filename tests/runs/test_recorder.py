@@ -14,8 +14,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from kosum_pl.runs.recorder import RunRecorder
 from kosum_pl.runs.folders import RunFolders, make_time_folder, open_folders
+from kosum_pl.runs.recorder import RunRecorder
 from kosum_pl.types import Prediction
 
 DIALOGUE = "#Person1#: 내일 세 시에 만나요.\n#Person2#: 좋아요."
