@@ -23,6 +23,7 @@ WEIGHTS_KEY: Final = "weights"
 ADAPTER_FILE: Final = "adapter_model.safetensors"
 MODEL_FILE: Final = "model.safetensors"
 INDEX_FILE: Final = "model.safetensors.index.json"
+ADAPTER_CONFIG: Final = "adapter_config.json"
 EXPORT_RECORD: Final = "kosum.json"
 _CONFIG_FILE: Final = "config.yaml"
 _LAST: Final = "last.ckpt"
@@ -89,8 +90,8 @@ def lineage_of(weights: Path) -> Lineage | None:
     """
     run_dir = run_of(weights)
     if weights.is_dir():
-        return _checked(_read_mapping(weights / EXPORT_RECORD).get("lineage"))
-    return _checked(_read_mapping(run_dir / _CONFIG_FILE).get("lineage")) if run_dir else None
+        return _checked(read_mapping(weights / EXPORT_RECORD).get("lineage"))
+    return _checked(read_mapping(run_dir / _CONFIG_FILE).get("lineage")) if run_dir else None
 
 
 def start_of(lineage: object, *, where: str = "lineage") -> Path | None:
@@ -126,7 +127,7 @@ def _checkpoint_of(run_dir: Path, *, name: str, where: str) -> Path:
 def _generation(weights: Path) -> dict[str, str]:
     generation = {WEIGHTS_KEY: str(weights)}
     run_dir = run_of(weights)
-    metrics = _read_mapping(run_dir / METRICS_FILE) if run_dir else {}
+    metrics = read_mapping(run_dir / METRICS_FILE) if run_dir else {}
     if config_hash := metrics.get("config_hash"):
         # Marked, because digits around an `e` (168893192e81) would be read back from YAML as a number.
         generation["config_hash"] = f"sha256:{config_hash}"
@@ -138,7 +139,7 @@ def _generation(weights: Path) -> dict[str, str]:
     return generation
 
 
-def _read_mapping(path: Path) -> dict[str, Any]:
+def read_mapping(path: Path) -> dict[str, Any]:
     """A YAML or JSON mapping; empty where there is none that can be read."""
     try:
         text = path.read_text(encoding="utf-8")

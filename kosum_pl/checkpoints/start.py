@@ -1,37 +1,20 @@
 """Puts the weights of an earlier run into a new one; the command line adds it to `fit --init_from`.
 
-In: a checkpoint file or an exported folder, and a module whose own weights are there already. Out: the same module with
-the earlier run's weights, or its adapter. Optimizer, schedule, loops and random state stay those of a fresh run.
+In: a checkpoint file or an exported folder. Out: a module with those weights. Optimizer, schedule, loops and random
+state stay those of a fresh run.
 """
 
 from __future__ import annotations
 
-import json
-import pickle
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import cast
 
-import torch
-import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
-from kosum_pl.checkpoints.lineage import ADAPTER_FILE, EXPORT_RECORD, INDEX_FILE, MODEL_FILE, OPTION
-from kosum_pl.checkpoints.record import RECORD_KEY
-from kosum_pl.errors import UsageError, one_line
-from kosum_pl.lookup import resolve_path
-from kosum_pl.models.adapters import PEFT_PREFIX, check_trained_state
-from kosum_pl.models.new_tokens import ROWS_FILE
-from kosum_pl.modules import SummarizationModule
-from kosum_pl.runs.recorder import CONFIG_KEY
-
-_PREFIX: Final = "model."
-# Settings of an adapter by PEFT's name; alpha and rsLoRA scale it without showing in any shape.
-_SETTINGS: Final = {"r": "rank", "lora_alpha": "alpha", "use_rslora": "use_rslora", "use_dora": "use_dora"}
+from kosum_pl.checkpoints.lineage import OPTION
+from kosum_pl.checkpoints.weights import LoadableModule, load_start_weights
+from kosum_pl.errors import UsageError
 
 
 class StartWeights(Callback):
@@ -50,156 +33,6 @@ class StartWeights(Callback):
             # Sharded strategies keep weights of their own, and would go on with those.
             name = type(trainer.strategy).__name__
             raise UsageError(f"{OPTION} does not work with {name}; use trainer.strategy=auto or ddp")
-        assert isinstance(pl_module, SummarizationModule)
-        load_start_weights(pl_module, self.weights)
+        load_start_weights(cast(LoadableModule, pl_module), self.weights)
         if trainer.is_global_zero:
             print(f"weights from {self.weights}")
-
-
-def load_start_weights(module: SummarizationModule, weights: Path) -> None:
-    """Replace a module's weights, or those of its adapter.
-
-    Args:
-        module: With its model; changed in place.
-        weights: A checkpoint file or an exported folder.
-
-    Raises:
-        ValueError: They are of another base, of other shapes, or are not weights at all.
-    """
-    try:
-        if weights.is_dir():
-            _load_export(module, weights)
-        else:
-            _load_checkpoint(module, weights)
-    except ValueError as error:
-        raise UsageError(f"{OPTION} {weights}: {error}") from error
-
-
-def _load_checkpoint(module: SummarizationModule, path: Path) -> None:
-    try:
-        # Mapped, not read: the optimizer's state is two thirds of a checkpoint, and is not touched.
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        state = checkpoint["state_dict"]
-    except (RuntimeError, KeyError, TypeError, OSError, pickle.UnpicklingError) as error:
-        reason = one_line(str(error))
-        raise ValueError(f"it is no checkpoint of fit ({reason}); give a file that fit has written") from error
-    record = {name: value for name, value in checkpoint.get(RECORD_KEY, {}).items() if name != "random_states"}
-    _check_kind(module, state)
-    _check_settings(module, _adapter_of(checkpoint.get(CONFIG_KEY, "")))
-    module.on_load_checkpoint({RECORD_KEY: record, "state_dict": state})
-    _copy(module, state)
-
-
-def _load_export(module: SummarizationModule, folder: Path) -> None:
-    is_adapter = not any((folder / name).is_file() for name in (MODEL_FILE, INDEX_FILE))
-    files = [ADAPTER_FILE] if is_adapter else _shards(folder)
-    stored: dict[str, Tensor] = {}
-    for name in files:
-        try:
-            stored |= load_file(folder / name)
-        except (OSError, SafetensorError) as error:
-            raise ValueError(f"{name} cannot be read ({one_line(str(error))}); export once more") from error
-    if not is_adapter:
-        state = {f"{_PREFIX}{name}": weight for name, weight in stored.items()}
-        _check_kind(module, state, is_export=True)
-        _copy(module, state)
-        return
-    if module.adapter is None:
-        raise ValueError("it holds an adapter, and model.adapter is null; set model.adapter as it was trained")
-    # Under their own names what this module does not train, so that the check can name them.
-    state = {_adapter_name(name, module): weight for name, weight in stored.items()}
-    if (folder / ROWS_FILE).is_file():
-        state |= {f"new_token_rows.{name}": rows for name, rows in load_file(folder / ROWS_FILE).items()}
-    _check_export_base(module, folder, state)
-    _copy(module, state)
-
-
-def _shards(folder: Path) -> list[str]:
-    if (folder / MODEL_FILE).is_file():
-        return [MODEL_FILE]
-    index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
-    return sorted(set(index["weight_map"].values()))
-
-
-def _adapter_name(stored: str, module: SummarizationModule) -> str:
-    """A weight's name in the module, of its name in a PEFT folder, which leaves the adapter's own name out."""
-    name = _PREFIX + stored.removeprefix(PEFT_PREFIX)
-    stem, dot, last = name.rpartition(".")
-    # DoRA's lengths are stored without the `.weight` that they have in the model.
-    given = f"{stem}.default.{last}" if last == "weight" else f"{stem}{dot}{last}.default.weight"
-    return given if given in dict(module.named_parameters()) else name
-
-
-def _check_export_base(module: SummarizationModule, folder: Path, state: Mapping[str, Tensor]) -> None:
-    base = _read_json(folder / EXPORT_RECORD).get("base_model", {})
-    settings = _read_json(folder / "adapter_config.json")
-    _check_settings(module, {ours: settings[theirs] for theirs, ours in _SETTINGS.items() if theirs in settings})
-    if "fingerprint" in base:
-        record = {"base": base["fingerprint"], "model_name": base.get("name")}
-        module.on_load_checkpoint({RECORD_KEY: record, "state_dict": dict(state)})
-    else:  # a folder of PEFT's own says a name, and no more
-        base_name, name = settings.get("base_model_name_or_path"), module.source.model_name
-        if base_name not in (name, resolve_path(name), str(Path(resolve_path(name)).resolve())):
-            raise ValueError(
-                f"its adapter belongs to '{base_name}', and model.model_name is '{name}'; set it to that base"
-            )
-        check_trained_state(module, state)
-
-
-def _check_settings(module: SummarizationModule, trained: Mapping[str, Any]) -> None:
-    """Refuse an adapter of other settings than the config's, by the setting's name instead of a weight's."""
-    for name in _SETTINGS.values():
-        ours = getattr(module.adapter, name, None)
-        if module.adapter is not None and name in trained and trained[name] != ours:
-            raise ValueError(
-                f"its adapter has {name} {trained[name]}, and model.adapter.{name} is {ours}; set it to that"
-            )
-
-
-def _adapter_of(config_text: str) -> Mapping[str, Any]:
-    """`model.adapter` of a checkpoint's own config; empty where it has none."""
-    values = yaml.safe_load(config_text) or {}
-    adapter = values.get("model", {}).get("init_args", {}).get("adapter") or {}
-    # A class of settings may stand there with its name.
-    found: Mapping[str, Any] = adapter.get("init_args", adapter)
-    return found
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return values
-
-
-def _check_kind(module: SummarizationModule, state: Mapping[str, Tensor], *, is_export: bool = False) -> None:
-    """Tell of an adapter where weights are wanted, and the other way round, before it is told by single names."""
-    has_adapter = any(".lora_" in name for name in state)
-    if has_adapter and module.adapter is None:
-        raise ValueError("it holds an adapter, and model.adapter is null; set model.adapter as it was trained")
-    if not has_adapter and module.adapter is not None:
-        start = "drop --init_from" if is_export else "export it"
-        raise ValueError(
-            f"it holds all weights of a model, and model.adapter trains beside frozen ones; {start} and set "
-            "model.model_name to that folder, or set model.adapter=null"
-        )
-
-
-def _copy(module: SummarizationModule, state: Mapping[str, Tensor]) -> None:
-    """Copy weights in place, all or none, and see that nothing trained is left out."""
-    own = module.state_dict()
-    remedy = "give the config of its run"
-    for name in sorted(state.keys() - own.keys()):
-        raise ValueError(f"it holds '{name}', which the model of this config has not; {remedy}")
-    for name, weight in state.items():
-        if weight.shape != own[name].shape:
-            shapes = f"{tuple(weight.shape)} instead of {tuple(own[name].shape)}"
-            raise ValueError(f"its '{name}' has the shape {shapes}; {remedy}")
-    if module.adapter is None:
-        # Tied weights are stored once, under either name.
-        given = {own[name].data_ptr() for name in state}
-        for name in sorted(name for name in own.keys() - state.keys() if own[name].data_ptr() not in given):
-            raise ValueError(f"it lacks '{name}', which the model of this config has; {remedy}")
-    with torch.no_grad():
-        for name, weight in state.items():
-            own[name].copy_(weight)
-    if module.new_token_rows is not None:
-        module.new_token_rows.write_back()

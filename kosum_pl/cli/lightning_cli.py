@@ -23,6 +23,7 @@ from kosum_pl.cli.parser_errors import explain_instantiation_error, explain_pars
 from kosum_pl.cli.plugins import LoadedPlugins, load_plugins
 from kosum_pl.cli.quiet import quieten
 from kosum_pl.errors import UsageError, checkpoint_misfit
+from kosum_pl.report.finish import finish_report
 from kosum_pl.runs.folders import RunFolders, find_checkpoint, is_rank_zero, open_folders
 from kosum_pl.runs.recorder import RunRecorder
 from kosum_pl.runs.reproduce import Reproduction
@@ -187,7 +188,10 @@ class KosumCLI(LightningCLI):
         placeholder = RunFolders(run_dir=parent, output_dir=parent, is_new=False)
         self.folders = self._open_folders() if is_rank_zero() else placeholder
         self.recorder = RunRecorder(
-            self.folders, config_text=self.config_text(), reproduction=self._reproduction(command)
+            self.folders,
+            config_text=self.config_text(),
+            reproduction=self._reproduction(command),
+            write_pages=finish_report,
         )
         values = self.config_init[command].trainer
         # First, so that weights which do not fit leave no run behind.

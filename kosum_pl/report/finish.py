@@ -49,13 +49,6 @@ def finish_report(
     return lines
 
 
-def evaluated_rows(pl_module: object) -> RowScores | None:
-    """Row scores of the module's last evaluation; None where nothing was scored."""
-    scores = getattr(getattr(pl_module, "evaluation", None), "slice_scores", None)
-    rows = getattr(scores, "rows", None)
-    return rows if isinstance(rows, RowScores) else None
-
-
 def write_drift(folder: Path, *, tables: Mapping[str, Iterable[Dialogue]]) -> bool:
     """Hold val against train, and write `drift.json` as the command `drift` would.
 

@@ -11,14 +11,14 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kosum_pl.files import copy_atomically, write_atomically
 from kosum_pl.metrics.row_scores import RowScores
 from kosum_pl.metrics.slice_scores import SliceScore
-from kosum_pl.report.finish import evaluated_rows, finish_report
 from kosum_pl.runs.folders import METRICS_FILE, RunFolders, point_latest_at
 from kosum_pl.runs.history import ValidationHistory
 from kosum_pl.runs.predictions import DETAILS_FILE, SUBMISSION_FILE, filled_line, write_json_lines, write_predictions
@@ -31,6 +31,7 @@ from kosum_pl.runs.trainer_view import (
     best_checkpoint,
     command_of,
     criterion_of,
+    evaluated_rows,
     prefixed,
     rejected_rows,
     scored,
@@ -45,6 +46,15 @@ REJECTED_FILE: Final = "rejected.jsonl"
 _NO_VALIDATION: Final = "none, no validation took place; lower trainer.val_check_interval, or train longer"
 
 
+class PageWriter(Protocol):
+    """Writes pages for readers, such as the report, into the folder of a finished command."""
+
+    def __call__(
+        self, folder: Path, *, row_scores: RowScores | None = None, tables: Mapping[str, Any] | None = None
+    ) -> list[str]:
+        """Lines for the terminal: what was written, and what went wrong."""
+
+
 class RunRecorder(Callback):
     """Keep scores and predictions of the best validation of `fit`, or of an evaluation.
 
@@ -52,6 +62,7 @@ class RunRecorder(Callback):
         folders: Where to write, as rank zero opened them.
         config_text: The resolved config, as YAML.
         reproduction: How to run it again; None writes no script.
+        write_pages: Writes the report when the command has ended; None for no report.
 
     Attributes:
         has_started: Whether set-up is over; before, nothing worth keeping has been written.
@@ -59,13 +70,21 @@ class RunRecorder(Callback):
         report: What to show at the end; None before, and on all ranks but zero.
     """
 
-    def __init__(self, folders: RunFolders, *, config_text: str, reproduction: Reproduction | None = None) -> None:
+    def __init__(
+        self,
+        folders: RunFolders,
+        *,
+        config_text: str,
+        reproduction: Reproduction | None = None,
+        write_pages: PageWriter | None = None,
+    ) -> None:
         self.folders = folders
         self.has_started = False
         self.was_interrupted = False
         self.report: RunReport | None = None
         self._config_text = config_text
         self._reproduction = reproduction
+        self._write_pages = write_pages or _write_nothing
         self._history = ValidationHistory()
         self._best_predictions: Sequence[Prediction] = ()
         self._best_slices: Sequence[SliceScore] = ()
@@ -183,7 +202,7 @@ class RunRecorder(Callback):
                 *([f"why: {choice}"] if choice else []),
                 *filled_line(record.get("num_empty_predictions", 0)),
                 f"run directory: {self.folders.run_dir}",
-                *finish_report(self.folders.output_dir, row_scores=self._best_rows, tables=tables),
+                *self._write_pages(self.folders.output_dir, row_scores=self._best_rows, tables=tables),
             ],
         )
 
@@ -247,7 +266,7 @@ class RunRecorder(Callback):
                 f"{len(predictions):,} summaries: {(run_dir if is_copied else output_dir) / SUBMISSION_FILE}",
                 *([f"this evaluation: {output_dir}"] if output_dir != run_dir else []),
                 f"run directory: {run_dir}",
-                *finish_report(output_dir, row_scores=evaluated_rows(pl_module)),
+                *self._write_pages(output_dir, row_scores=evaluated_rows(pl_module)),
             ],
         )
 
@@ -275,3 +294,9 @@ class RunRecorder(Callback):
         self._history.load_state_dict(state_dict)
         self._start_scores = dict(state_dict["start_scores"])
         self._lead_scores = dict(state_dict["lead_scores"])
+
+
+def _write_nothing(
+    folder: Path, *, row_scores: RowScores | None = None, tables: Mapping[str, Any] | None = None
+) -> list[str]:
+    return []

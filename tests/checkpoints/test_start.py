@@ -14,9 +14,9 @@ import torch
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from kosum_pl import cli
 from kosum_pl.__main__ import main
 from kosum_pl.checkpoints.start import StartWeights
+from kosum_pl.cli import lightning_cli as cli
 
 BART = {
     "d_model": 16,

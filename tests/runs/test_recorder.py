@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from kosum_pl.report.finish import finish_report
 from kosum_pl.runs.folders import RunFolders, make_time_folder, open_folders
 from kosum_pl.runs.recorder import RunRecorder
 from kosum_pl.types import Prediction
@@ -114,7 +115,7 @@ def make_trainer(recorder: RunRecorder, *callbacks: Callback, **options: Any) ->
 
 
 def fit(folder: Path, rouge: dict[int, float], *, empty_rows: tuple[int, ...] = (), **options: Any) -> RunRecorder:
-    recorder = RunRecorder(new_run(folder), config_text="model: {}\n")
+    recorder = RunRecorder(new_run(folder), config_text="model: {}\n", write_pages=finish_report)
     make_trainer(recorder, **options).fit(Scored(rouge, empty_rows=empty_rows), datamodule=Rows())
     return recorder
 

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from kosum_pl.checkpoints.lineage import ADAPTER_FILE
+from kosum_pl.checkpoints.lineage import ADAPTER_FILE, EXPORT_RECORD
+from kosum_pl.checkpoints.weights import load_export
 from kosum_pl.commands.export.record import (
-    RECORD_FILE,
     base_name,
     build_module,
-    fingerprint,
     module_values,
     read_record,
     write_record,
@@ -33,7 +32,7 @@ from kosum_pl.commands.export.serving import (
 )
 from kosum_pl.errors import UsageError
 from kosum_pl.inference import InferenceSettings
-from kosum_pl.models.adapters import PEFT_PREFIX, check_base
+from kosum_pl.models.adapters import PEFT_PREFIX
 from kosum_pl.models.new_tokens import ROWS_FILE
 from kosum_pl.modules import SummarizationModule
 
@@ -51,11 +50,6 @@ class Exported:
     module: SummarizationModule
     settings: InferenceSettings
     record: dict[str, Any]
-
-
-def is_exported(path: Path) -> bool:
-    """Whether a path is an exported folder."""
-    return (path / RECORD_FILE).is_file()
 
 
 def write_folder(module: SummarizationModule, settings: InferenceSettings, folder: Path, **noted: Any) -> None:
@@ -101,7 +95,7 @@ def open_folder(folder: Path) -> Exported:
         module = build_module(record, folder)
         settings = InferenceSettings.from_values(record["inference"])
     except (KeyError, TypeError) as error:
-        raise UsageError(f"{folder / RECORD_FILE}: {error} is missing or unknown; export again") from error
+        raise UsageError(f"{folder / EXPORT_RECORD}: {error} is missing or unknown; export again") from error
     check_golden_prompts(module, folder)
     return Exported(module=module, settings=settings, record=record)
 
@@ -119,14 +113,10 @@ def load_exported_weights(exported: Exported, folder: Path) -> None:
     module = exported.module
     module.configure_model()
     if module.adapter is not None:
-        base = exported.record["base_model"]
-        check_base(
-            {"base": base["fingerprint"], "model_name": base["name"]},
-            model_name=module.source.model_name,
-            fingerprint=fingerprint(module),
-        )
-        _load_adapter(module, folder / ADAPTER_FILE)
-        _load_new_tokens(module, folder / ROWS_FILE)
+        try:
+            load_export(module, folder)
+        except ValueError as error:
+            raise UsageError(f"{folder}: {error}") from error
     module.eval()
 
 
@@ -157,24 +147,3 @@ def _save_adapter(module: SummarizationModule, folder: Path) -> None:
     save_file(prefixed, folder / ADAPTER_FILE, metadata={"format": "pt"})
     if module.new_token_rows is not None:
         save_file(module.new_token_rows.state_dict(), folder / ROWS_FILE)
-
-
-def _load_adapter(module: SummarizationModule, path: Path) -> None:
-    from peft import set_peft_model_state_dict
-
-    if not path.is_file():
-        raise UsageError(f"{path} is missing; export again")
-    state = {name.removeprefix(PEFT_PREFIX): value for name, value in load_file(path).items()}
-    result = set_peft_model_state_dict(module.language_model, state, adapter_name="default")
-    lacking = [name for name in result.missing_keys if ".lora_" in name]
-    if lacking or result.unexpected_keys:
-        raise UsageError(f"{path} does not fit the adapter in kosum.json: {[*lacking, *result.unexpected_keys][0]}")
-
-
-def _load_new_tokens(module: SummarizationModule, path: Path) -> None:
-    if module.new_token_rows is None:
-        return
-    try:
-        module.new_token_rows.load_state_dict(load_file(path))
-    except (OSError, RuntimeError) as error:
-        raise UsageError(f"{path} does not hold the rows of the new tokens in kosum.json; export again") from error

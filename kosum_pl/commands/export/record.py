@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kosum_pl import __version__
+from kosum_pl.checkpoints.lineage import EXPORT_RECORD
 from kosum_pl.decode import ConstraintSettings, DecodingPreset, PresetRouter
 from kosum_pl.decode.constraint.token_bytes import vocabulary_fingerprint
 from kosum_pl.decode.regenerate import Regenerator
@@ -23,7 +24,6 @@ from kosum_pl.lookup import resolve_path
 from kosum_pl.models.adapters import AdapterSettings, base_fingerprint
 from kosum_pl.modules import CausalModule, Seq2SeqModule, SummarizationModule
 
-RECORD_FILE: Final = "kosum.json"
 _FORMAT: Final = 1
 _KINDS: Final = {"CausalModule": CausalModule, "Seq2SeqModule": Seq2SeqModule}
 _BASE: Final = ("config_overrides", "quantization", "double_quantization", "quantization_compute_dtype")
@@ -75,7 +75,7 @@ def fingerprint(module: SummarizationModule) -> str:
 
 def write_record(values: Mapping[str, Any], folder: Path) -> None:
     """Write `kosum.json`."""
-    (folder / RECORD_FILE).write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    (folder / EXPORT_RECORD).write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: There is none, or it is of a later format.
     """
-    path = folder / RECORD_FILE
+    path = folder / EXPORT_RECORD
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

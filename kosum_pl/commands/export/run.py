@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from kosum_pl.checkpoints.lineage import lineage_from
+from kosum_pl.checkpoints.lineage import EXPORT_RECORD, lineage_from
 from kosum_pl.checkpoints.topics import run_topics
 from kosum_pl.checkpoints.weights import load_weights, seed_of
 from kosum_pl.cli.arguments import Invocation
@@ -24,7 +24,6 @@ from kosum_pl.cli.parts import Parts, load_parts
 from kosum_pl.commands.export.command import ExportOptions
 from kosum_pl.commands.export.folder import load_folder, write_folder
 from kosum_pl.commands.export.merge import merge_adapter, take_quantized_values, unquantized
-from kosum_pl.commands.export.record import RECORD_FILE
 from kosum_pl.data import TOPICS_FILE
 from kosum_pl.errors import UsageError
 from kosum_pl.files import make_folders, make_free_folder, remove_empty_folders
@@ -142,7 +141,7 @@ def _write(module: SummarizationModule, settings: InferenceSettings, folder: Pat
     )
     _release(module)
     for path in folder.iterdir():
-        path.chmod((folder / RECORD_FILE).stat().st_mode)  # safetensors makes private files
+        path.chmod((folder / EXPORT_RECORD).stat().st_mode)  # safetensors makes private files
     size = sum(path.stat().st_size for path in folder.iterdir())
     return f"written: {said} ({size / 1e6:,.1f} MB)"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kosum_pl.checkpoints.lineage import EXPORT_RECORD
 from kosum_pl.cli.arguments import Invocation, read_arguments
 from kosum_pl.cli.options import asks_for_help, output_file, take_option
 from kosum_pl.errors import UsageError
@@ -146,8 +147,8 @@ def _positional(arguments: Sequence[str]) -> tuple[str | None, str, list[str]]:
 def _model(command: str, target: str | None, rest: Sequence[str]) -> tuple[Path | None, Invocation | None]:
     if target is not None and Path(target).expanduser().is_dir():
         folder = Path(target).expanduser()
-        if not (folder / "kosum.json").is_file():
-            raise UsageError(f"{target} has no kosum.json; give a folder that `export` has written, or a config")
+        if not (folder / EXPORT_RECORD).is_file():
+            raise UsageError(f"{target} has no {EXPORT_RECORD}; give a folder that `export` has written, or a config")
         if rest:
             raise UsageError(f"{rest[0]} belongs to a config, and {target} is an exported folder; take it out")
         return folder, None
