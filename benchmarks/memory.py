@@ -143,7 +143,7 @@ def measure(case: Case, *, num_steps: int) -> tuple[int, int, int | None]:
     """Predicted and measured (or traced) peak in bytes, without the CUDA context, and bytes reserved on a GPU."""
     parts = load_parts(read_arguments("fit", case.arguments()))
     settings = plan_settings(parts)
-    predicted = ShapeCache().estimate(settings).peak
+    predicted = ShapeCache().largest(settings)[1].peak
     batch = full_batch(settings, vocab_size=case.shape["vocab_size"])
     if not torch.cuda.is_available():
         traced = traced_peak(

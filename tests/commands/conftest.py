@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from kosum_pl.modules import SummarizationModule
+
 Row = tuple[str, str]
 TRAIN: tuple[Row, ...] = (
     ("#Person1#: KTX 타자.\n#Person2#: 네.", "#Person1#은 KTX를 탄다."),
@@ -47,3 +49,13 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_rows(tmp_path / "dev.csv", VAL)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
     return tmp_path
+
+
+@pytest.fixture
+def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails a command that asks for weights."""
+
+    def fail(self: SummarizationModule) -> None:
+        raise AssertionError("weights were asked for")
+
+    monkeypatch.setattr(SummarizationModule, "configure_model", fail)

@@ -25,13 +25,7 @@ _EIGHT_BIT: Final = {"adamw": "adamw_8bit", "paged_adamw": "paged_adamw_8bit"}
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """Changes that fit.
-
-    Attributes:
-        names: What is changed.
-        options: What to add to the command line.
-        estimate: Memory with them.
-    """
+    """Changes that fit: their names, what to add to the command line, and the memory with them."""
 
     names: tuple[str, ...]
     options: tuple[str, ...]
@@ -39,30 +33,21 @@ class Proposal:
 
 
 def proposals(settings: PlanSettings, *, memory: int, cache: ShapeCache) -> list[Proposal]:
-    """The smallest sets of changes that fit, at most three; none where nothing helps.
-
-    Args:
-        settings: What does not fit.
-        memory: Bytes of the device.
-        cache: Counts.
-    """
+    """The smallest sets of changes that fit into so many bytes, at most three; none where nothing helps."""
     for size in range(1, len(_CHANGES) + 1):
-        tried = (_first_fit(settings, names, memory=memory, cache=cache) for names in _combinations(size))
+        combinations = itertools.combinations(_CHANGES, size)
+        tried = (first_fit(settings, names, memory=memory, cache=cache) for names in combinations)
         found = [proposal for proposal in tried if proposal is not None]
         if found:
             return found[:_NUM_PROPOSALS]
     return []
 
 
-def _combinations(size: int) -> Iterator[tuple[str, ...]]:
-    return itertools.combinations(_CHANGES, size)
-
-
-def _first_fit(settings: PlanSettings, names: Sequence[str], *, memory: int, cache: ShapeCache) -> Proposal | None:
+def first_fit(settings: PlanSettings, names: Sequence[str], *, memory: int, cache: ShapeCache) -> Proposal | None:
     """The mildest form of some changes that fits."""
     # Shorter rows first: they are what allows a smaller budget.
     for changed in _variants(settings, sorted(names, key=lambda name: name != _SHORTER)):
-        counted = cache.estimate(changed)
+        _, counted = cache.largest(changed)
         if counted.total <= memory:
             options = tuple(changed.options_from(settings))
             return Proposal(names=tuple(names), options=options, estimate=counted)

@@ -101,9 +101,9 @@ def plan_report(invocation: Invocation, *, memory: int | None) -> PlanReport:
     # Seconds of imports, after everything that can be checked without them.
     from kosum_pl.cli.parts import load_parts
     from kosum_pl.commands.plan.advice import proposals
+    from kosum_pl.commands.plan.batches import read_rows
     from kosum_pl.commands.plan.count import ShapeCache
     from kosum_pl.commands.plan.report import PlanReport
-    from kosum_pl.commands.plan.rows import read_rows
     from kosum_pl.commands.plan.settings import plan_settings
 
     parts, cache = load_parts(invocation), ShapeCache()

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import torch
 
-from kosum_pl.commands.plan.generation_memory import cache_bytes
 from kosum_pl.commands.plan.memory import MemoryEstimate, estimate
+from kosum_pl.commands.plan.meta_model import read_shape
 from kosum_pl.commands.plan.settings import PlanSettings
-from kosum_pl.commands.plan.shape import read_shape
 from kosum_pl.commands.plan.shapes import BatchShape, ModelShape
+from kosum_pl.commands.plan.storage import cache_bytes
 
 
 class ShapeCache:
@@ -24,9 +24,6 @@ class ShapeCache:
 
     def shape(self, settings: PlanSettings) -> tuple[ModelShape, torch.dtype]:
         """Shape of the model and dtype of its weights.
-
-        Args:
-            settings: The config.
 
         Raises:
             ValueError: The model cannot be built.
@@ -42,22 +39,8 @@ class ShapeCache:
         chosen = settings.source.torch_dtype
         return shape, chosen if isinstance(chosen, torch.dtype) else stored
 
-    def estimate(self, settings: PlanSettings) -> MemoryEstimate:
-        """Memory of a training step on the batch that needs most.
-
-        Args:
-            settings: The config.
-
-        Raises:
-            ValueError: The model cannot be built.
-        """
-        return self.largest(settings)[1]
-
     def largest(self, settings: PlanSettings) -> tuple[BatchShape, MemoryEstimate]:
-        """The batch that needs most, and its memory.
-
-        Args:
-            settings: The config.
+        """The batch that needs most, and the memory of a training step on it.
 
         Raises:
             ValueError: The model cannot be built.
@@ -69,6 +52,6 @@ class ShapeCache:
         if not settings.eval_batch_size:
             return batch, largest
         # Gradients of the last step are kept until the next one.
-        held = largest.weights + largest.adapter + largest.optimizer + largest.gradients
-        validation = held + cache_bytes(shape, settings.generation, step.numerics)
+        kept = largest.weights + largest.adapter + largest.optimizer + largest.gradients
+        validation = kept + cache_bytes(shape, settings.generation, step)
         return batch, replace(largest, moments={**largest.moments, "validation": validation})

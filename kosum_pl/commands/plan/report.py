@@ -29,16 +29,12 @@ _ASSUMPTION = (
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PlanReport:
-    """What `plan` tells.
+    """What `plan` has counted.
 
     Attributes:
-        settings: Of the config.
-        shape: Of its model.
         batch: The largest; `estimate` is its memory.
         unread: Why the training rows were not read; empty where they were.
-        estimate: Its memory.
-        memory: Bytes of the device.
-        memory_source: Where that number comes from.
+        memory: Bytes of the device; `memory_source` is where that number comes from.
         proposals: What would make it fit.
     """
 
@@ -83,14 +79,9 @@ class PlanReport:
         }
 
     def print(self, console: Console) -> None:
-        """Print it.
-
-        Args:
-            console: Where to.
-        """
-        console.print(Text(self._model_line()), soft_wrap=True)
-        console.print(Text(self._batch_line()), soft_wrap=True)
-        console.print(Text(self._origin_line()), soft_wrap=True)
+        """The page: model and batch, a table by kind and moment, the verdict last."""
+        for line in (self._model_line(), self._batch_line(), self._origin_line()):
+            console.print(Text(line), soft_wrap=True)
         table = Table(title="memory of a training step", title_justify="left")
         table.add_column("kind")
         table.add_column("GB", justify="right")
@@ -100,9 +91,9 @@ class PlanReport:
         table.add_section()
         for name, num_bytes in self.estimate.moments.items():
             is_peak = name == self.estimate.peak_moment
-            told = [self._validation()] if name == "validation" else []
-            told += ["the peak"] if is_peak else []
-            table.add_row(name, gigabytes(num_bytes), ", ".join(told), style="bold" if is_peak else "")
+            remarks = [self._validation()] if name == "validation" else []
+            remarks += ["the peak"] if is_peak else []
+            table.add_row(name, gigabytes(num_bytes), ", ".join(remarks), style="bold" if is_peak else "")
         table.add_row("CUDA context", gigabytes(CONTEXT_BYTES), "constant; torch does not count it")
         console.print(table)
         for line in self._verdict():

@@ -7,24 +7,20 @@ the command line that make one of the other.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
 
 from kosum_pl.cli.parts import Parts
-from kosum_pl.commands.plan.generation_memory import GenerationShape
-from kosum_pl.commands.plan.memory import StepSettings
-from kosum_pl.commands.plan.rows import RowLengths, batch_shapes
-from kosum_pl.commands.plan.shapes import BatchShape, Numerics
+from kosum_pl.commands.plan.batches import RowLengths, batch_shapes
+from kosum_pl.commands.plan.shapes import FP32, BatchShape, StepSettings
 from kosum_pl.data.batching.lengths import round_lengths
 from kosum_pl.models.adapters import AdapterSettings
 from kosum_pl.models.source import ModelSource
 
 _HALF: Final = 2
-_FP32: Final = 4
 # Of the shipped LoRA configs; at a full fine-tuning's 2e-5 an adapter, which starts at zero, learns next to nothing.
 _LORA_LEARNING_RATE: Final = "2e-4"
 # A field, its option, for those that are plain values.
@@ -42,26 +38,15 @@ _OPTIONS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSettings:
-    """A config, as far as memory goes.
+    """A config, as far as memory goes, by the config's own names.
 
     Attributes:
-        source: Where the model comes from, its dtype and quantization.
-        is_causal: Kind of the model.
         num_tokens: Length of the tokenizer.
         adapter: Adapters; None where all weights are trained.
-        gradient_checkpointing: Whether layers are computed again.
-        optimizer: Name of the optimizer.
-        precision: As the Trainer takes it.
-        accumulate_grad_batches: Batches of an optimizer step.
-        max_batch_tokens: Padded tokens of a batch, or None.
-        batch_size: Rows of a batch, or None.
-        max_source_tokens: Limit of the prompt.
-        max_summary_tokens: Limit of the summary.
-        is_smoothed: Whether the loss has label smoothing.
         rows: Lengths of the training rows; None where they are not known.
         eval_batch_size: Rows that validation generates at once; 0 where it does not generate.
-        num_beams: Of the preset that serves validation inside `fit`; the most where there are several.
-        max_new_tokens: The same.
+        num_beams: Of the preset that serves validation inside `fit`, as `max_new_tokens`; the most where there are
+            several.
     """
 
     source: ModelSource
@@ -122,37 +107,29 @@ class PlanSettings:
         )
 
     @property
-    def generation(self) -> GenerationShape:
+    def generation(self) -> BatchShape:
         """A batch of validation with the longest prompts."""
-        return GenerationShape(
+        return BatchShape(
             num_rows=self.eval_batch_size * self.num_beams,
             source_length=0 if self.is_causal else self.max_source_tokens,
             target_length=self.max_new_tokens + (self.max_source_tokens if self.is_causal else 0),
         )
 
     def step(self, dtype: torch.dtype) -> StepSettings:
-        """Dtypes and what is kept.
-
-        Args:
-            dtype: Of the weights, as the config says.
-        """
-        is_true_half = self.precision.endswith("-true") and self.precision.startswith(("bf16", "16"))
-        is_autocast = self.precision.startswith(("bf16", "16")) and not is_true_half
+        """Dtypes and what is kept, of weights that the config says are of `dtype`."""
+        is_half = self.precision.startswith(("bf16", "16"))
+        is_true_half = is_half and self.precision.endswith("-true")
+        is_autocast = is_half and not is_true_half
         weight_bytes = _HALF if is_true_half else dtype.itemsize
-        numerics = Numerics(
+        return StepSettings(
             weight_bytes=weight_bytes,
             compute_bytes=_HALF if is_autocast else weight_bytes,
             is_autocast=is_autocast,
             is_base_trained=self.adapter is None,
             adapter_rank=self.adapter.rank if self.adapter else 0,
             # `add_adapter` keeps 16-bit adapters in fp32; a `…-true` precision casts all there is.
-            adapter_bytes=weight_bytes if is_true_half else max(weight_bytes, _FP32),
+            adapter_bytes=weight_bytes if is_true_half else max(weight_bytes, FP32),
             has_adapter_dropout=self.adapter is not None and self.adapter.dropout > 0,
-            is_four_bit=self.source.quantization == "nf4",
-            is_eight_bit=self.source.quantization == "int8",
-        )
-        return StepSettings(
-            numerics=numerics,
             quantization=self.source.quantization,
             is_double=self.source.double_quantization,
             optimizer=self.optimizer,
@@ -162,34 +139,25 @@ class PlanSettings:
         )
 
     def options_from(self, other: PlanSettings) -> list[str]:
-        """Options that turn another config into this one.
-
-        Args:
-            other: The config that they would follow.
-        """
-        return list(self._changed(other))
-
-    def _changed(self, other: PlanSettings) -> Iterator[str]:
+        """Options that turn another config into this one."""
+        options = []
         if self.adapter != other.adapter and self.adapter is not None:
-            yield f"--model.adapter.rank {self.adapter.rank}"
+            options.append(f"--model.adapter.rank {self.adapter.rank}")
             if other.adapter is None:
-                yield f"--model.learning_rate {_LORA_LEARNING_RATE}"
+                options.append(f"--model.learning_rate {_LORA_LEARNING_RATE}")
         for name in ("dtype", "quantization"):
             if getattr(self.source, name) != getattr(other.source, name):
-                yield f"--model.{name} {getattr(self.source, name)}"
+                options.append(f"--model.{name} {getattr(self.source, name)}")
         for name, option in _OPTIONS.items():
             value = getattr(self, name)
             if value != getattr(other, name):
-                yield f"{option} {value if isinstance(value, str) else json.dumps(value)}"
+                options.append(f"{option} {value if isinstance(value, str) else json.dumps(value)}")
+        return options
 
 
 def plan_settings(parts: Parts) -> PlanSettings:
-    """Settings of a config.
-
-    Args:
-        parts: Its module and its resolved values.
-    """
-    module, trainer, data = parts.module, parts.config["trainer"], _arguments(parts.config["data"])
+    """Settings of a config, its rows unread."""
+    module, trainer, data = parts.module, parts.config["trainer"], parts.config["data"]
     presets = module.evaluation.fit_router.candidates
     is_generating = module.generate_during_fit and bool(data["val_file"])
     return PlanSettings(
@@ -210,9 +178,3 @@ def plan_settings(parts: Parts) -> PlanSettings:
         num_beams=max(preset.num_beams for preset in presets),
         max_new_tokens=max(preset.max_new_tokens for preset in presets),
     )
-
-
-def _arguments(values: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a part, with or without its class beside them."""
-    arguments: dict[str, Any] = values.get("init_args", values)
-    return arguments

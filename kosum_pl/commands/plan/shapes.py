@@ -1,7 +1,7 @@
 """What a training step's memory depends on: widths of a model, lengths of a batch, dtypes of a run.
 
-In: numbers read off a model's modules and a config. Out: frozen values that `activations.py` and `memory.py` count
-with. They know no model, so that the arithmetic can be asked about shapes that nobody has built.
+In: numbers read off a model's modules and a config. Out: frozen values that `storage.py`, `activations.py` and
+`memory.py` count with. They know no model, so that the arithmetic can be asked about shapes that nobody has built.
 """
 
 from __future__ import annotations
@@ -30,20 +30,11 @@ class LayerShape:
     """Widths of one layer, per token.
 
     Attributes:
-        hidden: Of the residual stream.
         query: All query heads together.
         key_value: All key heads together, as many as the value heads.
-        intermediate: Of the MLP.
-        num_heads: Query heads.
-        num_parameters: Of its linear layers.
-        largest_linear: Parameters of the largest of them.
-        attention_in: Readers of the attention's input.
-        attention_out: Readers of its output.
-        cross_query: Readers of the cross-attention's input.
-        cross_memory: Readers of the encoder's output.
-        cross_out: Readers of the cross-attention's output.
-        mlp_in: Readers of the MLP's input.
-        mlp_out: Readers of its activations.
+        num_parameters: Of its linear layers; `largest_linear` of the largest of them.
+        attention_in: Readers of the attention's input, and so on for each tensor that linear layers read;
+            `cross_memory` is the encoder's output.
         is_gated: Whether the activation is multiplied by a second projection.
         is_relu: Whether the activation keeps its result instead of its argument.
         is_layer_norm: LayerNorm, else RMSNorm.
@@ -51,7 +42,6 @@ class LayerShape:
         has_head_norms: Whether queries and keys are normed as well.
         num_dropouts: Dropouts of the residual stream's width.
         has_activation_dropout: Whether there is one of the MLP's width.
-        has_attention_dropout: Whether attention weights are dropped.
         has_position_bias: Whether attention adds a trained bias for each head and pair of positions (T5).
         is_eager: Whether attention weights are computed as a tensor of their own.
     """
@@ -94,63 +84,12 @@ class LayerShape:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Numerics:
-    """Dtypes of a run, in bytes, and what is trained.
-
-    Attributes:
-        weight_bytes: Of a weight that is not quantized.
-        compute_bytes: Of a product of matrices: 2 under autocast.
-        is_autocast: Whether products are narrower than the weights may be: `bf16-mixed`, `16-mixed`.
-        is_base_trained: Whether the weights themselves are trained, and not adapters beside them.
-        adapter_rank: Columns of the adapters.
-        adapter_bytes: Of an adapter's weight.
-        has_adapter_dropout: Whether an adapter's input is dropped, in a copy for each.
-        is_four_bit: Whether the base is nf4, whose layers cast an adapter's input less often.
-        is_eight_bit: Whether the base is int8, whose layers keep their input.
-        mask_bytes: Of one element of a dropout mask: 1 on a GPU, the tensor's own size on a CPU.
-        has_padding: Whether the batch's rows differ in length, so that there is a mask.
-    """
-
-    weight_bytes: int
-    compute_bytes: int
-    is_autocast: bool = False
-    is_base_trained: bool = True
-    adapter_rank: int = 0
-    adapter_bytes: int = FP32
-    has_adapter_dropout: bool = False
-    is_four_bit: bool = False
-    is_eight_bit: bool = False
-    mask_bytes: int = 1
-    has_padding: bool = True
-
-    def stream_bytes(self, *, is_layer_norm: bool) -> int:
-        """Of an element of the residual stream; autocast computes LayerNorm in fp32."""
-        return FP32 if self.is_autocast and is_layer_norm else self.weight_bytes
-
-    def widens_adapter_input(self, source_bytes: int) -> bool:
-        """Whether an fp32 adapter beside a 16-bit base widens what it reads; autocast narrows it again.
-
-        Args:
-            source_bytes: Of an element of what it reads.
-        """
-        is_left = self.is_autocast and self.is_four_bit
-        return not self.is_base_trained and self.adapter_bytes != source_bytes and not is_left
-
-    @property
-    def has_weight_copies(self) -> bool:
-        """Whether every product casts its weight, and the backward pass keeps the copy."""
-        return self.is_autocast and self.weight_bytes != self.compute_bytes
-
-
-@dataclass(frozen=True, kw_only=True)
 class ModelShape:
     """What of a model takes memory.
 
     Attributes:
-        hidden: Width of what the output head reads.
-        vocab_size: Rows of the output head.
+        hidden: Width of what the output head reads; `vocab_size` are its rows.
         encoder: Layers of an encoder; empty for a causal model.
-        decoder: Layers of the decoder.
         linears: (rows, columns) of the weights that a quantization takes.
         num_other: Parameters of the base that it leaves: embeddings, head, norms and biases.
         adapter: Elements of each adapter tensor; empty where the base is trained.
@@ -181,16 +120,74 @@ class ModelShape:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchShape:
-    """The largest batch.
+    """Rows and lengths of a batch of training or of generation, where a row counts once for each of its beams.
 
     Attributes:
-        num_rows: Its rows.
         source_length: Tokens of a row that the encoder reads; 0 for a causal model.
-        target_length: Tokens of a row that the decoder reads.
+        target_length: Tokens of a row that the decoder reads and writes.
         num_supervised: Positions with a loss, in all rows.
     """
 
     num_rows: int
     source_length: int = 0
     target_length: int
-    num_supervised: int
+    num_supervised: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSettings:
+    """What a run does with its model: dtypes, in bytes, what is trained, and what is kept.
+
+    Attributes:
+        weight_bytes: Of a weight that is not quantized.
+        compute_bytes: Of a product of matrices: 2 under autocast.
+        is_autocast: Whether products are narrower than the weights may be: `bf16-mixed`, `16-mixed`.
+        is_base_trained: Whether the weights themselves are trained, and not adapters beside them.
+        adapter_rank: Columns of the adapters.
+        has_adapter_dropout: Whether an adapter's input is dropped, in a copy for each.
+        mask_bytes: Of one element of a dropout mask: 1 on a GPU, the tensor's own size on a CPU.
+        has_padding: Whether the batch's rows differ in length, so that there is a mask.
+        quantization: `none`, `nf4` or `int8`; `is_double`: of nf4, quantize the scales too.
+        optimizer: As `model.optimizer` names it.
+        is_checkpointed: Whether layers are computed again in the backward pass.
+        is_accumulated: Whether gradients of earlier micro-batches are there in the forward pass.
+        is_smoothed: Whether the loss has label smoothing.
+    """
+
+    weight_bytes: int
+    compute_bytes: int
+    is_autocast: bool = False
+    is_base_trained: bool = True
+    adapter_rank: int = 0
+    adapter_bytes: int = FP32
+    has_adapter_dropout: bool = False
+    mask_bytes: int = 1
+    has_padding: bool = True
+    quantization: str = "none"
+    is_double: bool = True
+    optimizer: str = "adamw"
+    is_checkpointed: bool = False
+    is_accumulated: bool = False
+    is_smoothed: bool = False
+
+    @property
+    def trained_bytes(self) -> int:
+        """Of a trained weight."""
+        return self.weight_bytes if self.is_base_trained else self.adapter_bytes
+
+    @property
+    def has_weight_copies(self) -> bool:
+        """Whether every product casts its weight, and the backward pass keeps the copy."""
+        return self.is_autocast and self.weight_bytes != self.compute_bytes
+
+    def stream_bytes(self, layer: LayerShape) -> int:
+        """Of an element of the residual stream; autocast computes LayerNorm in fp32."""
+        return FP32 if self.is_autocast and layer.is_layer_norm else self.weight_bytes
+
+    def widens_adapter_input(self, source_bytes: int) -> bool:
+        """Whether an fp32 adapter beside a 16-bit base widens what it reads, an element of so many bytes.
+
+        Autocast narrows it again; nf4 layers leave it to autocast.
+        """
+        is_left = self.is_autocast and self.quantization == "nf4"
+        return not self.is_base_trained and self.adapter_bytes != source_bytes and not is_left

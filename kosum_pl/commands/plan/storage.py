@@ -1,4 +1,4 @@
-"""Bytes of weights and of an optimizer's moments, as the libraries really store them.
+"""Bytes of what lies in memory between the steps, as the libraries really store it: weights, moments, keys and values.
 
 In: sizes of tensors and the names of a quantization or an optimizer. Out: bytes, scales and tables of codes included.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kosum_pl.commands.plan.shapes import FP32
+from kosum_pl.commands.plan.shapes import FP32, BatchShape, ModelShape, StepSettings
 
 _NF4_BLOCK: Final = 64
 _NF4_OUTER_BLOCK: Final = 256
@@ -18,20 +18,16 @@ _EIGHT_BIT_CODES: Final = 256
 _LEAST_EIGHT_BIT: Final = 4096  # smaller tensors keep fp32 moments
 
 
-def linear_bytes(linears: Sequence[tuple[int, int]], *, quantization: str, is_double: bool, weight_bytes: int) -> int:
-    """Bytes of the weights that a quantization takes.
-
-    Args:
-        linears: (rows, columns) of each.
-        quantization: `none`, `nf4`, or `int8` with an fp32 scale for every row.
-        is_double: Of nf4: quantize the scales too.
-        weight_bytes: Of a weight that is not quantized.
-    """
-    if quantization == "nf4":
-        return sum(nf4_bytes(rows * columns, is_double=is_double) for rows, columns in linears)
-    if quantization == "int8":
-        return sum(rows * columns + rows * FP32 for rows, columns in linears)
-    return weight_bytes * sum(rows * columns for rows, columns in linears)
+def weight_bytes(shape: ModelShape, step: StepSettings) -> int:
+    """Bytes of the base; int8 has an fp32 scale for every row."""
+    sizes = [rows * columns for rows, columns in shape.linears]
+    if step.quantization == "nf4":
+        linears = sum(nf4_bytes(size, is_double=step.is_double) for size in sizes)
+    elif step.quantization == "int8":
+        linears = sum(sizes) + FP32 * sum(rows for rows, _ in shape.linears)
+    else:
+        linears = step.weight_bytes * sum(sizes)
+    return shape.num_other * step.weight_bytes + linears
 
 
 def nf4_bytes(num_elements: int, *, is_double: bool) -> int:
@@ -50,12 +46,9 @@ def nf4_bytes(num_elements: int, *, is_double: bool) -> int:
 
 
 def optimizer_bytes(sizes: Sequence[int], *, optimizer: str, parameter_bytes: int) -> int:
-    """Bytes of AdamW's moments.
+    """Bytes of AdamW's moments of tensors of so many elements.
 
-    Args:
-        sizes: Elements of each trained tensor.
-        optimizer: `adamw` keeps them in the parameter's dtype, bitsandbytes in fp32 or eight bits.
-        parameter_bytes: Of a parameter.
+    `adamw` keeps them in the parameter's dtype, bitsandbytes in fp32 or eight bits.
     """
     if optimizer == "adamw":
         return 2 * parameter_bytes * sum(sizes)
@@ -66,3 +59,17 @@ def optimizer_bytes(sizes: Sequence[int], *, optimizer: str, parameter_bytes: in
     scales = sum(-(-size // _EIGHT_BIT_BLOCK) for size in large)
     tables = _EIGHT_BIT_CODES if large else 0
     return 2 * (FP32 * (small + scales + tables) + sum(large))
+
+
+def cache_bytes(shape: ModelShape, generation: BatchShape, step: StepSettings) -> int:
+    """Bytes of the keys and values that generation has at its end.
+
+    Validation inside `fit` generates beside the optimizer's moments; with many rows or beams it, and not the training
+    step, is what runs out of memory.
+    """
+    elements = 0
+    for layer in shape.decoder:
+        elements += 2 * layer.key_value * generation.target_length
+        if layer.has_cross_attention:
+            elements += 2 * layer.query * generation.source_length
+    return generation.num_rows * elements * step.compute_bytes

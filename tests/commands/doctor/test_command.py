@@ -18,7 +18,6 @@ from kosum_pl.__main__ import main
 from kosum_pl.commands.doctor.command import EXIT_BROKEN
 from kosum_pl.encode import CausalEncoder, load_tokenizer
 from kosum_pl.lookup import resolve_path
-from kosum_pl.modules import SummarizationModule
 from kosum_pl.types import IGNORE_INDEX, EncodedExample
 
 CAUSAL: dict[str, Any] = {
@@ -27,12 +26,7 @@ CAUSAL: dict[str, Any] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: SummarizationModule) -> None:
-        raise AssertionError("weights were asked for")
-
-    monkeypatch.setattr(SummarizationModule, "configure_model", fail)
+pytestmark = pytest.mark.usefixtures("no_weights")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ that of the real modules.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -20,19 +21,14 @@ from kosum_pl.models.source import ModelSource, load_config
 
 _OUT_NAMES: Final = ("o_proj", "out_proj", "o", "dense", "c_proj")
 _DOWN_NAMES: Final = ("down_proj", "fc2", "wo", "fc_out", "dense_4h_to_h")
+_ACTIVATION_FIELDS: Final = ("hidden_act", "activation_function", "dense_act_fn", "hidden_activation")
 _CROSS_NAMES: Final = ("encoder_attn", "EncDecAttention", "crossattention", "cross_attn")
 
 
 def read_shape(
     source: ModelSource, *, is_causal: bool, num_tokens: int, adapter: AdapterSettings | None
 ) -> tuple[ModelShape, torch.dtype]:
-    """Shape of the model that `fit` would train, and the dtype of its weights.
-
-    Args:
-        source: Where the model comes from; its config alone is read.
-        is_causal: Whether it is a causal model.
-        num_tokens: Length of the tokenizer.
-        adapter: Adapters beside the weights.
+    """Shape of the model that `fit` would train, and the dtype of its weights; of the source its config alone is read.
 
     Raises:
         ValueError: There is no such config, or the adapter fits no module of the model.
@@ -55,11 +51,7 @@ def read_shape(
 
 
 def model_shape(model: PreTrainedModel, *, adapter: AdapterSettings | None = None) -> ModelShape:
-    """Shape of a model, and of the adapters that are put beside its weights.
-
-    Args:
-        model: Without adapters; they are added to it.
-        adapter: Which adapters; None for none.
+    """Shape of a model, and of the adapters, which are added to it.
 
     Raises:
         ValueError: The adapter fits no module.
@@ -76,19 +68,22 @@ def model_shape(model: PreTrainedModel, *, adapter: AdapterSettings | None = Non
         with model.device:
             add_adapter(model, adapter)
         trained = tuple(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    stacks = {name: tuple(_layer(part, model.config) for part in layers) for name, layers in _stacks(model)}
-    embedding = model.get_input_embeddings()
+    encoder: list[LayerShape] = []
+    decoder: list[LayerShape] = []
+    for name, layers in _stacks(model):
+        stack = encoder if "encoder" in name.split(".") else decoder
+        stack += [_layer(part, model.config) for part in layers]
     assert isinstance(head, nn.Linear)
     return ModelShape(
         hidden=head.in_features,
         vocab_size=head.out_features,
-        encoder=_joined(stacks, is_encoder=True),
-        decoder=_joined(stacks, is_encoder=False),
+        encoder=tuple(encoder),
+        decoder=tuple(decoder),
         linears=linears,
         num_other=sum(base) - sum(rows * columns for rows, columns in linears),
         base=base,
         adapter=trained,
-        is_tied=head.weight is getattr(embedding, "weight", None),
+        is_tied=head.weight is getattr(model.get_input_embeddings(), "weight", None),
     )
 
 
@@ -103,43 +98,39 @@ def _stacks(model: PreTrainedModel) -> Iterator[tuple[str, nn.ModuleList]]:
             yield name, part
 
 
-def _joined(stacks: dict[str, tuple[LayerShape, ...]], *, is_encoder: bool) -> tuple[LayerShape, ...]:
-    chosen = (layers for name, layers in stacks.items() if ("encoder" in name.split(".")) == is_encoder)
-    return tuple(layer for layers in chosen for layer in layers)
-
-
 def _layer(part: nn.Module, config: Any) -> LayerShape:
     """Widths of one layer, by the names of its modules."""
-    groups: dict[str, list[tuple[nn.Linear, bool]]] = {}
+    groups: dict[str, list[nn.Linear]] = {}
+    num_adapted: Counter[str] = Counter()
     for name, linear, is_adapted in _linears(part):
-        groups.setdefault(_group(name), []).append((linear, is_adapted))
-    reads: dict[str, Any] = {
-        group: Reads(len(members), sum(is_adapted for _, is_adapted in members)) for group, members in groups.items()
-    }
-    sizes = [linear.weight.numel() for members in groups.values() for linear, _ in members]
-    query = groups["attention_out"][0][0].in_features
-    outputs = [linear.out_features for linear, _ in groups["attention_in"]]
-    down = groups["mlp_out"][0][0]
+        group = _group(name)
+        groups.setdefault(group, []).append(linear)
+        num_adapted[group] += is_adapted
+    reads: dict[str, Any] = {group: Reads(len(linears), num_adapted[group]) for group, linears in groups.items()}
+    sizes = [linear.weight.numel() for linears in groups.values() for linear in linears]
+    query = groups["attention_out"][0].in_features
+    outputs = [linear.out_features for linear in groups["attention_in"]]
+    down = groups["mlp_out"][0]
     norms = {name: norm for name, norm in part.named_modules() if "norm" in type(norm).__name__.lower()}
-    is_head_norm = {name: _is_attention(name.rpartition(".")[0]) and _ends_in_head_norm(name) for name in norms}
+    num_head_norms = sum(_is_head_norm(name) for name in norms)
     return LayerShape(
-        hidden=groups["attention_in"][0][0].in_features,
+        hidden=groups["attention_in"][0].in_features,
         query=query,
         # A fused projection has keys and values behind the queries.
         key_value=outputs[1] if len(outputs) > 1 else (outputs[0] - query) // 2,
         intermediate=down.in_features,
-        num_heads=int(getattr(config, "num_attention_heads", 0) or getattr(config, "num_heads", 1)),
+        num_heads=int(_first(config, "num_attention_heads", "num_heads") or 1),
         num_parameters=sum(sizes),
         largest_linear=max(sizes),
-        is_gated=sum(linear.out_features for linear, _ in groups["mlp_in"]) == 2 * down.in_features,
-        is_relu=_activation(config) == "relu",
+        is_gated=sum(linear.out_features for linear in groups["mlp_in"]) == 2 * down.in_features,
+        is_relu=_first(config, *_ACTIVATION_FIELDS) == "relu",
         is_layer_norm=any(isinstance(norm, nn.LayerNorm) for norm in norms.values()),
-        num_norms=sum(not is_head for is_head in is_head_norm.values()),
-        has_head_norms=any(is_head_norm.values()),
+        num_norms=len(norms) - num_head_norms,
+        has_head_norms=num_head_norms > 0,
         has_position_bias=bool(getattr(config, "relative_attention_num_buckets", 0)),
         is_eager=getattr(config, "_attn_implementation", None) == "eager",
         **_dropouts(config, num_sublayers=3 if "cross_out" in groups else 2),
-        **{group: counts for group, counts in reads.items() if group != "other"},
+        **reads,
     )
 
 
@@ -163,7 +154,7 @@ def _group(name: str) -> str:
     if leaf in _OUT_NAMES:
         return "cross_out" if is_cross else "attention_out"
     if not is_cross:
-        return "attention_in" if leaf not in ("relative_attention_bias",) else "other"
+        return "attention_in"
     return "cross_query" if leaf in ("q", "q_proj") else "cross_memory"
 
 
@@ -171,27 +162,22 @@ def _is_attention(path: str) -> bool:
     return "attn" in path or "attention" in path.lower()
 
 
-def _ends_in_head_norm(name: str) -> bool:
-    return name.rpartition(".")[2] in ("q_norm", "k_norm", "q_layernorm", "k_layernorm")
+def _is_head_norm(name: str) -> bool:
+    parent, _, leaf = name.rpartition(".")
+    return _is_attention(parent) and leaf in ("q_norm", "k_norm", "q_layernorm", "k_layernorm")
 
 
-def _activation(config: Any) -> str:
-    for field in ("hidden_act", "activation_function", "dense_act_fn", "hidden_activation"):
-        if value := getattr(config, field, None):
-            return str(value)
-    return ""
+def _first(config: Any, *fields: str) -> Any:
+    """The first of some fields that is set; None for none."""
+    return next((value for field in fields if (value := getattr(config, field, None))), None)
 
 
 def _dropouts(config: Any, *, num_sublayers: int) -> dict[str, Any]:
-    rate = getattr(config, "dropout_rate", None)
-    if rate is not None:  # T5: one rate for everything
-        return {
-            "num_dropouts": num_sublayers * bool(rate),
-            "has_activation_dropout": bool(rate),
-            "has_attention_dropout": bool(rate),
-        }
+    # T5 has one rate for everything.
+    names = ("dropout", "activation_dropout", "attention_dropout")
+    has_any, has_activation, has_attention = (bool(_first(config, "dropout_rate", name)) for name in names)
     return {
-        "num_dropouts": num_sublayers * bool(getattr(config, "dropout", 0) or 0),
-        "has_activation_dropout": bool(getattr(config, "activation_dropout", 0) or 0),
-        "has_attention_dropout": bool(getattr(config, "attention_dropout", 0) or 0),
+        "num_dropouts": num_sublayers * has_any,
+        "has_activation_dropout": has_activation,
+        "has_attention_dropout": has_attention,
     }

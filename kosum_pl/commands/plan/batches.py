@@ -7,10 +7,9 @@ ten of the longest. Rows are read only where they lie on this machine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from kosum_pl.data import TokenBudgetBatchSampler
 from kosum_pl.data.read.source import find_sources
 from kosum_pl.errors import user_error_line
 
-_NUM_EPOCHS: Final = 3  # rows of like length change places from epoch to epoch
+_NUM_EPOCHS: Final = 3  # rows of like length change their order from epoch to epoch
 _NUM_CACHED: Final = 64
 
 
@@ -45,13 +44,8 @@ class RowLengths:
 
 
 def read_rows(parts: Parts) -> tuple[RowLengths | None, str]:
-    """Lengths of `data.train_file`, or why it was not read.
-
-    Args:
-        parts: Of the config; its rows are encoded, or found encoded in the cache.
-    """
+    """Lengths of `data.train_file`, encoded or found encoded in the cache; or None and why it was not read."""
     data = parts.config["data"]
-    data = data.get("init_args", data)
     if not data["train_file"]:
         return None, "data.train_file is not set"
     try:
@@ -78,25 +72,19 @@ def read_rows(parts: Parts) -> tuple[RowLengths | None, str]:
 def batch_shapes(
     rows: RowLengths, *, is_causal: bool, max_source_tokens: int, max_batch_tokens: int | None, batch_size: int | None
 ) -> tuple[BatchShape, ...]:
-    """Sizes of the first epochs' batches, the largest alone of those with the same rows and length.
-
-    Args:
-        rows: The training rows.
-        is_causal: Kind of the model.
-        max_source_tokens: Limit of the prompt.
-        max_batch_tokens: Padded tokens of a batch, or None.
-        batch_size: Rows of a batch, or None.
-    """
+    """Sizes of the first epochs' batches, the largest alone of those with the same rows and length."""
     lengths = rows.lengths - rows.prompts + np.minimum(rows.prompts, max_source_tokens)
     sampler = TokenBudgetBatchSampler(
         lengths, max_batch_tokens=max_batch_tokens, batch_size=batch_size, seed=rows.seed, row_weights=rows.weights
     )
     largest: dict[tuple[int, int], tuple[int, int]] = {}
-    for batch in _batches(sampler):
-        supervised = rows.supervised[batch]
-        size = len(batch), int(lengths[batch].max())
-        seen = largest.get(size, (0, 0))
-        largest[size] = max(seen[0], int(supervised.sum())), max(seen[1], int(supervised.max()))
+    for epoch in range(_NUM_EPOCHS):
+        sampler.set_epoch(epoch)
+        for batch in map(np.asarray, sampler):
+            supervised = rows.supervised[batch]
+            size = len(batch), int(lengths[batch].max())
+            seen = largest.get(size, (0, 0))
+            largest[size] = max(seen[0], int(supervised.sum())), max(seen[1], int(supervised.max()))
     return tuple(
         BatchShape(
             num_rows=num_rows,
@@ -106,10 +94,3 @@ def batch_shapes(
         )
         for (num_rows, length), (num_supervised, longest_summary) in largest.items()
     )
-
-
-def _batches(sampler: TokenBudgetBatchSampler) -> Iterator[NDArray[Any]]:
-    for epoch in range(_NUM_EPOCHS):
-        sampler.set_epoch(epoch)
-        for batch in sampler:
-            yield np.asarray(batch)
