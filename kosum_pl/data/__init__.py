@@ -10,7 +10,7 @@ from kosum_pl.data.clean import CLEANING_STEPS, DEFAULT_CLEANING, make_cleaner
 from kosum_pl.data.read.columns import Columns
 from kosum_pl.data.read.dialogues import read_dialogues
 from kosum_pl.data.slices import SliceFilter
-from kosum_pl.data.table import DialogueTable, count_leakage, write_rejected
+from kosum_pl.data.table import DialogueTable, count_leakage
 from kosum_pl.data.topics.clusters import TOPICS_FILE, TopicClusters, TopicSettings
 from kosum_pl.data.topics.table import add_topics, find_clusters, with_topics
 
@@ -32,5 +32,4 @@ __all__ = [
     "make_cleaner",
     "read_dialogues",
     "with_topics",
-    "write_rejected",
 ]

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
+
+CleaningStep = Callable[[str], str]
+"""One step: text of a cell or a turn → cleaned text; no state, nothing but the text decides. A plug-in is such a
+function under a name of its own in `CLEANING_STEPS`."""
 
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _LITERAL_NEWLINE = re.compile(r"(?:\\r)?\\n")
@@ -21,37 +25,19 @@ _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f\u00ad\u180e\u200b\u200e\u200f\u
 _BLANKS = re.compile("(?:[^\\S\n\r]|\u3164)+")
 
 
-def _unify_line_ends(text: str) -> str:
-    return _LINE_END.sub("\n", text)
-
-
-def _break_literal_newlines(text: str) -> str:
-    return _LITERAL_NEWLINE.sub("\n", text)
-
-
-def _break_br_tags(text: str) -> str:
-    return _BR_TAG.sub("\n", text)
-
-
 def _trim_spaces(text: str) -> str:
     text = _BLANKS.sub(" ", _INVISIBLE.sub("", text))
     lines = (line.strip() for line in text.split("\n"))
     return "\n".join(line for line in lines if line)
 
 
-def _compose(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
-
-
-CLEANING_STEPS: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType(
-    {
-        "line_ends": _unify_line_ends,
-        "literal_newlines": _break_literal_newlines,
-        "br_tags": _break_br_tags,
-        "spaces": _trim_spaces,
-        "nfc": _compose,
-    }
-)
+CLEANING_STEPS: Final[dict[str, CleaningStep]] = {
+    "line_ends": partial(_LINE_END.sub, "\n"),
+    "literal_newlines": partial(_LITERAL_NEWLINE.sub, "\n"),
+    "br_tags": partial(_BR_TAG.sub, "\n"),
+    "spaces": _trim_spaces,
+    "nfc": partial(unicodedata.normalize, "NFC"),
+}
 """What each step does to a text, by the name the config uses.
 
 `line_ends`: CRLF, CR and Unicode's line separators become a line feed. `literal_newlines`: a backslash followed by n
@@ -63,14 +49,11 @@ DEFAULT_CLEANING: Final[tuple[str, ...]] = tuple(CLEANING_STEPS)
 """All steps. `nfc` runs last because dropping an invisible character may bring two jamo together."""
 
 
-def make_cleaner(steps: Sequence[str]) -> Callable[[str], str]:
+def make_cleaner(steps: Sequence[str]) -> CleaningStep:
     r"""One function that runs the named steps in the given order.
 
     Args:
         steps: Names out of `CLEANING_STEPS`; an empty list leaves texts as they are.
-
-    Returns:
-        A function from text to cleaned text.
 
     Raises:
         ValueError: A step has no such name; the message lists those that exist.

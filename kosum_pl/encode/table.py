@@ -7,9 +7,6 @@ old ids.
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,8 +18,10 @@ from datasets.arrow_writer import ArrowWriter
 from torch.utils.data import Dataset as TorchDataset
 
 from kosum_pl.data import DialogueTable
+from kosum_pl.data.stored import load_or_write
 from kosum_pl.encode.collate import CollateItem
-from kosum_pl.encode.example import Encoder, TokenLimits
+from kosum_pl.encode.example import Encoder
+from kosum_pl.encode.limits import TokenLimits
 from kosum_pl.types import IGNORE_INDEX, EncodedExample
 
 _FORMAT_VERSION = 1
@@ -158,31 +157,13 @@ def encode_table(
         ValueError: A row has nothing to learn from, or the instructions alone exceed the limit.
     """
     key = repr((_FORMAT_VERSION, table.fingerprint, encoder.fingerprint, sorted(asdict(limits).items()), with_summary))
-    path = cache_dir / "encoded" / f"{sha256(key.encode()).hexdigest()[:32]}.arrow"
-    if not path.is_file():
-        _write(_encoded_rows(table, encoder=encoder, limits=limits, with_summary=with_summary), path)
-    return EncodedTable(Dataset.from_file(str(path)))
 
+    def write(rows: ArrowWriter, _: Path) -> dict[str, Any]:
+        for index in range(len(table)):
+            example = encoder.encode(table[index], limits=limits, with_summary=with_summary)
+            num_supervised = sum(label != IGNORE_INDEX for label in example.labels)
+            rows.write({**asdict(example), "num_supervised": num_supervised})
+        return {}
 
-def _encoded_rows(
-    table: DialogueTable, *, encoder: Encoder, limits: TokenLimits, with_summary: bool
-) -> Iterator[dict[str, Any]]:
-    for index in range(len(table)):
-        example = encoder.encode(table[index], limits=limits, with_summary=with_summary)
-        num_supervised = sum(label != IGNORE_INDEX for label in example.labels)
-        yield {**asdict(example), "num_supervised": num_supervised}
-
-
-def _write(rows: Iterator[dict[str, Any]], path: Path) -> None:
-    """Write rows beside their place and move them there at once: a half-written cache is never read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    os.close(handle)
-    try:
-        with ArrowWriter(path=temporary, features=_FEATURES) as writer:
-            for row in rows:
-                writer.write(row)
-            writer.finalize()
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    folder = cache_dir / "encoded" / sha256(key.encode()).hexdigest()[:32]
+    return EncodedTable(load_or_write(folder, features=_FEATURES, write=write).rows)

@@ -1,7 +1,8 @@
-"""One cell of any format → text, a list, or an object.
+"""One cell of any format → text, a list of texts, or the turns of a dialogue.
 
 In: what CSV, JSON or Parquet gives for a cell. Out: the same value whatever the format was: an integer that pandas
-wrote as `7.0` is `7`, a list may stand as a list or as JSON text in a CSV field, an absent value is an empty one.
+wrote as `7.0` is `7`, a list may stand as JSON text in a CSV field, an absent value is an empty one. A cell
+that cannot be read as what its column should hold raises a `RowError` whose reason follows the column's name.
 """
 
 from __future__ import annotations
@@ -9,27 +10,20 @@ from __future__ import annotations
 import ast
 import json
 import math
-import re
 import unicodedata
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
+from kosum_pl.data.read.row import RowError
+from kosum_pl.types import Message
 
-class CellError(Exception):
-    """A cell that cannot be read as what its column should hold.
+SPEAKER_KEYS: Final = ("speaker", "speaker_id", "participantID")
+"""Names under which corpora keep who speaks; the first that a turn has is taken."""
 
-    Args:
-        reason: What is wrong with it, as the rest of a sentence that begins with the column.
-        remedy: What the user can do about it.
-    """
+UTTERANCE_KEYS: Final = ("utterance", "form", "original_form", "text")
+"""Names under which corpora keep what is said; `form` is the corrected spelling of `original_form`."""
 
-    def __init__(self, reason: str, remedy: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.remedy = remedy
-
-
-_WHOLE_FLOAT = re.compile(r"-?\d+\.0+")
+_ROLES: Final = ("system", "user", "assistant")
 
 
 def find_cell(values: Mapping[str, Any], name: str) -> Any:
@@ -49,9 +43,6 @@ def find_cell(values: Mapping[str, Any], name: str) -> Any:
 def as_text(cell: Any) -> str:
     r"""A cell as text; lists of text are turns, one a line.
 
-    Raises:
-        CellError: The cell is an object, a list of objects, or holds half a character.
-
     Example:
         >>> as_text(7.0), as_text(None), as_text(["#Person1#: 안녕!", "#Person2#: 네."])
         ('7', '', '#Person1#: 안녕!\n#Person2#: 네.')
@@ -67,26 +58,12 @@ def as_text(cell: Any) -> str:
         return "\n".join(as_text(item) for item in cell)
     if isinstance(cell, (list, tuple, Mapping)):
         remedy = "name the column as data.columns.conversation or data.columns.messages if it is a list of turns"
-        raise CellError("holds objects where text is expected", remedy)
+        raise RowError("holds objects where text is expected", remedy)
     return str(cell)
-
-
-def as_profile(cell: Any) -> str:
-    """A profile's value as text, so that a preset's `weekday: 7` meets 7, 7.0 and '7.0' alike.
-
-    Example:
-        >>> as_profile("7.0"), as_profile(" 의사  상담")
-        ('7', '의사 상담')
-    """
-    text = unicodedata.normalize("NFC", " ".join(as_text(cell).split()))
-    return text.partition(".")[0] if _WHOLE_FLOAT.fullmatch(text) else text
 
 
 def as_texts(cell: Any) -> list[str]:
     """A cell that may hold several texts: a list, the same as JSON text, or one text; empty ones are left out.
-
-    Raises:
-        CellError: The cell holds objects.
 
     Example:
         >>> as_texts('["하나", "둘"]'), as_texts("[공지] 하나")
@@ -111,22 +88,58 @@ def as_slots(cell: Any) -> tuple[str, ...]:
     return tuple(text for text in cleaned if text)
 
 
-def as_objects(cell: Any) -> list[Mapping[str, Any]]:
-    """A cell that holds a list of objects, also as JSON text or as Python prints it (pandas' `to_csv` does).
+def as_conversation(cell: Any, clean: Callable[[str], str]) -> str:
+    r"""A list of turns as text, one turn a line, speakers numbered in the order they first speak.
 
-    Raises:
-        CellError: It holds anything else.
+    Args:
+        cell: List of objects with a speaker and an utterance, as the national corpora have it, or the same as JSON.
+        clean: Cleaning of an utterance, done before turns are joined: a break inside one would look like a new turn.
 
     Example:
-        >>> as_objects("[{'speaker': '1', 'utterance': '네'}]")
-        [{'speaker': '1', 'utterance': '네'}]
+        >>> turns = [{"speaker": "지민", "utterance": "안녕!"}, {"speaker": "수아", "utterance": "응."}]
+        >>> as_conversation(turns, clean=str)
+        '#Person1#: 안녕!\n#Person2#: 응.'
     """
+    speakers: dict[str, int] = {}
+    lines: list[str] = []
+    for number, turn in enumerate(_as_objects(cell), start=1):
+        speaker = as_text(_first(turn, SPEAKER_KEYS, number))
+        utterance = " ".join(clean(as_text(_first(turn, UTTERANCE_KEYS, number))).split())
+        if utterance:
+            lines.append(f"#Person{speakers.setdefault(speaker, len(speakers) + 1)}#: {utterance}")
+    return "\n".join(lines)
+
+
+def as_messages(cell: Any, clean: Callable[[str], str]) -> tuple[Message, ...]:
+    """A list of chat messages, objects of role and content, with cleaned contents."""
+    messages: list[Message] = []
+    for number, turn in enumerate(_as_objects(cell), start=1):
+        role = turn.get("role")
+        if role not in _ROLES:
+            raise RowError(f"has role {role!r} in message {number}", f"write one of {', '.join(_ROLES)}")
+        content = _first(turn, ("content",), number)
+        # A list of parts, as multimodal chats have it, gives its text parts.
+        if isinstance(content, (list, tuple)) and all(isinstance(part, Mapping) for part in content):
+            content = [as_text(part.get("text")) for part in content if part.get("type", "text") == "text"]
+        messages.append(Message(role=role, content=clean(as_text(content))))
+    return tuple(messages)
+
+
+def _as_objects(cell: Any) -> list[Mapping[str, Any]]:
+    """A cell that holds a list of objects, also as JSON text or as Python prints it (pandas' `to_csv` does)."""
     if isinstance(cell, str):
         cell = _parse_list(cell)
     if not isinstance(cell, (list, tuple)) or not all(isinstance(item, Mapping) for item in cell):
         remedy = "write a list of objects with a speaker and an utterance, or a role and a content"
-        raise CellError("is not a list of objects", remedy)
+        raise RowError("is not a list of objects", remedy)
     return list(cell)
+
+
+def _first(turn: Mapping[str, Any], keys: tuple[str, ...], number: int) -> Any:
+    key = next((key for key in keys if key in turn), None)
+    if key is None:
+        raise RowError(f"has no '{keys[0]}' in turn {number}", f"write {' or '.join(repr(key) for key in keys)}")
+    return turn[key]
 
 
 def _require_whole_characters(text: str) -> None:
@@ -134,7 +147,7 @@ def _require_whole_characters(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise CellError(
+        raise RowError(
             f"holds half a character (\\u{ord(text[error.start]):04x})", "write the whole character"
         ) from None
 

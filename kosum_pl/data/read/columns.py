@@ -10,11 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-DEFAULT_PROFILE: Final = ("topic", "weekday")
-"""Profile columns that are taken where they exist and the config names none."""
-
-DEFAULT_SLOTS: Final = "slots"
-"""Column of slots that is taken where it exists and the config names none."""
+_DEFAULT_PROFILE: Final = ("topic", "weekday")
+_DEFAULT_SLOTS: Final = "slots"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +44,6 @@ class Columns:
             )
         if not self.summary:
             raise ValueError("data.columns.summary is empty; name the column of the reference summary")
-
-    @property
-    def summaries(self) -> tuple[str, ...]:
-        """The reference columns as a tuple."""
-        return (self.summary,) if isinstance(self.summary, str) else tuple(self.summary)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,37 +80,31 @@ def match_columns(columns: Columns, names: Sequence[str], *, file: str, needs_su
         >>> match_columns(Columns(), ["fname", "dialogue", "topic"], file="test.csv", needs_summary=False).profile
         ('topic',)
     """
-    _check_required(columns, names, file)
-    summaries = () if columns.messages else columns.summaries
+
+    def require(name: str, argument: str) -> None:
+        if name not in names:
+            known = ", ".join(map(repr, names)) or "none"
+            raise ValueError(f"{file}: no column '{name}'; columns: {known}; rename the column or set {argument}")
+
+    if columns.example_id is not None:
+        require(columns.example_id, "data.columns.example_id (null makes ids of the row numbers)")
+    text_field = "messages" if columns.messages else "conversation" if columns.conversation else "dialogue"
+    require(getattr(columns, text_field), f"data.columns.{text_field}")
+    listed = [columns.summary] if isinstance(columns.summary, str) else columns.summary
+    summaries = [] if columns.messages else listed
     optional = {f"data.columns.profile[{i}]": name for i, name in enumerate(columns.profile or ())}
     if columns.slots:
         optional["data.columns.slots"] = columns.slots
     if needs_summary:
         for argument, name in optional.items():
-            if name not in names:
-                raise _missing(name, names, file, argument)
+            require(name, argument)
         if summaries and not set(summaries) & set(names):
-            raise _missing("' or '".join(summaries), names, file, "data.columns.summary")
-    profile = DEFAULT_PROFILE if columns.profile is None else tuple(columns.profile)
-    slots = columns.slots or DEFAULT_SLOTS
+            require("' or '".join(summaries), "data.columns.summary")
+    profile = _DEFAULT_PROFILE if columns.profile is None else columns.profile
+    slots = columns.slots or _DEFAULT_SLOTS
     return ExistingColumns(
         summaries=tuple(name for name in summaries if name in names),
         profile=tuple(name for name in profile if name in names),
         slots=slots if slots in names else None,
         absent=tuple(name for name in (*summaries, *optional.values()) if name not in names),
     )
-
-
-def _check_required(columns: Columns, names: Sequence[str], file: str) -> None:
-    field = "messages" if columns.messages else "conversation" if columns.conversation else "dialogue"
-    text_column: str = getattr(columns, field)
-    if columns.example_id is not None and columns.example_id not in names:
-        remedy = "data.columns.example_id (null makes ids of the row numbers)"
-        raise _missing(columns.example_id, names, file, remedy)
-    if text_column not in names:
-        raise _missing(text_column, names, file, f"data.columns.{field}")
-
-
-def _missing(name: str, names: Sequence[str], file: str, argument: str) -> ValueError:
-    known = ", ".join(repr(column) for column in names) or "none"
-    return ValueError(f"{file}: no column '{name}'; columns: {known}; rename the column or set {argument}")

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from kosum_pl.data.read.encoding import describe_bad_byte, guess_encoding, is_utf8, open_text
-from kosum_pl.data.read.row import Problem, RawRow, RowStream
+from kosum_pl.data.read.encoding import BadBytes, is_utf8, open_text
+from kosum_pl.data.read.row import RawRow, RowError, RowStream
 
 _MAX_FIELD_CHARACTERS: Final = 1 << 24
 _OTHER_DELIMITERS: Final = {";": "a semicolon", "\t": "a tab", "|": "a bar", ",": "a comma"}
 _SAVE_REMEDY: Final = "save it as UTF-8 (in Excel: 'CSV UTF-8')"
 
+_Record = tuple[int, list[str], str | None]
 
-def open_delimited(path: Path, *, delimiter: str) -> RowStream:
-    """Opens a CSV or TSV file whose first line is a header.
+
+def read_delimited(path: Path, *, delimiter: str) -> RowStream:
+    """Rows of a file whose first line is a header.
 
     Args:
         path: The file; UTF-8, with or without a byte order mark, quoted fields may hold line breaks.
@@ -32,25 +35,27 @@ def open_delimited(path: Path, *, delimiter: str) -> RowStream:
     # The module's default of 131,072 characters is less than a long meeting; the setting is the whole process's.
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_FIELD_CHARACTERS))
     records = _records(path, delimiter)
-    _, header, problem = next(
-        ((line, cells, problem) for line, cells, problem in records if cells or problem), (1, [], None)
-    )
-    if problem:
-        raise ValueError(f"{path}:1: the header cannot be read: {problem}; put names with quotes in double quotes")
+    _, header, complaint = next((record for record in records if record[1] or record[2]), (1, [], None))
+    if complaint:
+        raise ValueError(f"{path}:1: the header cannot be read: {complaint}; put names with quotes in double quotes")
     if not header:
         raise ValueError(f"{path}: the file is empty; write a header and rows into it")
     _check_header(path, header, delimiter)
-    return RowStream(columns=tuple(header), rows=_rows(path, header, records))
+    return RowStream(rows=_rows(path, header, records), columns=tuple(header))
 
 
-def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str], str | None]]:
-    """Start line, cells and parser's complaint of each record."""
+read_csv = partial(read_delimited, delimiter=",")
+read_tsv = partial(read_delimited, delimiter="\t")
+
+
+def _records(path: Path, delimiter: str) -> Iterator[_Record]:
+    """Start line, cells and the parser's complaint of each record."""
     with open_text(path) as stream:
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
         while True:
             line = reader.line_num + 1
             try:
-                cells = next(reader)
+                yield line, next(reader), None
             except StopIteration:
                 return
             except csv.Error as error:
@@ -62,14 +67,12 @@ def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str], str |
                         "quote inside a quoted field twice"
                     ) from None
                 yield line, [], str(error)
-                continue
-            yield line, cells, None
 
 
 def _check_header(path: Path, header: list[str], delimiter: str) -> None:
     names = delimiter.join(header)
     if not is_utf8(names):
-        raise ValueError(f"{path}:1: the header is {describe_bad_byte(path, names)}; {_SAVE_REMEDY}")
+        raise ValueError(f"{path}:1: the header is {BadBytes(path).describe(names)}; {_SAVE_REMEDY}")
     twice = next((name for i, name in enumerate(header) if name and name in header[:i]), None)
     if twice is not None:
         raise ValueError(f"{path}:1: the header names column '{twice}' twice; rename one of the two")
@@ -82,36 +85,31 @@ def _check_header(path: Path, header: list[str], delimiter: str) -> None:
         )
 
 
-def _rows(path: Path, header: list[str], records: Iterator[tuple[int, list[str], str | None]]) -> Iterator[RawRow]:
-    row, has_bad_byte = 0, False
+def _rows(path: Path, header: list[str], records: Iterator[_Record]) -> Iterator[RawRow]:
+    bad_bytes = BadBytes(path)
     for line, cells, complaint in records:
-        if not complaint and (not cells or (len(cells) == 1 < len(header) and not cells[0].strip())):
+        is_blank = not cells or (len(cells) == 1 < len(header) and not cells[0].strip())
+        if is_blank and not complaint:
             continue
-        row += 1
-        problem = None
-        if complaint:
-            problem = Problem(
-                reason=f"the row cannot be parsed ({complaint})", remedy="write a quote inside a field twice"
-            )
-        elif not is_utf8("".join(cells)):
-            column = next((name for name, cell in zip(header, cells, strict=False) if not is_utf8(cell)), None)
-            text = "".join(cells)
-            # Only the first bad byte of a file is looked up: a file in another encoding has one in every row.
-            reason = f"not UTF-8: {guess_encoding(text)}" if has_bad_byte else describe_bad_byte(path, text)
-            has_bad_byte = True
-            problem = Problem(column=column, reason=f"column '{column}' is {reason}", remedy=_SAVE_REMEDY)
-        elif len(cells) != len(header):
-            problem = _count_problem(cells, header)
         values: dict[str, Any] = dict(zip(header, cells, strict=False))
         if len(cells) > len(header):
             values["(more fields)"] = cells[len(header) :]
-        yield RawRow(row=row, line=line, values=values, problem=problem)
+        error = None
+        if complaint:
+            error = RowError(f"the row cannot be parsed ({complaint})", "write a quote inside a field twice")
+        elif not is_utf8("".join(cells)):
+            column = next((name for name, cell in zip(header, cells, strict=False) if not is_utf8(cell)), None)
+            reason = f"column '{column}' is {bad_bytes.describe(''.join(cells))}"
+            error = RowError(reason, _SAVE_REMEDY, column=column)
+        elif len(cells) != len(header):
+            error = _count_error(cells, header)
+        yield RawRow(values=values, line=line, error=error)
 
 
-def _count_problem(cells: list[str], header: list[str]) -> Problem:
+def _count_error(cells: list[str], header: list[str]) -> RowError:
     if len(cells) > len(header):
         remedy = "put a field that holds a delimiter, a quote or a line break in double quotes"
     else:
         remedy = f"add the missing {', '.join(repr(name) for name in header[len(cells) :])}"
     fields = "1 field" if len(cells) == 1 else f"{len(cells)} fields"
-    return Problem(reason=f"{fields} where the header has {len(header)}", remedy=remedy)
+    return RowError(f"{fields} where the header has {len(header)}", remedy)

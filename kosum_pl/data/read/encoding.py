@@ -1,4 +1,4 @@
-"""Bytes of a file → text lines, with a bad byte found again by its place.
+"""Bytes of a file → text lines, with a bad byte found again by its position.
 
 In: a path. Out: an open text stream in which a byte that is not UTF-8 has become a lone surrogate (so that one broken
 row does not stop the reading of all others), and, for messages, where the first such byte stands and what it may be.
@@ -7,21 +7,11 @@ row does not stop the reading of all others), and, for messages, where the first
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
 _UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_PIECE = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BadByte:
-    """The first byte of a file that is not UTF-8: its line from 1, its offset from 0, its value."""
-
-    line: int
-    offset: int
-    value: int
+_PIECE: Final = 1 << 20
 
 
 def open_text(path: Path) -> TextIO:
@@ -50,21 +40,19 @@ def is_utf8(text: str) -> bool:
     return True
 
 
-def find_bad_byte(path: Path) -> BadByte | None:
-    """The first byte of a file that is not UTF-8, found in pieces of 1 MiB; None where all bytes are."""
-    line, offset, rest = 1, 0, b""
-    with path.open("rb") as stream:
-        while True:
-            piece = stream.read(_PIECE)
-            data = rest + piece
-            try:
-                _, used = codecs.utf_8_decode(data, "strict", not piece)
-            except UnicodeDecodeError as error:
-                line += data.count(b"\n", 0, error.start)
-                return BadByte(line=line, offset=offset + error.start, value=data[error.start])
-            if not piece:
-                return None
-            line, offset, rest = line + data.count(b"\n", 0, used), offset + used, data[used:]
+class BadBytes:
+    """Describes texts of one file that are not UTF-8."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._has_described = False
+
+    def describe(self, text: str) -> str:
+        """Reason for a message about a text that `is_utf8` refuses; the file's first one with its position."""
+        # Only the first bad byte of a file is looked up: a file in another encoding has one in every row.
+        position = "" if self._has_described else _first_position(self._path)
+        self._has_described = True
+        return f"not UTF-8{position}: {guess_encoding(text)}"
 
 
 def guess_encoding(text: str) -> str:
@@ -86,8 +74,18 @@ def guess_encoding(text: str) -> str:
     return "it reads as CP949, the default of Excel's CSV on Korean Windows"
 
 
-def describe_bad_byte(path: Path, text: str) -> str:
-    """Reason for a message about the first bad byte of a file, which stands in `text`."""
-    bad = find_bad_byte(path)
-    where = f" (byte 0x{bad.value:02x} at offset {bad.offset}, line {bad.line})" if bad else ""
-    return f"not UTF-8{where}: {guess_encoding(text)}"
+def _first_position(path: Path) -> str:
+    """Value, offset and line of a file's first byte that is not UTF-8, found in pieces of 1 MiB."""
+    line, offset, rest = 1, 0, b""
+    with path.open("rb") as stream:
+        while True:
+            piece = stream.read(_PIECE)
+            data = rest + piece
+            try:
+                _, used = codecs.utf_8_decode(data, "strict", not piece)
+            except UnicodeDecodeError as error:
+                line += data.count(b"\n", 0, error.start)
+                return f" (byte 0x{data[error.start]:02x} at offset {offset + error.start}, line {line})"
+            if not piece:
+                return ""
+            line, offset, rest = line + data.count(b"\n", 0, used), offset + used, data[used:]

@@ -1,31 +1,60 @@
 """The one place that knows which reader serves which format.
 
-In: a file, or a hub id. Out: a `RowStream`. Parquet comes through pyarrow and the hub through `datasets`, both in
-batches, so that no format needs memory that grows with its rows.
+In: a file and the name of its format, or a hub id. Out: a `RowStream` whose columns are known. Parquet comes through
+pyarrow and the hub through `datasets`, both in batches, so that no format needs memory that grows with its rows.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from kosum_pl.data.read.delimited import open_delimited
-from kosum_pl.data.read.json_rows import column_names, open_json, open_json_lines
-from kosum_pl.data.read.row import RawRow, RowStream
+from kosum_pl.data.read.delimited import read_csv, read_tsv
+from kosum_pl.data.read.json_rows import read_json, read_json_lines
+from kosum_pl.data.read.row import DataReader, RawRow, RowStream
 
-_BATCH_ROWS = 256
+_NUM_PEEKED: Final = 100
+_BATCH_ROWS: Final = 256
 _HUB_SPLITS: Final[Mapping[str, str]] = {"val": "validation", "predict": "test"}
 
 
+def read_parquet(path: Path) -> RowStream:
+    """Rows of a Parquet file.
+
+    Raises:
+        ValueError: It is none.
+    """
+    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow.parquet  # type: ignore[import-untyped]
+
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ValueError(f"{path}: not a Parquet file ({reason}); write it again or change its ending") from None
+    batches = (batch.to_pylist() for batch in file.iter_batches(batch_size=_BATCH_ROWS))
+    return RowStream(rows=(RawRow(values=values) for values in itertools.chain.from_iterable(batches)))
+
+
+READERS: Final[dict[str, DataReader]] = {
+    "csv": read_csv,
+    "tsv": read_tsv,
+    "json": read_json,
+    "jsonl": read_json_lines,
+    "parquet": read_parquet,
+}
+"""Reader of each format by its name, which is the ending of its files too. A plug-in adds its own, see `DataReader`."""
+
+
 def open_rows(path: Path, file_format: str) -> RowStream:
-    """Opens one file of a format out of `source.FORMATS`.
+    """Opens one file of a format out of `READERS`.
 
     Raises:
         ValueError: The file as a whole cannot be read; a bad row is part of the stream instead.
     """
-    return _OPENERS[file_format](path)
+    return _with_columns(READERS[file_format](path))
 
 
 def load_hub_dataset(name: str, *, split: str, argument: str) -> Any:
@@ -55,38 +84,27 @@ def load_hub_dataset(name: str, *, split: str, argument: str) -> Any:
 
 def open_hub_rows(dataset: Any) -> RowStream:
     """Rows of a loaded hub data set."""
-    rows = (RawRow(row=row, line=None, values=values) for row, values in enumerate(dataset, start=1))
-    return RowStream(columns=tuple(dataset.column_names), rows=rows)
+    return _with_columns(RowStream(rows=(RawRow(values=values) for values in dataset)))
 
 
-def _open_parquet(path: Path) -> RowStream:
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
+def column_names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Names of a row's columns; those inside an object are reached by a dot.
 
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise ValueError(f"{path}: not a Parquet file ({reason}); write it again or change its ending") from None
-    rows = _parquet_rows(file)
-    first = next(rows, None)
-    if first is None:
-        return RowStream(columns=tuple(file.schema_arrow.names), rows=rows)
-    # The first row tells the columns inside a struct; the schema has those that are null in it.
-    names = dict.fromkeys((*file.schema_arrow.names, *column_names(first.values)))
-    return RowStream(columns=tuple(names), rows=itertools.chain([first], rows))
+    Example:
+        >>> list(column_names({"id": 1, "input": {"conversation": []}}))
+        ['id', 'input', 'input.conversation']
+    """
+    for name, value in values.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            yield from column_names(value, f"{prefix}{name}.")
 
 
-def _parquet_rows(file: Any) -> Iterator[RawRow]:
-    batches = (batch.to_pylist() for batch in file.iter_batches(batch_size=_BATCH_ROWS))
-    for row, values in enumerate(itertools.chain.from_iterable(batches), start=1):
-        yield RawRow(row=row, line=None, values=values)
-
-
-_OPENERS: Final[Mapping[str, Callable[[Path], RowStream]]] = {
-    "csv": lambda path: open_delimited(path, delimiter=","),
-    "tsv": lambda path: open_delimited(path, delimiter="\t"),
-    "json": open_json,
-    "jsonl": open_json_lines,
-    "parquet": _open_parquet,
-}
+def _with_columns(stream: RowStream) -> RowStream:
+    if stream.columns is not None:
+        return stream
+    # A writer that leaves out what is null gives rows of different keys, so the first row alone does not say it.
+    rows = iter(stream.rows)
+    peeked = list(itertools.islice(rows, _NUM_PEEKED))
+    names = dict.fromkeys(name for row in peeked if not row.error for name in column_names(row.values))
+    return RowStream(rows=itertools.chain(peeked, rows), columns=tuple(names))

@@ -6,34 +6,32 @@ memory does not grow with the file. Only a single object that wraps its rows (`{
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from kosum_pl.data.read.encoding import describe_bad_byte, guess_encoding, is_utf8, open_text
-from kosum_pl.data.read.row import Problem, RawRow, RowStream
+from kosum_pl.data.read.encoding import BadBytes, is_utf8, open_text
+from kosum_pl.data.read.row import RawRow, RowError, RowStream
 
 WRAPPERS: Final = ("data", "document", "rows", "examples")
 """Members under which a single JSON object keeps its rows."""
 
-_NUM_PEEKED = 100
 _PIECE = 1 << 20
-_MAX_ELEMENT_CHARACTERS = 1 << 26
-_SAVE_REMEDY = "save it as UTF-8"
+_MAX_ELEMENT_CHARACTERS: Final = 1 << 26
+_SAVE_REMEDY: Final = "save it as UTF-8"
 _OPENING, _COMMA = re.compile(r"\s*\[\s*"), re.compile(r"\s*,\s*")
 _EMPTY, _CLOSING = re.compile(r"\s*\[\s*\]"), re.compile(r"\s*\]")
 
 
-def open_json_lines(path: Path) -> RowStream:
-    """Opens a file with one JSON object a line; blank lines are skipped."""
-    return _with_columns(_line_rows(path))
+def read_json_lines(path: Path) -> RowStream:
+    """Rows of a file with one JSON object a line; blank lines are skipped."""
+    return RowStream(rows=_line_rows(path))
 
 
-def open_json(path: Path) -> RowStream:
-    """Opens a JSON file: an array of objects, an object that wraps such an array, or JSON Lines under another ending.
+def read_json(path: Path) -> RowStream:
+    """Rows of an array of objects, an object that wraps such an array, or JSON Lines under another ending.
 
     Raises:
         ValueError: The text is not JSON or holds no objects.
@@ -41,80 +39,52 @@ def open_json(path: Path) -> RowStream:
     with open_text(path) as stream:
         first = next((line for line in stream if line.strip()), "").lstrip()
         if first.startswith("["):
-            return _with_columns(_array_rows(path))
-        if _parse_object(first) is not None and any(line.strip() for line in stream):
-            return _with_columns(_line_rows(path))
-    return _with_columns(_wrapped_rows(path))
+            return RowStream(rows=_array_rows(path))
+        if _is_object(first) and any(line.strip() for line in stream):
+            return RowStream(rows=_line_rows(path))
+    return RowStream(rows=_wrapped_rows(path))
 
 
-def column_names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Names of a row's columns; those inside an object are reached by a dot.
-
-    Example:
-        >>> list(column_names({"id": 1, "input": {"conversation": []}}))
-        ['id', 'input', 'input.conversation']
-    """
-    for name, value in values.items():
-        yield f"{prefix}{name}"
-        if isinstance(value, Mapping):
-            yield from column_names(value, f"{prefix}{name}.")
-
-
-def _with_columns(rows: Iterator[RawRow]) -> RowStream:
-    # A writer that leaves out what is null gives rows of different keys, so the first row alone does not say it.
-    peeked = list(itertools.islice(rows, _NUM_PEEKED))
-    names = dict.fromkeys(name for row in peeked if not row.problem for name in column_names(row.values))
-    return RowStream(columns=tuple(names), rows=itertools.chain(peeked, rows))
-
-
-def _parse_object(text: str) -> dict[str, Any] | None:
+def _is_object(text: str) -> bool:
     try:
-        value = json.loads(text)
+        return isinstance(json.loads(text), dict)
     except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
+        return False
 
 
 def _line_rows(path: Path) -> Iterator[RawRow]:
-    row, has_bad_byte = 0, False
+    bad_bytes = BadBytes(path)
     with open_text(path) as stream:
         for line, text in enumerate(stream, start=1):
             if not text.strip():
                 continue
-            row += 1
-            values: dict[str, Any] = {"(text)": text}
-            problem: Problem | None
-            if not is_utf8(text):
-                reason = f"not UTF-8: {guess_encoding(text)}" if has_bad_byte else describe_bad_byte(path, text)
-                has_bad_byte = True
-                problem = Problem(reason=f"the row is {reason}", remedy=_SAVE_REMEDY)
-            else:
-                parsed, problem = _parse_line(text)
-                values = parsed if problem is None else values
-            yield RawRow(row=row, line=line, values=values, problem=problem)
+            try:
+                if not is_utf8(text):
+                    raise RowError(f"the row is {bad_bytes.describe(text)}", _SAVE_REMEDY)
+                yield RawRow(values=_parse_line(text), line=line)
+            except RowError as error:
+                yield RawRow(values={"(text)": text}, line=line, error=error)
 
 
-def _parse_line(text: str) -> tuple[dict[str, Any], Problem | None]:
+def _parse_line(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text.rstrip())
     except ValueError as error:
-        return {}, Problem(reason=f"the line is not JSON ({_complaint(error)})", remedy="write one JSON object a line")
+        raise RowError(f"the line is not JSON ({_complaint(error)})", "write one JSON object a line") from None
     if not isinstance(value, dict):
         kind = type(value).__name__
-        return {}, Problem(reason=f"the line is a JSON {kind}, not an object", remedy="write one JSON object a line")
-    return value, None
+        raise RowError(f"the line is a JSON {kind}, not an object", "write one JSON object a line")
+    return value
 
 
 def _array_rows(path: Path) -> Iterator[RawRow]:
     with open_text(path) as stream:
-        for row, (line, value) in enumerate(_elements(path, stream), start=1):
+        for line, value in _elements(path, stream):
             if isinstance(value, dict):
-                yield RawRow(row=row, line=line, values=value)
+                yield RawRow(values=value, line=line)
             else:
-                problem = Problem(
-                    reason=f"the element is a JSON {type(value).__name__}, not an object", remedy="write objects"
-                )
-                yield RawRow(row=row, line=line, values={}, problem=problem)
+                reason = f"the element is a JSON {type(value).__name__}, not an object"
+                yield RawRow(values={}, line=line, error=RowError(reason, "write objects"))
 
 
 def _elements(path: Path, stream: TextIO) -> Iterator[tuple[int, Any]]:
@@ -157,7 +127,7 @@ def _check_nothing_follows(path: Path, stream: TextIO, rest: str) -> None:
 def _read(path: Path, stream: TextIO, size: int) -> str:
     piece = stream.read(size)
     if not is_utf8(piece):
-        raise ValueError(f"{path}: the file is {describe_bad_byte(path, piece)}; {_SAVE_REMEDY}")
+        raise ValueError(f"{path}: the file is {BadBytes(path).describe(piece)}; {_SAVE_REMEDY}")
     return piece
 
 
@@ -174,8 +144,7 @@ def _wrapped_rows(path: Path) -> Iterator[RawRow]:
     if rows is None or not all(isinstance(element, dict) for element in rows):
         known = ", ".join(WRAPPERS)
         raise ValueError(f"{path}: no list of objects; write an array of objects, JSON Lines, or one under {known}")
-    for row, values in enumerate(rows, start=1):
-        yield RawRow(row=row, line=None, values=values)
+    yield from (RawRow(values=values) for values in rows)
 
 
 def _complaint(error: ValueError) -> str:

@@ -1,7 +1,7 @@
 """Ids of a file → whether one occurred before.
 
-In: ids with the place of their rows. Out: the place of the first occurrence of an id that comes again. They are kept on
-disk, because a set of ids would be the only thing in this room that grows with the number of rows.
+In: ids with the location of their rows. Out: the location of the first occurrence of an id that comes again. They are
+kept on disk, because a set of ids would be the only thing in this room that grows with the number of rows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class SeenIds:
-    """Ids of the rows read so far, on disk: a set of them would grow with the rows.
+    """Ids of the rows read so far.
 
     Args:
         folder: Where the data base may lie while it is used.
@@ -26,7 +26,7 @@ class SeenIds:
         self._connection = sqlite3.connect(name, isolation_level=None)
         for setting in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE"):
             self._connection.execute(f"PRAGMA {setting}")
-        self._connection.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, place TEXT) WITHOUT ROWID")
+        self._connection.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, location TEXT) WITHOUT ROWID")
         self._connection.execute("BEGIN")
 
     def __enter__(self) -> SeenIds:
@@ -36,9 +36,9 @@ class SeenIds:
         self._connection.close()
         self._path.unlink()
 
-    def add(self, example_id: str, place: str) -> str | None:
-        """Notes an id; gives the place of its first occurrence where it was there already."""
-        if self._connection.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", (example_id, place)).rowcount:
+    def add(self, example_id: str, location: str) -> str | None:
+        """Notes an id; gives the location of its first occurrence where it was there already."""
+        if self._connection.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", (example_id, location)).rowcount:
             return None
-        row = self._connection.execute("SELECT place FROM ids WHERE id = ?", (example_id,)).fetchone()
+        row = self._connection.execute("SELECT location FROM ids WHERE id = ?", (example_id,)).fetchone()
         return str(row[0])

@@ -14,16 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kosum_pl.data.read.formats import READERS
 from kosum_pl.lookup import resolve_path
-
-FORMATS: Final[Mapping[str, str]] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".parquet": "parquet",
-}
-"""Format of a file by its ending."""
 
 STAGE_SPLITS: Final[Mapping[str, tuple[str, ...]]] = {
     "fit": ("train", "val"),
@@ -33,8 +25,11 @@ STAGE_SPLITS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Splits that a stage reads, each from `data.<split>_file`."""
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?::[\w.\[\]%-]+)?")
-_MAX_LISTED = 8
+SourceArgument = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
+"""A path, a hub id `owner/name` or `owner/name:split`, `{"path": ..., "weight": ..., "format": ...}`, or a list."""
+
+_HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+(?::[\w.\[\]%-]+)?")
+_MAX_LISTED: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +39,7 @@ class Source:
     Attributes:
         name: As the user wrote it.
         files: The file, or the shards in the order of their names; empty for a hub id.
-        format: csv, tsv, json, jsonl, parquet or hub.
+        format: A name out of `READERS`, or hub.
         weight: How often an epoch of training visits each row.
     """
 
@@ -54,20 +49,17 @@ class Source:
     weight: float = 1.0
 
     @property
-    def places(self) -> tuple[str, ...]:
+    def file_names(self) -> tuple[str, ...]:
         """What a message calls each file."""
-        return tuple(str(file) for file in self.files) or (self.name,)
+        return tuple(map(str, self.files)) or (self.name,)
 
 
-def find_sources(source: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]], *, argument: str) -> list[Source]:
-    """Files that a data argument means.
+def find_sources(source: SourceArgument, *, argument: str) -> list[Source]:
+    """Files that a data argument means, a `Source` for each entry in the given order.
 
     Args:
-        source: A path, a hub id `owner/name` or `owner/name:split`, `{"path": ..., "weight": ...}`, or a list of these.
+        source: What the user wrote.
         argument: Name of the argument, such as `data.train_file`, for messages.
-
-    Returns:
-        One `Source` for each entry, in the given order.
 
     Raises:
         ValueError: Nothing given, a file is missing, empty or of an unknown ending, or a weight is not positive.
@@ -89,19 +81,21 @@ def hash_source(source: Source) -> str:
 
 def _find_source(entry: object, argument: str) -> Source:
     if isinstance(entry, str):
-        name, weight = entry, 1.0
-    elif isinstance(entry, Mapping) and {"path"} <= set(entry) <= {"path", "weight"}:
-        name, weight = str(entry["path"]), _parse_weight(entry.get("weight", 1.0), str(entry["path"]), argument)
-    else:
+        entry = {"path": entry}
+    if not isinstance(entry, Mapping) or not {"path"} <= set(entry) <= {"path", "weight", "format"}:
         raise ValueError(
             f"{argument}: '{entry}' is neither a path nor {{path: ..., weight: ...}}; write one of the two"
         )
+    name, wanted = str(entry["path"]), entry.get("format")
+    weight = _check_weight(entry.get("weight", 1.0), name, argument)
+    if wanted is not None and wanted not in READERS:
+        raise ValueError(f"{argument}: unknown format '{wanted}' of '{name}'; known: {', '.join(READERS)}")
     path = Path(resolve_path(name))
     if path.is_dir():
-        files, file_format = _find_shards(path, argument)
+        files, file_format = _find_shards(path, wanted, argument)
     elif path.is_file():
-        files, file_format = (path,), _format_of(path)
-    elif path.suffix.lower() not in FORMATS and _HUB_ID.fullmatch(name) and not path.parent.is_dir():
+        files, file_format = (path,), wanted or _format_of(path)
+    elif not _is_known(path) and _HUB_ID.fullmatch(name) and not path.parent.is_dir():
         files, file_format = (), "hub"
     else:
         raise ValueError(f"{name}: no such file or folder; {_suggest(path)}; check {argument}")
@@ -111,7 +105,7 @@ def _find_source(entry: object, argument: str) -> Source:
     return Source(name=name, files=files, format=file_format, weight=weight)
 
 
-def _parse_weight(value: object, name: str, argument: str) -> float:
+def _check_weight(value: object, name: str, argument: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
         raise ValueError(
             f"{argument}: weight {value!r} of '{name}' is not a positive number; leave the file out instead"
@@ -119,34 +113,46 @@ def _parse_weight(value: object, name: str, argument: str) -> float:
     return float(value)
 
 
+def _ending(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")
+
+
+def _is_known(path: Path) -> bool:
+    return _ending(path) in READERS
+
+
+def _known_endings() -> str:
+    return ", ".join(f".{name}" for name in READERS)
+
+
 def _format_of(path: Path) -> str:
-    if path.suffix.lower() not in FORMATS:
+    if not _is_known(path):
         raise ValueError(
-            f"{path}: unknown file ending '{path.suffix}'; known: {', '.join(FORMATS)}; rename or convert it"
+            f"{path}: unknown file ending '{path.suffix}'; known: {_known_endings()}; rename or convert it"
         )
-    return FORMATS[path.suffix.lower()]
+    return _ending(path)
 
 
-def _is_data_file(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in FORMATS and path.name[0] not in "._"
-
-
-def _find_shards(folder: Path, argument: str) -> tuple[tuple[Path, ...], str]:
+def _data_files(folder: Path) -> list[Path]:
     """All data files of a folder; other files, such as a README, are left alone."""
-    files = tuple(sorted(file for file in folder.iterdir() if _is_data_file(file)))
+    return sorted(file for file in folder.iterdir() if file.is_file() and _is_known(file) and file.name[0] not in "._")
+
+
+def _find_shards(folder: Path, wanted: str | None, argument: str) -> tuple[tuple[Path, ...], str]:
+    files = [file for file in _data_files(folder) if wanted in (None, _ending(file))]
     if not files:
-        raise ValueError(f"{folder}: no file in this folder ends in {', '.join(FORMATS)}; check {argument}")
-    formats = {_format_of(file): file.name for file in files}
+        raise ValueError(f"{folder}: no file in this folder ends in {_known_endings()}; check {argument}")
+    formats = {_ending(file): file.name for file in files}
     if len(formats) > 1:
         names = " and ".join(formats.values())
         raise ValueError(f"{folder}: the shards are of different formats ({names}); keep one format in a folder")
-    return files, next(iter(formats))
+    return tuple(files), next(iter(formats))
 
 
 def _suggest(path: Path) -> str:
     """What stands where the file was looked for."""
     if not path.parent.is_dir():
         return f"the folder {path.parent} does not exist (working folder: {Path.cwd()})"
-    names = sorted(file.name for file in path.parent.iterdir() if _is_data_file(file))
+    names = [file.name for file in _data_files(path.parent)]
     more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
     return f"{path.parent.resolve()} holds {', '.join(names[:_MAX_LISTED]) or 'no data file'}{more}"

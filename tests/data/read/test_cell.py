@@ -1,8 +1,17 @@
 from __future__ import annotations
 
-import pytest
+import json
+from typing import Any
 
-from kosum_pl.data.read.cell import CellError, as_objects, as_profile, as_slots, as_text, as_texts, find_cell
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kosum_pl.data.clean import DEFAULT_CLEANING, make_cleaner
+from kosum_pl.data.read.cell import as_conversation, as_messages, as_slots, as_text, as_texts, find_cell
+from kosum_pl.data.read.row import RowError
+
+clean = make_cleaner(DEFAULT_CLEANING)
 
 
 @pytest.mark.parametrize(
@@ -14,24 +23,13 @@ def test_a_cell_becomes_text(cell: object, expected: str) -> None:
 
 @pytest.mark.parametrize("cell", [{"a": 1}, [{"a": 1}], [1, {"a": 1}]])
 def test_an_object_is_not_text(cell: object) -> None:
-    with pytest.raises(CellError, match="holds objects"):
+    with pytest.raises(RowError, match="holds objects"):
         as_text(cell)
 
 
 def test_half_a_surrogate_pair_is_not_text() -> None:
-    with pytest.raises(CellError, match=r"half a character \(\\ud83d\)"):
+    with pytest.raises(RowError, match=r"half a character \(\\ud83d\)"):
         as_text("가\ud83d")
-
-
-@pytest.mark.parametrize(
-    ("cell", "expected"), [(7, "7"), (7.0, "7"), ("7.0", "7"), ("7.5", "7.5"), (" 토\n요일", "토 요일")]
-)
-def test_profiles_of_any_format_are_alike(cell: object, expected: str) -> None:
-    assert as_profile(cell) == expected
-
-
-def test_a_decomposed_profile_meets_a_composed_one() -> None:
-    assert as_profile("\u1112\u1161\u11ab") == "한"
 
 
 @pytest.mark.parametrize(
@@ -56,15 +54,75 @@ def test_slots(cell: object, expected: tuple[str, ...]) -> None:
     assert as_slots(cell) == expected
 
 
-@pytest.mark.parametrize("cell", ["text", "[1]", None, {"a": 1}, "[{'a': __import__('os')}]"])
-def test_what_is_no_list_of_objects_is_refused(cell: object) -> None:
-    with pytest.raises(CellError, match="is not a list of objects"):
-        as_objects(cell)
-
-
 def test_a_dot_reaches_into_objects_and_a_literal_name_wins() -> None:
     values = {"a": {"b": {"c": 1}}, "a.b": 2}
     assert find_cell(values, "a.b") == 2
     assert find_cell(values, "a.b.c") == 1
     assert find_cell(values, "a.x.c") is None
     assert find_cell({"a": "text"}, "a.b") is None
+
+
+@pytest.mark.parametrize(
+    ("speaker", "utterance"),
+    [("speaker", "utterance"), ("speaker_id", "form"), ("speaker", "text"), ("participantID", "original_form")],
+)
+@pytest.mark.parametrize("spell", [lambda turns: turns, lambda turns: json.dumps(turns, ensure_ascii=False), repr])
+def test_speakers_are_numbered_as_they_first_speak(speaker: str, utterance: str, spell: Any) -> None:
+    turns = [{speaker: name, utterance: text} for name, text in (("b", "네"), ("a", "응"), ("b", "왜?"))]
+    assert as_conversation(spell(turns), clean) == "#Person1#: 네\n#Person2#: 응\n#Person1#: 왜?"
+
+
+def test_the_corrected_spelling_is_taken_before_the_original() -> None:
+    turn = {"speaker_id": "1", "original_form": "머라고", "form": "뭐라고"}
+    assert as_conversation([turn], clean) == "#Person1#: 뭐라고"
+
+
+def test_a_break_inside_an_utterance_does_not_start_a_turn_and_empty_ones_go() -> None:
+    turns = [
+        {"speaker": "1", "utterance": " "},
+        {"speaker": "2", "utterance": "하나<br>둘\\n셋"},
+        {"speaker": "1", "utterance": "네"},
+    ]
+    assert as_conversation(turns, clean) == "#Person1#: 하나 둘 셋\n#Person2#: 네"
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.text("가나 다\n", max_size=5))))
+def test_each_spoken_turn_gives_one_line_of_its_speaker(turns: list[tuple[int, str]]) -> None:
+    lines = as_conversation([{"speaker": s, "utterance": u} for s, u in turns], clean).split("\n")
+    spoken = [(s, " ".join(u.split())) for s, u in turns if u.strip()]
+    order = list(dict.fromkeys(s for s, _ in spoken))
+    expected = [f"#Person{order.index(s) + 1}#: {u}" for s, u in spoken]
+    assert lines == (expected or [""])
+
+
+def test_messages_keep_roles_and_cleaned_contents() -> None:
+    cell = [
+        {"role": "system", "content": "요약하세요."},
+        {"role": "user", "content": [{"type": "text", "text": "가<br>나"}, {"type": "image", "url": "x"}]},
+        {"role": "assistant", "content": " 다 "},
+    ]
+    messages = as_messages(json.dumps(cell), clean)
+    assert [(message.role, message.content) for message in messages] == [
+        ("system", "요약하세요."),
+        ("user", "가\n나"),
+        ("assistant", "다"),
+    ]
+
+
+NO_LIST = ["text", "[1]", None, {"a": 1}, "[{'a': __import__('os')}]"]
+
+
+@pytest.mark.parametrize(
+    ("read", "cell", "reason"),
+    [
+        *((as_conversation, cell, "is not a list of objects") for cell in NO_LIST),
+        (as_conversation, [{"speaker": "1"}], "has no 'utterance' in turn 1"),
+        (as_conversation, [{"speaker": "1", "utterance": "네"}, {"utterance": "네"}], "has no 'speaker' in turn 2"),
+        (as_messages, [{"role": "human", "content": "가"}], "has role 'human' in message 1"),
+        (as_messages, [{"role": "user"}], "has no 'content' in turn 1"),
+        (as_messages, [{"role": "user", "content": {"a": 1}}], "holds objects"),
+    ],
+)
+def test_wrong_turns_say_what_they_lack(read: Any, cell: Any, reason: str) -> None:
+    with pytest.raises(RowError, match=reason):
+        read(cell, clean)

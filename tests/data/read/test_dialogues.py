@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from kosum_pl.data import DEFAULT_CLEANING, Columns, DialogueTable, read, read_dialogues
+from kosum_pl.data import CLEANING_STEPS, Columns, DialogueTable
+from kosum_pl.data.read import dialogues
 from kosum_pl.types import Dialogue, Message
+from tests.data.tables import read_table
 
 HEADER = "fname,dialogue,summary,topic\n"
 GOOD = 'train_0,"#Person1#: 안녕!\n#Person2#: 응.",둘이 인사한다.,인사\n'
@@ -21,16 +23,8 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def load(source: Any, *, cache: Path | None = None, columns: Columns | None = None, **options: Any) -> DialogueTable:
-    settings = {
-        "cleaning": DEFAULT_CLEANING,
-        "on_bad_rows": "error",
-        "needs_summary": True,
-        "split": "train",
-        **options,
-    }
-    cache_dir = cache or Path.cwd().parent / "cache"
-    return read_dialogues(source, columns=columns or Columns(), cache_dir=cache_dir, **settings)
+def load(source: Any, **options: Any) -> DialogueTable:
+    return read_table(source, Path.cwd().parent / "cache", **options)
 
 
 def write(name: str, content: str | bytes) -> str:
@@ -56,7 +50,7 @@ def test_a_contest_row_becomes_a_dialogue(work: Path) -> None:
         profile={"topic": "인사"},
     )
     assert table.profile_columns == ("topic",)
-    assert (table.num_rejected, table.rejected, table.has_references, table.row_weights) == (0, [], True, None)
+    assert (table.num_rejected, table.rejected, table.row_weights) == (0, [], None)
 
 
 BAD_ROW = HEADER + GOOD + "\n"
@@ -95,7 +89,6 @@ def test_a_bad_row_is_named_or_dropped(work: Path, row: str, message: str, colum
     assert (rejected["file"], rejected["row"], rejected["line"], rejected["column"]) == ("train.csv", 2, 5, column)
     assert message.startswith(rejected["reason"])
     assert table.num_rejected == 1
-    assert table.place(1) == "train.csv:6 (row 3)"
 
 
 def test_a_rejected_row_keeps_its_content(work: Path) -> None:
@@ -203,11 +196,10 @@ def test_ids_can_be_made_of_row_numbers(work: Path) -> None:
 def test_a_split_without_summaries_may_have_some(work: Path) -> None:
     write("test.csv", "fname,dialogue\na,가\n")
     table = load("test.csv", needs_summary=False, split="test")
-    assert (table[0].references, table.has_references, table.absent_columns) == ((), False, ("summary",))
+    assert (table[0].references, table.absent_columns) == ((), ("summary",))
     write("some.csv", "fname,dialogue,summary\na,가,나\nb,다,\n")
     some = load("some.csv", needs_summary=False, split="test")
     assert [dialogue.references for dialogue in some] == [("나",), ()]
-    assert (some.num_with_references, some.has_references) == (1, False)
 
 
 def test_several_references_come_from_columns_and_lists(work: Path) -> None:
@@ -287,12 +279,11 @@ def test_the_second_start_does_not_parse_again(work: Path, monkeypatch: pytest.M
     write("a.csv", HEADER + GOOD + "bad\n")
     first = load("a.csv", on_bad_rows="drop")
     Path("a.csv").rename("renamed.csv")
-    monkeypatch.setattr(read, "open_rows", None)
+    monkeypatch.setattr(dialogues, "open_rows", None)
     second = load("renamed.csv", on_bad_rows="drop", split="val")
     assert second.fingerprint == first.fingerprint
     assert list(second) == list(first)
     assert second.rejected == [{**first.rejected[0], "file": "renamed.csv"}]
-    assert second.place(0) == "renamed.csv:2 (row 1)"
 
 
 @pytest.mark.parametrize(
@@ -316,6 +307,18 @@ def test_one_changed_byte_is_another_table(work: Path) -> None:
     assert before.fingerprint != after.fingerprint
     assert "반갑" in after[0].text
     assert "안녕" in before[0].text
+
+
+def test_an_edited_plug_in_makes_another_table(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("a.csv", HEADER + GOOD)
+    fingerprints = []
+    for code in ("return text", "return text.upper()"):
+        Path("step.py").write_text(f"def shout(text):\n    {code}\n")
+        names: dict[str, Any] = {}
+        exec(compile(Path("step.py").read_text(), str(Path("step.py").resolve()), "exec"), names)
+        monkeypatch.setitem(CLEANING_STEPS, "shout", names["shout"])
+        fingerprints.append(load("a.csv", cleaning=["shout"]).fingerprint)
+    assert len(set(fingerprints)) == 2
 
 
 def test_an_unknown_way_with_bad_rows(work: Path) -> None:

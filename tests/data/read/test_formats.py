@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kosum_pl.data import DEFAULT_CLEANING, Columns, DialogueTable, read_dialogues
 from kosum_pl.data.read import json_rows
-from kosum_pl.data.read.formats import open_rows
-from kosum_pl.data.read.row import RawRow
+from kosum_pl.data.read.formats import READERS, open_rows
+from kosum_pl.data.read.row import RawRow, RowStream
+from tests.data.tables import read_table
 
 ROWS = [
     {
@@ -25,11 +25,6 @@ ROWS = [
     }
     for i in range(5)
 ]
-
-
-def load(source: Any, cache: Path, **options: Any) -> DialogueTable:
-    settings: dict[str, Any] = {"on_bad_rows": "error", "needs_summary": True, "split": "train", **options}
-    return read_dialogues(source, columns=Columns(), cleaning=DEFAULT_CLEANING, cache_dir=cache, **settings)
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -49,7 +44,7 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "json", "jsonl", "parquet"])
 def test_all_formats_give_the_same_dialogues(tmp_path: Path, ending: str) -> None:
-    table = load(str(write_rows(tmp_path / f"rows.{ending}", ROWS)), tmp_path / "cache")
+    table = read_table(write_rows(tmp_path / f"rows.{ending}", ROWS), tmp_path / "cache")
     assert [dialogue.example_id for dialogue in table] == [row["fname"] for row in ROWS]
     assert [dialogue.text for dialogue in table] == [row["dialogue"] for row in ROWS]
     assert [dict(dialogue.profile) for dialogue in table] == [{"weekday": str(row["weekday"])} for row in ROWS]
@@ -62,9 +57,9 @@ def test_a_folder_of_shards_is_read_in_the_order_of_names(tmp_path: Path, ending
     write_rows(folder / f"part-1.{ending}", ROWS[2:])
     write_rows(folder / f"part-0.{ending}", ROWS[:2])
     (folder / "_SUCCESS").touch()
-    table = load(str(folder), tmp_path / "cache")
+    table = read_table(folder, tmp_path / "cache")
     assert [dialogue.example_id for dialogue in table] == [row["fname"] for row in ROWS]
-    assert table.place(2).startswith(str(folder / f"part-1.{ending}"))
+    assert table.files == (str(folder / f"part-0.{ending}"), str(folder / f"part-1.{ending}"))
 
 
 def test_a_shard_may_have_a_header_only(tmp_path: Path) -> None:
@@ -72,7 +67,7 @@ def test_a_shard_may_have_a_header_only(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "0.csv").write_text("fname,dialogue,summary\n")
     write_rows(folder / "1.csv", ROWS)
-    assert len(load(str(folder), tmp_path / "cache")) == 5
+    assert len(read_table(folder, tmp_path / "cache")) == 5
 
 
 def test_old_line_ends_are_lines(tmp_path: Path) -> None:
@@ -100,10 +95,9 @@ def test_an_array_is_read_element_by_element(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_rows, "_PIECE", 3)
         found = rows_of(path, " \n" + json.dumps(rows, ensure_ascii=False, indent=indent) + "\n")
-    assert [row.values if row.problem is None else None for row in found] == [
+    assert [row.values if row.error is None else None for row in found] == [
         row if isinstance(row, dict) else None for row in rows
     ]
-    assert [row.row for row in found] == list(range(1, len(rows) + 1))
 
 
 @pytest.mark.parametrize("piece", [2, 1000])
@@ -111,8 +105,8 @@ def test_elements_of_an_array_know_their_lines(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(json_rows, "_PIECE", piece)
     found = rows_of(tmp_path / "a.json", '\n[\n {"a": 1},\n\n {"a":\n 2}\n, 12, {"a": 3}]\n')
     assert [row.line for row in found] == [3, 5, 7, 7]
-    assert found[2].problem is not None
-    assert found[2].problem.reason == "the element is a JSON int, not an object"
+    assert found[2].error is not None
+    assert found[2].error.reason == "the element is a JSON int, not an object"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +145,7 @@ def test_a_json_file_may_hold_lines_or_one_row(tmp_path: Path) -> None:
 
 def test_a_bad_line_is_a_bad_row(tmp_path: Path) -> None:
     found = rows_of(tmp_path / "a.jsonl", '{"a": 1}\n{"a": \n\n[1]\n{"b": 2}\n', "jsonl")
-    reasons = [row.problem.reason if row.problem else None for row in found]
+    reasons = [row.error.reason if row.error else None for row in found]
     assert reasons == [
         None,
         "the line is not JSON (Expecting value, column 6)",
@@ -167,15 +161,15 @@ def test_a_file_without_one_readable_line_is_named_by_that(tmp_path: Path) -> No
     path.write_bytes('{"fname": "a", "dialogue": "안녕"}\n'.encode("cp949") * 200)
     for on_bad_rows in ("error", "drop"):
         with pytest.raises(ValueError, match=r"a\.jsonl:1 \(row 1\): the row is not UTF-8 .* save it as UTF-8$"):
-            load(str(path), tmp_path / "cache", on_bad_rows=on_bad_rows)
+            read_table(path, tmp_path / "cache", on_bad_rows=on_bad_rows)
 
 
 def test_half_a_character_in_json_is_a_bad_row(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"fname": "a", "dialogue": "\\ud83d", "summary": "가"}\n' + json.dumps(ROWS[0]))
     with pytest.raises(ValueError, match="column 'dialogue' holds half a character"):
-        load(str(path), tmp_path / "cache")
-    assert load(str(path), tmp_path / "cache", on_bad_rows="drop").rejected[0]["content"]["dialogue"] == "\ud83d"
+        read_table(path, tmp_path / "cache")
+    assert read_table(path, tmp_path / "cache", on_bad_rows="drop").rejected[0]["content"]["dialogue"] == "\ud83d"
 
 
 def test_a_file_that_only_says_it_is_parquet(tmp_path: Path) -> None:
@@ -184,13 +178,30 @@ def test_a_file_that_only_says_it_is_parquet(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"a\.parquet: not a Parquet file \(.*\); write it again or change its ending$"
     ):
-        load(str(path), tmp_path / "cache")
+        read_table(path, tmp_path / "cache")
 
 
 def test_a_bad_row_of_parquet_has_no_line(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "a.parquet", [ROWS[0], {**ROWS[1], "summary": None}])
     with pytest.raises(ValueError, match=r"a\.parquet \(row 2\): column 'summary' is empty; fill it"):
-        load(str(path), tmp_path / "cache")
+        read_table(path, tmp_path / "cache")
+
+
+def test_a_reader_is_a_function_from_a_path_to_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_talk(path: Path) -> RowStream:
+        lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        cells = (
+            (line, dict(zip(("fname", "dialogue", "summary"), text.split("|"), strict=False))) for line, text in lines
+        )
+        return RowStream(rows=(RawRow(values=values, line=line) for line, values in cells))
+
+    monkeypatch.setitem(READERS, "talk", read_talk)
+    (tmp_path / "a.talk").write_text("a|가|나\nb|다|라\n", encoding="utf-8")
+    (tmp_path / "a.txt").write_text("a|가|나\nb|다\n", encoding="utf-8")
+    table = read_table(tmp_path / "a.talk", tmp_path / "cache")
+    assert [(row.example_id, row.text, row.references) for row in table] == [("a", "가", ("나",)), ("b", "다", ("라",))]
+    with pytest.raises(ValueError, match=r"a\.txt:2 \(row 2\): column 'summary' is empty; fill it"):
+        read_table({"path": str(tmp_path / "a.txt"), "format": "talk"}, tmp_path / "cache")
 
 
 def test_a_hub_id_is_read_through_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,11 +213,11 @@ def test_a_hub_id_is_read_through_datasets(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     monkeypatch.chdir(tmp_path)
-    table = load("owner/name", tmp_path / "cache", split="val")
-    load("owner/name:extra", tmp_path / "cache")
+    table = read_table("owner/name", tmp_path / "cache", split="val")
+    read_table("owner/name:extra", tmp_path / "cache")
     assert [dialogue.text for dialogue in table] == [row["dialogue"] for row in ROWS]
     assert asked == [("owner/name", "validation"), ("owner/name", "extra")]
-    assert table.place(1) == "owner/name (row 2)"
+    assert table.files == ("owner/name",)
 
 
 def test_a_hub_id_out_of_reach_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +227,7 @@ def test_a_hub_id_out_of_reach_is_one_line(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="owner/name") as caught:
-        load("owner/name", tmp_path / "cache")
+        read_table("owner/name", tmp_path / "cache")
     assert str(caught.value) == (
         "owner/name: no such file or folder, and the hub gives no split 'train' of a data set of this name "
         "(Couldn't reach 'owner/name' on the Hub); check data.train_file"

@@ -30,12 +30,12 @@ def test_entries_keep_order_and_weights(folder: Path) -> None:
 
 def test_a_folder_is_its_shards_by_name(folder: Path) -> None:
     (source,) = find_sources("data", argument="data.train_file")
-    assert source.places == ("data/a.csv", "data/b.csv")
+    assert source.file_names == ("data/a.csv", "data/b.csv")
 
 
 def test_a_hub_id_is_no_path(folder: Path) -> None:
     (source,) = find_sources("owner/name-v1.0:train", argument="data.train_file")
-    assert (source.format, source.files, source.places) == ("hub", (), ("owner/name-v1.0:train",))
+    assert (source.format, source.files, source.file_names) == ("hub", (), ("owner/name-v1.0:train",))
 
 
 def test_demo_files_are_looked_up() -> None:
@@ -56,6 +56,10 @@ def test_demo_files_are_looked_up() -> None:
         ("mixed", "mixed: the shards are of different formats (a.csv and b.jsonl); keep one format in a folder"),
         ([{"file": "a"}], "data.train_file: '{{'file': 'a'}}' is neither a path nor {{path: ..., weight: ...}}; "),
         ({"path": "data/a.csv", "weight": 0}, "data.train_file: weight 0 of 'data/a.csv' is not a positive number; "),
+        (
+            {"path": "data/a.csv", "format": "vtt"},
+            "data.train_file: unknown format 'vtt' of 'data/a.csv'; known: csv, ",
+        ),
         ({"path": "data/a.csv", "weight": "2"}, "data.train_file: weight '2' of 'data/a.csv' is not a positive number"),
     ],
 )

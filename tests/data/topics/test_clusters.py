@@ -14,11 +14,12 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from kosum_pl.data import Columns, DialogueTable, find_clusters, read_dialogues, with_topics
+from kosum_pl.data import DialogueTable, find_clusters, with_topics
 from kosum_pl.data.topics.clusters import TopicClusters, TopicSettings, load_clusters
 from kosum_pl.data.topics.fit import fit_clusters
 from kosum_pl.data.topics.words import fragments, telling_words
 from kosum_pl.types import Dialogue
+from tests.data.tables import read_table
 
 STEMS = {
     "travel": ["비행기", "공항", "여권", "호텔", "관광", "여행"],
@@ -56,15 +57,7 @@ def write_table(folder: Path, *, number: int = 60, seed: int = 0, name: str = "t
         writer.writerows(
             [f"{name}_{n}", text, "요약", topic] for n, (topic, text) in enumerate(topical(number, seed=seed))
         )
-    return read_dialogues(
-        str(path),
-        columns=Columns(),
-        cleaning=(),
-        on_bad_rows="error",
-        needs_summary=True,
-        cache_dir=folder / "cache",
-        split=name,
-    )
+    return read_table(path, folder / "cache", cleaning=(), split=name)
 
 
 def test_topics_are_found_and_named_by_size(clusters: TopicClusters) -> None:
@@ -147,7 +140,7 @@ def test_what_cannot_be_fitted_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"raise data\.topics\.max_share"):
         fit_clusters(["가나", "다라", "마바"], settings=SETTINGS)
     monkeypatch.setitem(sys.modules, "sklearn.feature_extraction.text", None)
-    with pytest.raises(ValueError, match=r"pip install kosum-pl\[profiles\]"):
+    with pytest.raises(ValueError, match=r"pip install scikit-learn$"):
         fit_clusters(["비행기", "비행기", "비행기"], settings=SETTINGS)
 
 

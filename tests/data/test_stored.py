@@ -9,21 +9,10 @@ from typing import Any
 
 import pytest
 
-from kosum_pl.data import DEFAULT_CLEANING, Columns, DialogueTable, read_dialogues
-from kosum_pl.data.read.cache import REJECTED_FILE, ROWS_FILE, SUMMARY_FILE, load_summary
 from kosum_pl.data.read.seen_ids import SeenIds
-
-
-def load(path: Path, cache: Path) -> DialogueTable:
-    return read_dialogues(
-        str(path),
-        columns=Columns(),
-        cleaning=DEFAULT_CLEANING,
-        on_bad_rows="error",
-        needs_summary=True,
-        cache_dir=cache,
-        split="train",
-    )
+from kosum_pl.data.stored import ROWS_FILE, SUMMARY_FILE
+from kosum_pl.data.table import REJECTED_FILE
+from tests.data.tables import read_table
 
 
 def write_file(path: Path, num_rows: int) -> Path:
@@ -36,7 +25,7 @@ def write_file(path: Path, num_rows: int) -> Path:
 
 def _load_at_once(path: Path, cache: Path, barrier: Any, results: Any) -> None:
     barrier.wait()
-    table = load(path, cache)
+    table = read_table(path, cache)
     results.put((table.fingerprint, len(table), table[len(table) - 1].text))
 
 
@@ -59,7 +48,7 @@ def test_a_failed_read_leaves_nothing(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.csv", 2000)
     path.write_text(path.read_text(encoding="utf-8") + "train_x,가\n", encoding="utf-8")
     with pytest.raises(ValueError, match="2 fields"):
-        load(path, tmp_path / "cache")
+        read_table(path, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -67,26 +56,25 @@ def test_a_failed_read_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_damaged_table_is_made_again(tmp_path: Path, name: str, damage: str) -> None:
     path, cache = write_file(tmp_path / "a.csv", 50), tmp_path / "cache"
-    expected = [dialogue.text for dialogue in load(path, cache)]
+    expected = [dialogue.text for dialogue in read_table(path, cache)]
     (folder,) = cache.iterdir()
     if damage == "cut":
         os.truncate(folder / name, (folder / name).stat().st_size // 2)
     else:
         (folder / name).unlink()
-    assert load_summary(folder) is None
-    assert [dialogue.text for dialogue in load(path, cache)] == expected
+    assert [dialogue.text for dialogue in read_table(path, cache)] == expected
     assert {file.name for file in folder.iterdir()} == {ROWS_FILE, REJECTED_FILE, SUMMARY_FILE}
     assert [left.name for left in cache.iterdir()] == [folder.name]
 
 
 def test_a_damaged_table_that_holds_other_files_is_left_to_its_owner(tmp_path: Path) -> None:
     path, cache = write_file(tmp_path / "a.csv", 5), tmp_path / "cache"
-    load(path, cache)
+    read_table(path, cache)
     (folder,) = cache.iterdir()
     (folder / SUMMARY_FILE).unlink()
     (folder / "notes.txt").touch()
     with pytest.raises(ValueError, match=r"is a damaged table of the cache and holds notes.txt; take the folder away"):
-        load(path, cache)
+        read_table(path, cache)
     assert {file.name for file in folder.iterdir()} == {ROWS_FILE, REJECTED_FILE, "notes.txt"}
     assert [left.name for left in cache.iterdir()] == [folder.name]
 
@@ -94,19 +82,13 @@ def test_a_damaged_table_that_holds_other_files_is_left_to_its_owner(tmp_path: P
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"cannot write the cache here \(Not a directory\); set data.cache_dir"):
-        load(write_file(tmp_path / "a.csv", 1), tmp_path / "file" / "cache")
+        read_table(write_file(tmp_path / "a.csv", 1), tmp_path / "file" / "cache")
 
 
 def test_an_id_tells_where_it_stood_first(tmp_path: Path) -> None:
     with SeenIds(tmp_path) as seen:
-        assert [seen.add(name, f"row {i}") for i, name in enumerate(["a", "A", "a ", "한", "a", "한"])] == [
-            None,
-            None,
-            None,
-            None,
-            "row 0",
-            "row 3",
-        ]
+        found = [seen.add(name, f"row {i}") for i, name in enumerate(["a", "A", "a ", "한", "a", "한"])]
+    assert found == [None, None, None, None, "row 0", "row 3"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -114,7 +96,7 @@ def test_an_id_tells_where_it_stood_first(tmp_path: Path) -> None:
 MEASURE = """
 import re, sys, threading
 from pathlib import Path
-from tests_cache_helper import load
+from tests.data.tables import read_table
 
 peak, done = 0, threading.Event()
 
@@ -125,7 +107,7 @@ def watch():
 
 watcher = threading.Thread(target=watch)
 watcher.start()
-table = load(Path(sys.argv[1]), Path(sys.argv[2]))
+table = read_table(Path(sys.argv[1]), Path(sys.argv[2]))
 sum(len(table[i].text) for i in range(0, len(table), 1000))
 done.set()
 watcher.join()
@@ -136,8 +118,7 @@ print(len(table), peak // 1024)
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
-    (tmp_path / "tests_cache_helper.py").write_text(Path(__file__).read_text(encoding="utf-8"), encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
     peaks = []
     for num_rows in (10_000, 200_000):
         path = write_file(tmp_path / f"{num_rows}.csv", num_rows)
