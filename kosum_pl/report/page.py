@@ -1,36 +1,52 @@
 """The whole page: sections in order, with style sheet and script inside.
 
-In: runs. Out: one HTML file that needs no network, and a Markdown summary beside it.
+In: runs. Out: one HTML file that needs no network, and a Markdown summary beside it. Texts of a data set reach the page
+through templates that escape them, and through one block of JSON that none of them can end.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple, TypeVar
+
+from jinja2 import UndefinedError
+from markupsafe import Markup
 
 from kosum_pl import __version__
 from kosum_pl.files import write_atomically
 from kosum_pl.metrics.row_scores import RowScores
-from kosum_pl.report.curves import curves
-from kosum_pl.report.data_sections import drift, slices
-from kosum_pl.report.markdown import markdown
-from kosum_pl.report.markup import Html, element, join
-from kosum_pl.report.overview import differences, overview
-from kosum_pl.report.row_table import predictions
+from kosum_pl.report.config_diff import config_differences
+from kosum_pl.report.render import render
+from kosum_pl.report.row_table import row_data
 from kosum_pl.report.run_files import Run, read_run
 from kosum_pl.report.scored import Comparison, ScoredRun, compare_runs, score_run
-from kosum_pl.report.section import Section
-from kosum_pl.report.setup_sections import memory, samples, setup
-from kosum_pl.report.text_sections import best_and_worst, contamination, lengths, tags
+from kosum_pl.report.slices import slices, weakest
+from kosum_pl.report.texts import best_and_worst, contamination, lengths, tags
+from kosum_pl.report.training import curves, memory, samples
 
 REPORT_FILE: Final = "report.html"
 MARKDOWN_FILE: Final = "report.md"
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MAX_RUNS: Final = len(_LETTERS)
+_View = TypeVar("_View")
+
+
+class Section(NamedTuple):
+    """A part of the page.
+
+    Attributes:
+        id: To link to; the section's template is `<id>.html.j2`. Where that shows nothing, the section is left out.
+        title: Its heading.
+        missing: What it would need, for the list of what was left out.
+        view: What its template gets beside the runs.
+    """
+
+    id: str
+    title: str
+    missing: str
+    view: Callable[[Sequence[ScoredRun]], Any] | None = None
 
 
 def score_runs(runs: Sequence[Run], *, row_scores: RowScores | None = None) -> list[ScoredRun]:
@@ -50,29 +66,32 @@ def html_page(runs: Sequence[ScoredRun], comparisons: Sequence[Comparison] = ())
     """The page.
 
     Args:
-        runs: The first is what is reported, the others are what it is held against.
+        runs: The first is what is reported, the others are what it is compared with.
         comparisons: Of the first run with each other one, in order.
     """
-    sections = [overview(runs)]
-    if len(runs) > 1:
-        sections.append(differences(runs, comparisons))
-    sections += [_built(builder, runs) for builder in _BUILDERS]
-    shown = [section for section in sections if section.body]
+    against = _differences(runs, comparisons)
+    shown, left_out = [], []
+    for section in SECTIONS:
+        try:
+            view = section.view(runs) if section.view else None
+            body = render(f"{section.id}.html.j2", runs=runs, view=view, against=against)
+            if body.strip():
+                shown.append((section, Markup(body)))
+            elif section.missing:
+                left_out.append(f"{section.title}: {section.missing}")
+        # Whoever edits a file of a run shall lose a section, not the page.
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, UndefinedError) as error:
+            name = section.id.replace("-", " ").capitalize()
+            left_out.append(f"{name}: a file of it holds something unexpected ({type(error).__name__}: {error})")
     title = runs[0].run.name if len(runs) == 1 else f"Report of {len(runs)} runs"
-    body = [
-        element("header", element("h1", title), element("p", f"kosum_pl {__version__}", class_="note"), class_="top"),
-        element("nav", *(element("a", one.title, href=f"#{one.id}") for one in shown), class_="toc"),
-        element("main", *map(_markup, shown), *_left_out(sections)),
-    ]
-    text = join(
-        [
-            Html('<!doctype html>\n<html lang="en">'),
-            element("head", *_head(title)),
-            element("body", *body, element("script", Html(_asset("report.js")))),
-            Html("</html>\n"),
-        ]
-    )
-    return _SURROGATE.sub("\ufffd", text)
+    assets = {kind: Markup(files(__package__).joinpath(f"report.{kind}").read_text("utf-8")) for kind in ("css", "js")}
+    return render("page.html.j2", title=title, version=__version__, sections=shown, left_out=left_out, **assets)
+
+
+def markdown(runs: Sequence[ScoredRun], comparisons: Sequence[Comparison] = ()) -> str:
+    """A short summary in Markdown, for a pull request, of the same runs."""
+    against = _differences(runs, comparisons)
+    return render("summary.md.j2", first=runs[0], against=against, weakest=weakest(runs[0])).rstrip() + "\n"
 
 
 def write_report(
@@ -92,7 +111,7 @@ def write_report(
     scored = score_runs(runs, row_scores=row_scores)
     comparisons = [compare_runs(scored[0], other) for other in scored[1:]]
     write_atomically(html_file, html_page(scored, comparisons))
-    write_atomically(markdown_file, _SURROGATE.sub("\ufffd", markdown(scored, comparisons)))
+    write_atomically(markdown_file, markdown(scored, comparisons))
 
 
 def report_folder(folder: Path, *, row_scores: RowScores | None = None) -> Path:
@@ -113,41 +132,44 @@ def report_folder(folder: Path, *, row_scores: RowScores | None = None) -> Path:
     return path
 
 
-_BUILDERS: Final[tuple[Callable[[Sequence[ScoredRun]], Section], ...]] = (
-    *(curves, slices, drift, contamination, tags, best_and_worst, lengths, samples, predictions, memory, setup),
-)
+def per_run(view: Callable[[ScoredRun], _View]) -> Callable[[Sequence[ScoredRun]], list[tuple[ScoredRun, _View]]]:
+    """From what is shown of a run to what is shown of several: each that has anything, with its view."""
+    return lambda runs: [(scored, of_run) for scored in runs if (of_run := view(scored))]
 
 
-def _built(builder: Callable[[Sequence[ScoredRun]], Section], runs: Sequence[ScoredRun]) -> Section:
-    """A section; of a file with another content than ours, only that it could not be shown."""
-    name = builder.__name__
-    try:
-        return builder(runs)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        reason = f"a file of it holds something unexpected ({type(error).__name__}: {error})"
-        return Section(id=name, title=name.replace("_", " ").capitalize(), body=Html(""), missing=reason)
+def drift(runs: Sequence[ScoredRun]) -> Sequence[tuple[ScoredRun | None, Any]]:
+    """Train against the other splits; once where all runs saw the same data."""
+    found = per_run(lambda scored: scored.run.drift.get("splits"))(runs)
+    is_same = len(found) == len(runs) and all(splits == found[0][1] for _, splits in found)
+    return [(None, found[0][1])] if is_same else found
 
 
-def _markup(section: Section) -> Html:
-    return element("section", element("h2", section.title), section.body, id=section.id)
-
-
-def _left_out(sections: Sequence[Section]) -> list[Html]:
-    absent = [element("li", f"{one.title}: {one.missing}") for one in sections if not one.body and one.missing]
-    return [element("section", element("h2", "Left out"), element("ul", *absent), id="left-out")] if absent else []
-
-
-def _head(title: str) -> list[Html]:
+def _differences(
+    runs: Sequence[ScoredRun], comparisons: Sequence[Comparison]
+) -> list[tuple[ScoredRun, Comparison, list[tuple[str, str, str]]]]:
+    """The first run against each other one: on the rows of both, and in the settings that differ."""
     return [
-        Html('<meta charset="utf-8">'),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{title} · report"),
-        # An empty icon, so that no browser asks for one.
-        element("link", rel="icon", href="data:,"),
-        element("style", Html(_asset("report.css"))),
+        (other, found, config_differences(runs[0].run.config, other.run.config))
+        for other, found in zip(runs[1:], comparisons, strict=True)
     ]
 
 
-def _asset(name: str) -> str:
-    return files("kosum_pl.report").joinpath(name).read_text(encoding="utf-8")
+_ROWS: Final = "no predictions.jsonl"
+_REFERENCES: Final = "no predictions.jsonl with references"
+_SAMPLES: Final = "no samples.jsonl, which the callback SampleTable writes"
+_MEMORY: Final = "no plan.json (plan --json RUN/plan.json) and no train/memory_peak_gb in metrics.csv"
+SECTIONS: Final[tuple[Section, ...]] = (
+    Section("scores", "Scores", "neither metrics.json nor predictions.jsonl holds scores"),
+    Section("differences", "Differences", ""),
+    Section("curves", "Training", "no fit: only that writes metrics.jsonl", curves),
+    Section("slices", "Slices", "no slices.csv", slices),
+    Section("drift", "Drift of the data", "no drift.json", drift),
+    Section("contamination", "Contamination", _ROWS, per_run(contamination)),
+    Section("tags", "Tags", _REFERENCES, per_run(tags)),
+    Section("best-and-worst", "Best and worst rows", _REFERENCES, per_run(best_and_worst)),
+    Section("lengths", "Lengths", _REFERENCES, lengths),
+    Section("samples", "Summaries over training", _SAMPLES, per_run(samples)),
+    Section("predictions", "All predictions", _ROWS, row_data),
+    Section("memory", "Memory", _MEMORY, per_run(memory)),
+    Section("setup", "Config and versions", "no config.yaml and no constraints.txt"),
+)

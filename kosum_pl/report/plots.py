@@ -1,17 +1,19 @@
 """Plots as inline SVG.
 
-In: points. Out: markup. Colours, also those of the dark page, are the style sheet's: a plot only says which series a
+In: points. Out: figures. Colours, also those of the dark page, are the style sheet's: a plot only says which series a
 line is. Nothing is drawn by a script, so a printed page has its plots.
 """
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kosum_pl.report.markup import Child, Html, element
+from markupsafe import Markup
+
 from kosum_pl.report.scales import Point, Scale, log_ticks, nice_ticks, short_number, thin
 
 WIDTH: Final = 420
@@ -48,6 +50,15 @@ class Level:
     color: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A drawing with its title and its legend, each entry a label and the classes of its sign."""
+
+    title: str
+    svg: Markup
+    legend: Sequence[tuple[str, str]]
+
+
 def line_plot(
     series: Sequence[Series],
     *,
@@ -56,13 +67,13 @@ def line_plot(
     levels: Sequence[Level] = (),
     marks: Sequence[tuple[str, Point]] = (),
     is_log: bool = False,
-) -> Html:
-    """A figure of lines.
+) -> Figure | None:
+    """Lines over a common x; None where no line has a point.
 
     Args:
         series: The lines; those without points are left out.
-        title: Above it.
-        x_label: Under it.
+        title: Of the figure.
+        x_label: Name of the horizontal axis.
         levels: Horizontal lines.
         marks: Single points that stand out, with what a pointer over them shows.
         is_log: Whether the vertical axis is logarithmic; points at or below 0 are left out.
@@ -70,73 +81,66 @@ def line_plot(
     kept = [(one, [point for point in one.points if not is_log or point[1] > 0]) for one in series]
     kept = [(one, points) for one, points in kept if points]
     if not kept:
-        return Html("")
+        return None
     marks = [mark for mark in marks if not is_log or mark[1][1] > 0]
     everything = [point for _, points in kept for point in points] + [point for _, point in marks]
     ys = [y for _, y in everything] + [level.value for level in levels]
     ticks = log_ticks(min(ys), max(ys)) if is_log else nice_ticks(min(ys), max(ys))
     x, y = _x_scale([point[0] for point in everything]), _y_scale(ticks, is_log=is_log)
-    parts: list[Child] = [_axes(x, y, x_ticks=nice_ticks(x.low, x.high), y_ticks=ticks, x_label=x_label)]
+    svg = _drawing(title)
+    _add_axes(svg, x, y, x_ticks=nice_ticks(x.low, x.high), y_ticks=ticks, x_label=x_label)
     for level in levels:
-        place = _number(y(level.value))
-        parts.append(element("line", x1=x.start, x2=x.end, y1=place, y2=place, class_=f"level c{level.color}"))
+        _add(svg, "line", x1=x.start, x2=x.end, y1=y(level.value), y2=y(level.value), css=f"level c{level.color}")
     for one, points in kept:
-        parts.append(_line(one, points, x, y))
+        _add_line(svg, one, points, x, y)
     for text, (at, value) in marks:
-        dot = element("circle", element("title", text), cx=_number(x(at)), cy=_number(y(value)), r=3.5, class_="mark")
-        parts.append(dot)
-    keys = [_key(one.label, color=one.color, is_dashed=one.is_dashed) for one, _ in kept]
-    keys += [_key(f"{level.label} {level.value:.4g}", color=level.color, kind="level") for level in levels]
-    keys += [_key(f"spikes: {len(marks)}", kind="mark")] if marks else []
-    return _figure(title, parts, keys)
+        _add(_add(svg, "circle", cx=x(at), cy=y(value), r=3.5, css="mark"), "title", text)
+    legend = [(one.label, f"line c{one.color}{' dashed' if one.is_dashed else ''}") for one, _ in kept]
+    legend += [(f"{level.label} {level.value:.4g}", f"level c{level.color}") for level in levels]
+    legend += [(f"spikes: {len(marks)}", "mark")] if marks else []
+    return Figure(title=title, svg=_markup(svg), legend=legend)
 
 
-def scatter_plot(groups: Sequence[tuple[str, Sequence[Point], int]], *, title: str, x_label: str, y_label: str) -> Html:
-    """A figure of points in a square of numbers, with the line where both are equal.
+def scatter_plot(
+    groups: Sequence[tuple[str, Sequence[Point], int]], *, title: str, x_label: str, y_label: str
+) -> Figure | None:
+    """Points of numbers from 0 on in a square, with the line where both are equal; None where there is no point.
 
-    Points that fall on the same place become one, darker: ten thousand rows are as readable, and as small, as fifty.
+    Points of the same cell become one, darker: ten thousand rows are as readable, and as small, as fifty.
 
     Args:
         groups: Label, points and colour of each group.
-        title: Above it.
-        x_label: Under it.
-        y_label: Beside it.
+        title: Of the figure.
+        x_label: Name of the horizontal axis.
+        y_label: Name of the vertical axis.
     """
     values = [value for _, points, _ in groups for point in points for value in point]
     if not values:
-        return Html("")
+        return None
     ticks = nice_ticks(0.0, max(values))
-    x = Scale(low=ticks[0], high=ticks[-1], start=_LEFT, end=WIDTH - _RIGHT)
-    y = _y_scale(ticks, is_log=False)
-    parts: list[Child] = [_axes(x, y, x_ticks=ticks, y_ticks=ticks, x_label=x_label, y_label=y_label)]
     low, high = ticks[0], ticks[-1]
-    parts.append(element("line", x1=x(low), y1=y(low), x2=x(high), y2=y(high), class_="level"))
+    x, y = _x_scale([low, high]), _y_scale(ticks, is_log=False)
+    svg = _drawing(title)
+    _add_axes(svg, x, y, x_ticks=ticks, y_ticks=ticks, x_label=x_label, y_label=y_label)
+    _add(svg, "line", x1=x(low), y1=y(low), x2=x(high), y2=y(high), css="level")
     for _, points, color in groups:
-        for (column, line), count in Counter(_cells(points, ticks[-1])).items():
-            at = (column / _MAX_CELLS * ticks[-1], line / _MAX_CELLS * ticks[-1])
-            opacity = f"{min(1.0, 0.35 + 0.15 * count):.2f}"
-            css = f"dot c{color}"
-            cx, cy = _number(x(at[0])), _number(y(at[1]))
-            parts.append(element("circle", cx=cx, cy=cy, r=2.4, opacity=opacity, class_=css))
-    return _figure(title, parts, [_key(label, color=color, kind="dot") for label, _, color in groups])
+        cells = Counter((round(at / high * _MAX_CELLS), round(value / high * _MAX_CELLS)) for at, value in points)
+        for (column, line), count in cells.items():
+            cx, cy = x(column / _MAX_CELLS * high), y(line / _MAX_CELLS * high)
+            _add(
+                svg, "circle", cx=cx, cy=cy, r=2.4, opacity=f"{min(1.0, 0.35 + 0.15 * count):.2f}", css=f"dot c{color}"
+            )
+    return Figure(title=title, svg=_markup(svg), legend=[(label, f"dot c{color}") for label, _, color in groups])
 
 
-def interval_bar(value: float, low: float, high: float, *, scale: Scale, color: int = 0) -> Html:
+def interval_bar(value: float, low: float, high: float, *, scale: Scale, color: int = 0) -> Markup:
     """A point with its interval, for a cell of a table; `scale` is the same in all cells of a column."""
-    return element(
-        "svg",
-        element("line", x1=_number(scale(low)), x2=_number(scale(high)), y1=8, y2=8, class_=f"line c{color}"),
-        element("circle", cx=_number(scale(value)), cy=8, r=3.5, class_=f"dot c{color}"),
-        viewBox=f"0 0 {scale.end + 6:g} 16",
-        width=f"{scale.end + 6:g}",
-        height=16,
-        class_="bar",
-        aria_hidden="true",
-    )
-
-
-def _cells(points: Iterable[Point], high: float) -> list[tuple[int, int]]:
-    return [(round(x / high * _MAX_CELLS), round(y / high * _MAX_CELLS)) for x, y in points]
+    width = f"{scale.end + 6:g}"
+    bar = ET.Element("svg", {"viewBox": f"0 0 {width} 16", "width": width, "height": "16", "class": "bar"})
+    bar.set("aria-hidden", "true")
+    _add(bar, "line", x1=scale(low), x2=scale(high), y1=8, y2=8, css=f"line c{color}")
+    _add(bar, "circle", cx=scale(value), cy=8, r=3.5, css=f"dot c{color}")
+    return _markup(bar)
 
 
 def _x_scale(values: Sequence[float]) -> Scale:
@@ -149,46 +153,52 @@ def _y_scale(ticks: Sequence[float], *, is_log: bool) -> Scale:
     return Scale(low=ticks[0], high=high, start=HEIGHT - _BOTTOM, end=_TOP, is_log=is_log)
 
 
-def _axes(
-    x: Scale, y: Scale, *, x_ticks: Sequence[float], y_ticks: Sequence[float], x_label: str, y_label: str = ""
-) -> list[Html]:
-    parts = []
+def _add_axes(
+    svg: ET.Element,
+    x: Scale,
+    y: Scale,
+    *,
+    x_ticks: Sequence[float],
+    y_ticks: Sequence[float],
+    x_label: str,
+    y_label: str = "",
+) -> None:
     for tick in y_ticks:
-        place = _number(y(tick))
-        parts.append(element("line", x1=x.start, x2=x.end, y1=place, y2=place, class_="grid"))
-        parts.append(element("text", short_number(tick), x=x.start - 6, y=_number(y(tick) + 4), text_anchor="end"))
+        _add(svg, "line", x1=x.start, x2=x.end, y1=y(tick), y2=y(tick), css="grid")
+        _add(svg, "text", short_number(tick), x=x.start - 6, y=y(tick) + 4, text_anchor="end")
     for tick in x_ticks:
         if x.low <= tick <= x.high:
-            parts.append(element("text", short_number(tick), x=_number(x(tick)), y=HEIGHT - 18, text_anchor="middle"))
-    parts.append(element("text", x_label, x=x.end, y=HEIGHT - 4, text_anchor="end", class_="label"))
+            _add(svg, "text", short_number(tick), x=x(tick), y=HEIGHT - 18, text_anchor="middle")
+    _add(svg, "text", x_label, x=x.end, y=HEIGHT - 4, text_anchor="end", css="label")
     if y_label:
-        parts.append(element("text", f"↑ {y_label}", x=x.start + 4, y=_TOP + 14, class_="label"))
-    return parts
+        _add(svg, "text", f"↑ {y_label}", x=x.start + 4, y=_TOP + 14, css="label")
 
 
-def _line(one: Series, points: Sequence[Point], x: Scale, y: Scale) -> list[Html]:
-    places = [f"{_number(x(at))},{_number(y(value))}" for at, value in thin(points)]
-    css = f"line c{one.color}{' dashed' if one.is_dashed else ''}"
-    parts = [element("polyline", points=" ".join(places), class_=css)]
+def _add_line(svg: ET.Element, one: Series, points: Sequence[Point], x: Scale, y: Scale) -> None:
+    corners = " ".join(f"{_number(x(at))},{_number(y(value))}" for at, value in thin(points))
+    _add(svg, "polyline", points=corners, css=f"line c{one.color}{' dashed' if one.is_dashed else ''}")
     if one.has_dots or len(points) == 1:
         for at, value in points:
-            text = element("title", f"{one.label}: {value:.4g} at {at:,.0f}")
-            parts.append(
-                element("circle", text, cx=_number(x(at)), cy=_number(y(value)), r=2.6, class_=f"dot c{one.color}")
-            )
-    return parts
+            dot = _add(svg, "circle", cx=x(at), cy=y(value), r=2.6, css=f"dot c{one.color}")
+            _add(dot, "title", f"{one.label}: {value:.4g} at {at:,.0f}")
 
 
-def _figure(title: str, parts: Sequence[Child], keys: Sequence[Html]) -> Html:
-    drawing = element("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=title)
-    return element(
-        "figure", element("figcaption", title), drawing, element("div", *keys, class_="legend") if keys else None
-    )
+def _drawing(title: str) -> ET.Element:
+    return ET.Element("svg", {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "role": "img", "aria-label": title})
 
 
-def _key(label: str, *, color: int | None = None, is_dashed: bool = False, kind: str = "line") -> Html:
-    css = " ".join(filter(None, ["key", kind, "" if color is None else f"c{color}", "dashed" if is_dashed else ""]))
-    return element("span", element("i", class_=css), label)
+def _add(parent: ET.Element, name: str, text: str = "", *, css: str = "", **attributes: float | str) -> ET.Element:
+    """A new element of `parent`; underscores in names of attributes become hyphens."""
+    texts = {
+        key.replace("_", "-"): value if isinstance(value, str) else _number(value) for key, value in attributes.items()
+    }
+    child = ET.SubElement(parent, name, {**texts, "class": css} if css else texts)
+    child.text = text or None
+    return child
+
+
+def _markup(svg: ET.Element) -> Markup:
+    return Markup(ET.tostring(svg, encoding="unicode"))
 
 
 def _number(value: float) -> str:

@@ -61,6 +61,11 @@ class ScoredRun:
         """The rows."""
         return self.run.predictions
 
+    @property
+    def color(self) -> int:
+        """Number of the run's colour, the same in all plots."""
+        return (ord(self.letter[0]) - ord("A")) % 6
+
     def has_rouge(self) -> bool:
         """Whether there are references to score against."""
         return MAIN_SCORE in self.values and not bool(np.isnan(self.values[MAIN_SCORE]).all())

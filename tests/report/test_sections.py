@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from kosum_pl.metrics.summary_scores import ScoreSettings
 from kosum_pl.report.config_diff import config_differences
-from kosum_pl.report.curves import curves, logged, validated
 from kosum_pl.report.finish import finish_report, write_drift
 from kosum_pl.report.page import html_page, score_runs, write_report
 from kosum_pl.report.row_table import row_data
 from kosum_pl.report.run_files import read_run
 from kosum_pl.report.scored import compare_runs
-from kosum_pl.report.setup_sections import memory, samples
-from kosum_pl.report.text_sections import ForeignText, foreign_texts, in_context
-from kosum_pl.types import Dialogue
+from kosum_pl.report.texts import foreign_texts
+from kosum_pl.report.training import logged, validated
+from kosum_pl.types import Dialogue, Prediction
 from tests.report.run_folders import NASTY, ROWS, row
 
 MakeRun = Callable[..., Path]
@@ -78,20 +78,18 @@ def test_foreign_characters_in_context() -> None:
     run_rows = [dict(ROWS[2]), row(7, text="é" + "가" * 60 + "漢字와 KTX", dialogue="#Person1#: KTX")]
     for values in run_rows:
         del values["summary"]
-    from kosum_pl.metrics.summary_scores import ScoreSettings
-    from kosum_pl.types import Prediction
-
     found = list(foreign_texts([Prediction(**values) for values in run_rows], ScoreSettings()))
-    assert [(one.prediction.example_id, one.is_raw, one.places) for one in found] == [
+    assert [(one.prediction.example_id, one.is_raw, one.indices) for one in found] == [
         ("dev_2", True, (3,)),
         ("dev_7", False, (0, 61, 62)),
     ]
-    text = in_context(found[1])
-    assert text.startswith('<mark title="Latin U+00E9">é</mark>' + "가" * 24)
-    assert "…" + "가" * 24 + '<mark title="Han U+6F22 U+5B57">漢字</mark>와 KTX' in text
-    assert in_context(ForeignText(prediction=found[0].prediction, text="<漢>", places=(1,), is_raw=True)).startswith(
-        "&lt;"
-    )
+    assert [tuple(piece) for piece in found[1].in_context() if piece.text] == [
+        ("é", True, "Latin U+00E9"),
+        ("가" * 24, False, ""),
+        ("…" + "가" * 24, False, ""),
+        ("漢字", True, "Han U+6F22 U+5B57"),
+        ("와 KTX", False, ""),
+    ]
 
 
 def test_the_table_has_the_rows_of_all_runs(make_run: MakeRun) -> None:
@@ -188,28 +186,25 @@ def test_curves_are_over_steps_counted_from_one_and_mark_spikes(make_run: MakeRu
     [scored] = score_runs([read_run(folder)])
     assert logged(scored, "train/loss") == [(10, 4), (20, 2)]
     assert validated(scored, "val/rouge_sum") == [(10, 50.0)]
-    body = curves([scored]).body
+    text = page(folder)
     for words in ("lead-1 40", "clipped at 1.5", "spike: 9 at step 2", "spikes: 1", "clip higher", "rouge_sum: 5 at 0"):
-        assert words in body
-    assert "Tokens a second" not in body
+        assert words in text
+    assert "Tokens a second" not in text
 
 
 def test_an_evaluation_has_no_curves(make_run: MakeRun) -> None:
     folder = make_run(stage="val")
     (folder / "metrics.csv").write_text("step,val/loss\n0,4\n", encoding="utf-8")
-    section = curves(score_runs([read_run(folder)]))
-    assert section.body == ""
-    assert "no fit" in section.missing
+    assert "<li>Training: no fit: only that writes metrics.jsonl</li>" in page(folder)
 
 
 def test_memory_planned_and_measured(make_run: MakeRun) -> None:
     folder = make_run(**{"train/memory_peak_gb": 3.0})
     (folder / "plan.json").write_text('{"peak": 4000000000, "bytes": {"weights": 1000000000}}', encoding="utf-8")
     (folder / "metrics.csv").write_text("step,train/memory_peak_gb\n9,3.5\n", encoding="utf-8")
-    body = memory(score_runs([read_run(folder)])).body
-    assert ">4<" in body
-    assert ">3.50<" in body
-    assert ">0.88<" in body
+    text = page(folder)
+    for number in ("4", "3.50", "0.88", "1"):
+        assert f'<td class="number">{number}</td>' in text
 
 
 def test_samples_show_a_summary_grow(make_run: MakeRun) -> None:
@@ -219,5 +214,5 @@ def test_samples_show_a_summary_grow(make_run: MakeRun) -> None:
         for step, text in ((20, "비가 온다."), (10, "눈 온다."))
     ]
     (folder / "samples.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    body = samples(score_runs([read_run(folder)])).body
-    assert body.index("step 10") < body.index("<ins>눈</ins> 온다.") < body.index("step 20")
+    text = page(folder)
+    assert text.index("step 10") < text.index("<ins>눈</ins> 온다.") < text.index("step 20")

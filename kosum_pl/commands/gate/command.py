@@ -10,15 +10,16 @@ import time
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kosum_pl.cli.options import asks_for_help, output_file, take_option
-from kosum_pl.commands.gate.junit import json_text, junit_text
-from kosum_pl.commands.gate.rules import RuleFile, read_rules
-from kosum_pl.commands.gate.scores import Scores, read_scores
-from kosum_pl.commands.gate.verdict import Verdict, judge
 from kosum_pl.errors import UsageError
 from kosum_pl.files import write_atomically
+
+if TYPE_CHECKING:
+    from kosum_pl.commands.gate.rules import RuleFile
+    from kosum_pl.commands.gate.scores import Scores
+    from kosum_pl.commands.gate.verdict import Verdict
 
 EXIT_FAILED: Final = 1
 HELP: Final = """usage: python -m kosum_pl gate RUN --rules FILE.yaml [options]
@@ -76,32 +77,35 @@ def run(command: str, arguments: Sequence[str]) -> int:
         raise UsageError(f"{command} needs --rules FILE.yaml; see {command} --help")
     junit, json_file = (output_file(options[name], option=name) for name in ("--junit", "--json"))
     rules, scores, baseline = _read(rest[0], rules=options["--rules"], baseline=options["--baseline"])
-    verdicts = [judge(rule, scores, baseline) for rule in rules.rules]
-    source = baseline.source if baseline else None
-    print("\n".join(_lines(verdicts, scores.source, source)))
-    if junit:
-        seconds = time.perf_counter() - started
-        write_atomically(junit, junit_text(verdicts, run=scores.source, baseline=source, seconds=seconds))
-        print(f"junit: {junit}")
-    if json_file:
-        text = json_text(verdicts, run=scores.source, baseline=source, rules=str(rules.path))
-        write_atomically(json_file, text)
-        print(f"json: {json_file}")
+    verdicts = _judged(rules, scores, baseline)
+    for line in _lines(verdicts, scores, baseline):
+        print(line)
+    sources = {"run": scores.source, "baseline": baseline.source if baseline else None}
+    _write(verdicts, sources, junit=junit, json_file=json_file, rules=rules.path, started=started)
     return 0 if all(verdict.is_passed for verdict in verdicts) else EXIT_FAILED
 
 
 def _read(run_name: str, *, rules: str, baseline: str | None) -> tuple[RuleFile, Scores, Scores | None]:
+    from kosum_pl.commands.gate.rules import read_rules
+    from kosum_pl.commands.gate.scores import read_scores
+
     rule_file = read_rules(Path(rules).expanduser())
     scores = read_scores(Path(run_name).expanduser(), option="run")
     given = Path(baseline).expanduser() if baseline else rule_file.baseline
     needing = next((rule for rule in rule_file.rules if rule.baseline_score), None)
     if given is None and needing is not None:
-        where = f"{rule_file.path}:{needing.line}"
-        raise UsageError(f"{where}: rule '{needing.text}' needs a baseline; give --baseline RUN, or baseline: there")
+        place = f"{rule_file.path}:{needing.line}"
+        raise UsageError(f"{place}: rule '{needing.text}' needs a baseline; give --baseline RUN, or baseline: there")
     return rule_file, scores, read_scores(given, option="baseline") if given else None
 
 
-def _lines(verdicts: Sequence[Verdict], run: str, baseline: str | None) -> list[str]:
+def _judged(rules: RuleFile, scores: Scores, baseline: Scores | None) -> list[Verdict]:
+    from kosum_pl.commands.gate.verdict import judge
+
+    return [judge(rule, scores, baseline) for rule in rules.rules]
+
+
+def _lines(verdicts: Sequence[Verdict], scores: Scores, baseline: Scores | None) -> list[str]:
     """A line a rule in columns, and a summary."""
     texts = [_label(verdict) for verdict in verdicts]
     width = max(map(_width, texts))
@@ -112,8 +116,8 @@ def _lines(verdicts: Sequence[Verdict], run: str, baseline: str | None) -> list[
         lines.append(f"{'pass' if verdict.is_passed else 'FAIL'}  {text}{padding}  {verdict.message}{why}")
     failed = sum(not verdict.is_passed for verdict in verdicts)
     count = f"{failed} of {len(verdicts)} rules failed" if failed else f"{len(verdicts)} of {len(verdicts)} rules hold"
-    against = f", baseline {baseline}" if baseline else ""
-    return [*lines, f"gate: {count}; run {run}{against}"]
+    against = f", baseline {baseline.source}" if baseline else ""
+    return [*lines, f"gate: {count}; run {scores.source}{against}"]
 
 
 def _label(verdict: Verdict) -> str:
@@ -124,3 +128,24 @@ def _label(verdict: Verdict) -> str:
 def _width(text: str) -> int:
     """Columns of a terminal: a Korean character takes two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def _write(
+    verdicts: Sequence[Verdict],
+    sources: dict[str, str | None],
+    *,
+    junit: Path | None,
+    json_file: Path | None,
+    rules: Path,
+    started: float,
+) -> None:
+    from kosum_pl.commands.gate.junit import json_text, junit_text
+
+    run_path, baseline = str(sources["run"]), sources["baseline"]
+    if junit:
+        seconds = time.perf_counter() - started
+        write_atomically(junit, junit_text(verdicts, run=run_path, baseline=baseline, seconds=seconds))
+        print(f"junit: {junit}")
+    if json_file:
+        write_atomically(json_file, json_text(verdicts, run=run_path, baseline=baseline, rules=str(rules)))
+        print(f"json: {json_file}")
