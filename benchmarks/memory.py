@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader
 from benchmarks.timing import machine_facts
 from benchmarks.traced_memory import traced_peak
 from kosum_pl.cli.arguments import read_arguments
+from kosum_pl.cli.option_types import memory_size
 from kosum_pl.cli.parts import Parts, load_parts
-from kosum_pl.commands.plan.command import parse_memory
 from kosum_pl.commands.plan.count import ShapeCache
 from kosum_pl.commands.plan.settings import PlanSettings, plan_settings
 from kosum_pl.encode import Batch
@@ -167,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(CASES)}; none for all")
     parser.add_argument("--steps", type=int, default=3, help="optimizer steps of each")
-    parser.add_argument("--memory", type=parse_memory, help="most that the process may take, such as 24GB")
+    parser.add_argument("--memory", type=memory_size, help="most that the process may take, such as 24GB")
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in CASES:

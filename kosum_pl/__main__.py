@@ -14,30 +14,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from kosum_pl import __version__
+from kosum_pl.cli.options import COMMANDS, TRAINER_COMMANDS, option_parser
 from kosum_pl.errors import UsageError, one_line, user_error_line
 
 EXIT_USER_ERROR: Final = 2
 EXIT_INTERRUPTED: Final = 130
 EXIT_BROKEN_PIPE: Final = 141
-
-# Name: (what it does, module with `run(command, arguments) -> int`). A new command is a line here and a file in
-# kosum_pl/commands/.
-COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "fit": ("train, and keep the checkpoint with the best generated ROUGE", "kosum_pl.cli.arguments"),
-    "validate": ("score a checkpoint on data.val_file", "kosum_pl.cli.arguments"),
-    "test": ("score a checkpoint on data.test_file", "kosum_pl.cli.arguments"),
-    "predict": ("write a submission for data.predict_file", "kosum_pl.cli.arguments"),
-    "charset": ("show what may be generated, and what of the references may not", "kosum_pl.commands.charset.command"),
-    "export": ("write a checkpoint as a Hugging Face folder", "kosum_pl.commands.export.command"),
-    "summarize": ("summarize dialogues by an exported folder or a checkpoint", "kosum_pl.commands.summarize.command"),
-    "doctor": ("look for what would spoil a run, before it starts", "kosum_pl.commands.doctor.command"),
-    "drift": ("hold val, test and predict rows against train", "kosum_pl.commands.drift.command"),
-    "gate": ("hold a run's scores against rules, for CI", "kosum_pl.commands.gate.command"),
-    "init": ("lay out a working folder: config, preset, callback, data stub", "kosum_pl.commands.init.command"),
-    "plan": ("count the memory of a training step, before anything is downloaded", "kosum_pl.commands.plan.command"),
-    "report": ("write one page of a run, or of several side by side", "kosum_pl.commands.report.command"),
-    "tune": ("search the decoding preset of a slice of the val rows", "kosum_pl.commands.tune.command"),
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as interrupt:
-        print(f"kosum_pl: interrupted{_told(interrupt)}", file=sys.stderr)
+        print(f"kosum_pl: interrupted{_ending(interrupt)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         if not _is_output_closed():
@@ -72,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def help_text() -> str:
     """What a bare `--help` prints."""
     width = max(map(len, COMMANDS))
-    commands = "\n".join(f"  {name:<{width}}  {summary}" for name, (summary, _) in COMMANDS.items())
+    commands = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items())
     return (
         "usage: python -m kosum_pl COMMAND --config NAME [options]\n\n"
         f"Train, choose, evaluate and use Korean dialogue summarizers.\n\ncommands:\n{commands}\n\n"
@@ -93,8 +75,14 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if first not in COMMANDS:
         raise UsageError(_unknown_command(first))
-    status = importlib.import_module(COMMANDS[first][1]).run(first, words[1:])
-    return int(status)
+    is_trainers = first in TRAINER_COMMANDS
+    if not is_trainers and {"-h", "--help"}.intersection(words):
+        print(option_parser(first).format_help(), end="")
+        return 0
+    from kosum_pl.cli.arguments import parse_options
+
+    module = "kosum_pl.cli.run" if is_trainers else f"kosum_pl.commands.{first}.command"
+    return int(importlib.import_module(module).run(parse_options(first, words[1:])))
 
 
 def _unknown_command(word: str) -> str:
@@ -118,7 +106,7 @@ def _is_output_closed() -> bool:
     return False
 
 
-def _told(interrupt: KeyboardInterrupt) -> str:
+def _ending(interrupt: KeyboardInterrupt) -> str:
     return f"; {one_line(str(interrupt))}" if str(interrupt) else ""
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from kosum_pl import __main__ as entry
 from kosum_pl import __version__
+from kosum_pl.cli.arguments import Options
 from kosum_pl.errors import UsageError
 
 HEAVY = {"torch", "lightning", "transformers", "datasets", "jsonargparse", "numpy"}
@@ -23,6 +24,9 @@ LIGHT = [
     (["fit", "--config", "demo", "--preset", "nope"], 2),
     (["validate", "--config", "demo", "--ckpt_path", "best"], 2),
     (["predict", "--config", "demo", "--ckpt_path", "nope.ckpt"], 2),
+    (["charset", "--help"], 0),
+    (["tune", "--config", "demo", "--output", "x.txt"], 2),
+    (["gate", "nope", "--rules", "nope.yaml"], 2),
 ]
 
 
@@ -87,7 +91,7 @@ def error_line(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert entry.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for command, (summary, _) in entry.COMMANDS.items():
+    for command, summary in entry.COMMANDS.items():
         assert f"{command} " in text
         assert summary in text
 
@@ -119,10 +123,10 @@ class TestErrors:
     def failing(self, monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
         errors: list[BaseException] = []
 
-        def run(command: str, arguments: list[str]) -> int:
+        def run(options: Options) -> int:
             raise errors[0]
 
-        monkeypatch.setattr("kosum_pl.cli.arguments.run", run)
+        monkeypatch.setattr("kosum_pl.cli.run.run", run)
         monkeypatch.delenv("KOSUM_DEBUG", raising=False)
         return errors
 

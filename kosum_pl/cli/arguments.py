@@ -1,13 +1,16 @@
 """The command line before anything heavy loads: names become paths, words become options.
 
-In: what follows the command's name. Out: an `Invocation` for the real parser, or a `ValueError` of one line that
-names a config, preset, checkpoint or YAML line. Only PyYAML is imported, so these mistakes are answered at once.
+In: the words after a command's name. Out: its options, and of a command with a config the `Invocation` for the config's
+parser; or a `ValueError` of one line that names an option, config, preset, checkpoint or YAML line. Only PyYAML is
+imported, so that these mistakes are answered at once.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,23 +19,29 @@ from typing import Any
 import yaml
 
 from kosum_pl.checkpoints.lineage import lineage_from
+from kosum_pl.cli.options import WITHOUT_CONFIG, option_parser
 from kosum_pl.errors import UsageError, one_line
 from kosum_pl.lookup import find_config, list_configs
 from kosum_pl.runs.folders import config_name_of, find_checkpoint
 
-_WHERE_OPTIONS = ("--runs_dir", "--run_name")
-_OWN_OPTIONS = ("--config", "--preset", *_WHERE_OPTIONS, "--ckpt_path", "--init_from", "--slice", "--plugins")
+_HELP = ("-h", "--help")
 _EVALUATIONS = ("validate", "test", "predict")
-OWN_OPTIONS_HELP = (
-    "Also: --preset NAME, short for --model.preset NAME; --runs_dir DIR, where runs go (runs, or $KOSUM_RUNS_DIR); "
-    "--run_name NAME, their folder in it (the config's name); "
-    "--ckpt_path best|last|FILE, of the config's latest run or a file; --init_from RUN|FILE|EXPORT, "
-    "weights to start a new fit from; --slice weekday=7, evaluate only these rows, short for --data.slice "
-    "(weekday=6,7 either; length=q4 the longest quarter; given twice: both must hold); "
-    "--plugins a.b.c, a module with callbacks. "
-    "A --config is looked up as a path, in ./configs and among the shipped ones; several are laid over each other "
-    "and options win over all of them."
-)
+# Below this likeness an option is not a misspelt one of ours but one of the config's.
+_LIKENESS = 0.8
+
+
+class Options(Namespace):
+    """What a command line gives: a value for every option of `cli.options`, under its name.
+
+    Attributes:
+        command: The command.
+        words: The command line after it, as it was typed.
+        rest: What no option of ours is; the config's own parser reads it.
+    """
+
+    command: str
+    words: tuple[str, ...]
+    rest: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +55,7 @@ class Invocation:
         runs_dir: Folder of all runs.
         checkpoint: What `--ckpt_path` means; None without it.
         plugins: Modules to import for their callbacks before the config is parsed.
-        given: What followed the command, as it was typed.
+        given: The command line after the command, as it was typed.
     """
 
     command: str
@@ -60,78 +69,91 @@ class Invocation:
     @property
     def asks_for_help(self) -> bool:
         """Whether options shall be shown instead of a run."""
-        return any(argument in ("-h", "--help") or ".help" in argument for argument in self.arguments)
+        return any(argument in _HELP or ".help" in argument for argument in self.arguments)
 
 
-def run(command: str, arguments: Sequence[str]) -> int:
-    """Check the command line of `fit`, `validate`, `test` or `predict`, and only then load what runs it.
+def parse_options(command: str, words: Sequence[str]) -> Options:
+    """Read a command line.
 
     Args:
-        command: One of the four.
-        arguments: What follows it.
+        command: One of `cli.options.COMMANDS`.
+        words: The command line after it.
 
-    Returns:
-        The exit status.
+    Raises:
+        ValueError: An option is unknown, or its value is missing or wrong.
     """
-    invocation = read_arguments(command, arguments)
-    from kosum_pl.cli.lightning_cli import (
-        run_command,  # seconds of imports, after everything that can be checked without them
-    )
+    parser = option_parser(command)
+    # Options may stand between folders, but not between the config's own options, whose values they would take away.
+    parse = parser.parse_known_intermixed_args if command in WITHOUT_CONFIG else parser.parse_known_args
+    try:
+        options, rest = parse(words, Options(command=command, words=tuple(words)))
+    except ArgumentError as error:
+        name = (error.argument_name or "").rpartition("/")[2]
+        problem = "needs a value" if error.message.startswith("expected ") else error.message
+        raise UsageError(f"{name} {problem}") from error
+    _check_unknown(command, rest, parser)
+    options.rest = tuple(rest)
+    return options
 
-    return run_command(invocation)
+
+def own_options_help(command: str) -> str:
+    """A command's own options in one paragraph, for the help of a parser that knows the config's alone."""
+    actions = option_parser(command)._actions
+    return "Also: " + "; ".join(f"{action.option_strings[-1]} {action.metavar}, {action.help}" for action in actions)
 
 
-def read_arguments(command: str, arguments: Sequence[str]) -> Invocation:
-    """Check and rewrite what follows a command's name.
+def read_arguments(command: str, words: Sequence[str]) -> Invocation:
+    """Check and rewrite the command line of a command that reads a config.
 
     Args:
         command: The command.
-        arguments: The rest of the command line.
+        words: The command line after it.
 
     Raises:
         ValueError: A config, preset, checkpoint or run is unknown, or a config is no YAML.
     """
-    options: dict[str, list[str]] = {name: [] for name in _OWN_OPTIONS}
-    rest = []
-    for name, value in _split_options(arguments):
-        if name in options:
-            options[name].append(value)
-        else:
-            rest.append(value)
-    configs = [find_config(name) for name in options["--config"]]
-    invocation = Invocation(
-        command=command,
-        arguments=(),
-        config_name=_run_name(_last(options["--run_name"])) or (config_name_of(configs[0]) if configs else ""),
-        runs_dir=Path(_last(options["--runs_dir"]) or os.environ.get("KOSUM_RUNS_DIR") or "runs"),
-    )
+    return find_invocation(parse_options(command, words))
+
+
+def find_invocation(options: Options) -> Invocation:
+    """What the options of a config mean: names become paths, and short options those of the config's parser.
+
+    Raises:
+        ValueError: A config, preset, checkpoint or run is unknown, or a config is no YAML.
+    """
+    command = options.command
+    configs = [find_config(name) for name in options.config]
+    config_name = options.run_name or (config_name_of(configs[0]) if configs else "")
+    runs_dir = Path(options.runs_dir or os.environ.get("KOSUM_RUNS_DIR") or "runs")
     plugins = [name for config in configs for name in _plugins_of(read_yaml(config), config)]
-    for value in options["--plugins"]:
+    for value in options.plugins:
         plugins += _plugin_names(yaml.safe_load(value), "--plugins")
     rewritten = [f"--config={path.resolve()}" for path in configs]
     if plugins:
         rewritten.append(f"--plugins={json.dumps(plugins)}")
-    if preset := _last(options["--preset"]):
-        find_config(preset, "presets")
-        rewritten.append(f"--model.preset={preset}")
+    if options.preset:
+        find_config(options.preset, "presets")
+        rewritten.append(f"--model.preset={options.preset}")
     checkpoint = None
-    if word := _last(options["--ckpt_path"]):
+    if options.ckpt_path:
         if not configs:
             raise UsageError(_no_config(command))
-        checkpoint = find_checkpoint(word, runs_dir=invocation.runs_dir, config_name=invocation.config_name)
+        checkpoint = find_checkpoint(options.ckpt_path, runs_dir=runs_dir, config_name=config_name)
         rewritten.append(f"--ckpt_path={checkpoint}")
-    if start := _last(options["--init_from"]):
-        rewritten.append(_lineage(start, command=command, configs=configs, is_resumed=checkpoint is not None))
-    if options["--slice"]:
-        rewritten.append(_slice(options["--slice"], command=command))
+    if options.init_from:
+        rewritten.append(
+            _lineage(options.init_from, command=command, configs=configs, is_resumed=checkpoint is not None)
+        )
+    if options.slice:
+        rewritten.append(_slice(options.slice, command=command))
     invocation = Invocation(
         command=command,
-        arguments=(*rewritten, *rest),
-        config_name=invocation.config_name,
-        runs_dir=invocation.runs_dir,
+        arguments=(*rewritten, *options.rest),
+        config_name=config_name,
+        runs_dir=runs_dir,
         checkpoint=checkpoint,
         plugins=tuple(plugins),
-        given=tuple(arguments),
+        given=options.words,
     )
     if not configs and not invocation.asks_for_help:
         raise UsageError(_no_config(command))
@@ -166,20 +188,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def _split_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(option, value) of our own options, ("", argument) of everything else, in order."""
-    pending = iter(arguments)
-    for argument in pending:
-        name, has_value, value = argument.partition("=")
-        name = "--config" if name == "-c" else name
-        if name not in _OWN_OPTIONS:
-            yield "", argument
-            continue
-        if not has_value:
-            value = next(pending, "")
-        if not value or (not has_value and value.startswith("--")):
-            raise UsageError(f"{name} needs a value")
-        yield name, value
+def _check_unknown(command: str, rest: Sequence[str], parser: ArgumentParser) -> None:
+    """Refuse options that are unknown, or that only look like one of ours; others are the config's."""
+    known = [name for action in parser._actions for name in action.option_strings[-1:] if name not in _HELP]
+    for name in (word.partition("=")[0] for word in rest if word.startswith("-")):
+        if command in WITHOUT_CONFIG:
+            raise UsageError(f"unknown option '{name}' of {command}; options: {', '.join(known)}, --help")
+        nearest = difflib.get_close_matches(name.lstrip("-"), [each[2:] for each in known], n=1, cutoff=_LIKENESS)
+        if name.startswith("--") and nearest and f"--{nearest[0]}" != name:
+            raise UsageError(f"unknown option '{name}' of {command}; did you mean '--{nearest[0]}'?")
 
 
 def _lineage(start: str, *, command: str, configs: Sequence[Path], is_resumed: bool) -> str:
@@ -203,17 +220,6 @@ def _slice(conditions: Sequence[str], *, command: str) -> str:
         if not column.strip() or not values.strip(", "):
             raise UsageError(f"--slice {condition}: write column=value or column=value,value, such as weekday=7")
     return f"--data.slice={json.dumps(list(conditions), ensure_ascii=False)}"
-
-
-def _last(values: Sequence[str]) -> str | None:
-    return values[-1] if values else None
-
-
-def _run_name(name: str | None) -> str:
-    """A given name, checked; empty without one."""
-    if name is not None and (name in (".", "..") or Path(name).name != name):
-        raise UsageError(f"--run_name is '{name}'; write a name without slashes, and where it lies into --runs_dir")
-    return name or ""
 
 
 def _no_config(command: str) -> str:

@@ -17,7 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from kosum_pl import __version__
 from kosum_pl.checkpoints.lineage import lineage_of, start_of
 from kosum_pl.checkpoints.start import StartWeights
-from kosum_pl.cli.arguments import OWN_OPTIONS_HELP, Invocation
+from kosum_pl.cli.arguments import Invocation, own_options_help
 from kosum_pl.cli.loggers import run_loggers
 from kosum_pl.cli.parser_errors import explain_instantiation_error, explain_parser_error
 from kosum_pl.cli.plugins import LoadedPlugins, load_plugins
@@ -132,7 +132,7 @@ class KosumCLI(LightningCLI):
             help="Earlier runs, the oldest first; fit starts from the weights of the last. Set by --init_from.",
         )
         parser.usage = f"kosum_pl {self.invocation.command} --config NAME [options]"
-        parser.description = f"{parser.description} {OWN_OPTIONS_HELP}"
+        parser.description = f"{parser.description} {own_options_help(self.invocation.command)}"
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and tell of a mistake in one line."""

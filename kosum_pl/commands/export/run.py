@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,6 @@ from kosum_pl.checkpoints.topics import run_topics
 from kosum_pl.checkpoints.weights import load_weights, seed_of
 from kosum_pl.cli.arguments import Invocation
 from kosum_pl.cli.parts import Parts, load_parts
-from kosum_pl.commands.export.command import ExportOptions
 from kosum_pl.commands.export.folder import load_folder, write_folder
 from kosum_pl.commands.export.merge import merge_adapter, take_quantized_values, unquantized
 from kosum_pl.data import TOPICS_FILE
@@ -36,6 +36,29 @@ TOLERANCE: Final = 0.5
 """Points of `rouge_mean` that an exported model may differ by."""
 _SEED: Final = 42
 _SHOWN: Final = ("rouge_mean", "rouge1", "rouge2", "rougeL")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What `export` is asked for.
+
+    Attributes:
+        output: The folder.
+        checkpoint: The weights.
+        merges: Whether an adapter goes into its base's weights.
+        merge_base: Of a quantized base: whether it is merged into the `quantized` values or into the `original` ones.
+        num_rows: Rows of the sample.
+        allows_difference: Whether scores may differ.
+        device: Where the sample is summarized.
+    """
+
+    output: Path
+    checkpoint: Path
+    merges: bool
+    merge_base: str
+    num_rows: int
+    allows_difference: bool
+    device: str
 
 
 def export(invocation: Invocation, options: ExportOptions) -> Iterator[str]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kosum_pl.cli.options import asks_for_help, output_file, take_option
+from kosum_pl.cli.arguments import Options
 from kosum_pl.errors import UsageError
 from kosum_pl.files import write_atomically
 
@@ -22,76 +22,39 @@ if TYPE_CHECKING:
     from kosum_pl.commands.gate.verdict import Verdict
 
 EXIT_FAILED: Final = 1
-HELP: Final = """usage: python -m kosum_pl gate RUN --rules FILE.yaml [options]
-
-Hold a run's scores against rules. Exit status: 0 all rules hold, 1 some rule does not, 2 nothing could be judged.
-
-arguments:
-  RUN              a run directory, such as runs/demo/latest, a folder under its eval/, or a metrics.json
-
-options:
-  --rules FILE     a YAML list of rules
-  --baseline RUN   what 'baseline' in a rule means: a run as above; wins over 'baseline:' of the rules file
-  --junit FILE     write the verdicts as JUnit XML, one test case a rule
-  --json FILE      write them as JSON
-  --help           this text
-
-rules (scores are named as in metrics.json; >= > <= < == !=, + - * / and brackets, min(...), max(...)):
-  - val/contamination_rate == 0
-  - val/rouge_sum >= 0.98 * baseline              the same score of the baseline
-  - val/rouge_sum >= lead/rouge_sum + 20          another score of the run
-  - slice weekday=7 val/rouge_sum >= baseline - 5   scores of one slice
-  - slice weekday=* val/contamination_rate == 0   of each slice of a column; the worst one is told
-  - {rule: '"lr-AdamW/pg1" < 0.001', name: rate, why: odd names stand in quotes}
-A score that is missing or no number fails its rule."""
-_OPTIONS: Final = ("--rules", "--baseline", "--junit", "--json")
 
 
-def run(command: str, arguments: Sequence[str]) -> int:
+def run(options: Options) -> int:
     """Run the command.
-
-    Args:
-        command: Its name.
-        arguments: What follows it.
 
     Returns:
         0 where all rules hold, 1 otherwise.
 
     Raises:
-        ValueError: An option is wrong, there is no such run, or the rules cannot be read.
+        ValueError: There is no such run, or the rules cannot be read.
     """
-    if asks_for_help(arguments):
-        print(HELP)
-        return 0
     started = time.perf_counter()
-    options: dict[str, str | None] = {}
-    rest = list(arguments)
-    for name in _OPTIONS:
-        options[name], rest = take_option(rest, name=name)
-    unknown = next((word for word in rest if word.startswith("-")), None)
-    if unknown:
-        raise UsageError(f"unknown option '{unknown}' of {command}; options: {', '.join(_OPTIONS)}, --help")
-    if len(rest) != 1:
-        raise UsageError(f"{command} needs one run, such as runs/demo/latest, not {len(rest)}; see {command} --help")
-    if options["--rules"] is None:
+    command, runs = options.command, options.runs
+    if len(runs) != 1:
+        raise UsageError(f"{command} needs one run, such as runs/demo/latest, not {len(runs)}; see {command} --help")
+    if options.rules is None:
         raise UsageError(f"{command} needs --rules FILE.yaml; see {command} --help")
-    junit, json_file = (output_file(options[name], option=name) for name in ("--junit", "--json"))
-    rules, scores, baseline = _read(rest[0], rules=options["--rules"], baseline=options["--baseline"])
+    rules, scores, baseline = _read(runs[0], rules=options.rules, baseline=options.baseline)
     verdicts = _judged(rules, scores, baseline)
     for line in _lines(verdicts, scores, baseline):
         print(line)
     sources = {"run": scores.source, "baseline": baseline.source if baseline else None}
-    _write(verdicts, sources, junit=junit, json_file=json_file, rules=rules.path, started=started)
+    _write(verdicts, sources, junit=options.junit, json_file=options.json, rules=rules.path, started=started)
     return 0 if all(verdict.is_passed for verdict in verdicts) else EXIT_FAILED
 
 
-def _read(run_name: str, *, rules: str, baseline: str | None) -> tuple[RuleFile, Scores, Scores | None]:
+def _read(run: Path, *, rules: Path, baseline: Path | None) -> tuple[RuleFile, Scores, Scores | None]:
     from kosum_pl.commands.gate.rules import read_rules
     from kosum_pl.commands.gate.scores import read_scores
 
-    rule_file = read_rules(Path(rules).expanduser())
-    scores = read_scores(Path(run_name).expanduser(), option="run")
-    given = Path(baseline).expanduser() if baseline else rule_file.baseline
+    rule_file = read_rules(rules)
+    scores = read_scores(run, option="run")
+    given = baseline or rule_file.baseline
     needing = next((rule for rule in rule_file.rules if rule.baseline_score), None)
     if given is None and needing is not None:
         place = f"{rule_file.path}:{needing.line}"

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from kosum_pl.cli.options import asks_for_help, take_option
+from kosum_pl.cli.arguments import Options
 from kosum_pl.commands.init.files import CALLBACK, CALLBACK_NAME, DATA, PRESET, README
 from kosum_pl.errors import UsageError
 from kosum_pl.files import write_atomically
@@ -21,45 +21,24 @@ from kosum_pl.lookup import find_shipped_config
 CONFIG_NAME: Final = "summarizer"
 PRESET_NAME: Final = "mine"
 _FIT: Final = f"python -m kosum_pl fit --config {CONFIG_NAME}"
-_DEFAULT_BASE: Final = "kobart"
 _COLUMNS: Final = """\
   columns:  # as your files name them
     example_id: fname
     dialogue: dialogue
     summary: summary  # several references: [summary1, summary2]
 """
-HELP: Final = """usage: python -m kosum_pl init DIR [options]
-
-Lay out a working folder: a config to fill in, a preset, callbacks/ with an example, a data stub and a README.
-DIR must not exist, or be empty.
-
-options:
-  --config NAME  the shipped config to begin with (kobart); see python -m kosum_pl fit
-  --help         this text"""
 
 
-def run(command: str, arguments: Sequence[str]) -> int:
+def run(options: Options) -> int:
     """Run the command.
 
-    Args:
-        command: Its name.
-        arguments: What follows it.
-
-    Returns:
-        The exit status.
-
     Raises:
-        ValueError: The folder is not empty or cannot be written, or an option or config is unknown.
+        ValueError: The folder is not empty or cannot be written, or a config is unknown.
     """
-    if asks_for_help(arguments):
-        print(HELP)
-        return 0
-    base, rest = take_option(arguments, name="--config")
-    names = [argument for argument in rest if not argument.startswith("-")]
-    if len(names) != 1 or len(rest) != 1:
+    if len(options.folders) != 1:
         raise UsageError("init takes one folder: python -m kosum_pl init DIR [--config NAME]")
-    folder = Path(names[0]).expanduser()
-    files = working_files(base or _DEFAULT_BASE)
+    folder: Path = options.folders[0]
+    files = working_files(options.config)
     try:
         _check_empty(folder)
         for name, text in files.items():

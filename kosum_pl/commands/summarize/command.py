@@ -6,151 +6,70 @@ JSON lines, in the order of the dialogues; progress and notes go to standard err
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
 
-from kosum_pl.checkpoints.lineage import EXPORT_RECORD
-from kosum_pl.cli.arguments import Invocation, read_arguments
-from kosum_pl.cli.options import asks_for_help, output_file, take_option
+from kosum_pl.checkpoints.lineage import EXPORT_RECORD, is_export
+from kosum_pl.cli.arguments import Options, find_invocation
+from kosum_pl.cli.options import CONFIG_OPTIONS
 from kosum_pl.errors import UsageError
 
-HELP: Final = """usage: python -m kosum_pl summarize DIR [FILE | -] [options]
-       python -m kosum_pl summarize NAME --ckpt_path best [FILE | -] [options]
 
-Summarize dialogues by an exported folder, or by a config and a checkpoint: the same prompt, preset, constraint and
-post-processing as in `predict`. Without a FILE, or with -, dialogues come from standard input. Interrupted (Ctrl-C), it
-writes the rows that are done, in their order and under their own numbers; as text, the others are empty lines. How many
-dialogues were truncated to the model's limit stands on standard error.
-
-options:
-  --ckpt_path WORD       of a config: best, last or a file; without it, the weights that the config names
-  --input_format WORD    text (dialogues divided by blank lines), csv or jsonl (the usual columns); by default the
-                         file's ending decides, and standard input is text
-  --format WORD          text (a summary a line), csv or jsonl, as predict writes them
-  --output FILE          instead of standard output
-  --batch_size NUMBER    dialogues at once
-  --device WORD          auto, cpu, cuda
-  --model.presets ...    of a config: any option of fit
-  --help                 this text"""
-_INPUT_FORMATS: Final = ("auto", "text", "csv", "jsonl")
-_FORMATS: Final = ("text", "csv", "jsonl")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SummarizeOptions:
-    """What `summarize` is asked for.
-
-    Attributes:
-        source: A file, or `-`.
-        input_format: `auto`, `text`, `csv` or `jsonl`.
-        output_format: `text`, `csv` or `jsonl`.
-        output: A file; None for standard output.
-        batch_size: Dialogues at once; None: as configured.
-        device: Where to compute.
-        folder: An exported folder; None where a config is given.
-        invocation: The config's command line; None where a folder is given.
-    """
-
-    source: str
-    input_format: str
-    output_format: str
-    output: Path | None
-    batch_size: int | None
-    device: str
-    folder: Path | None = None
-    invocation: Invocation | None = None
-
-
-def run(command: str, arguments: Sequence[str]) -> int:
+def run(options: Options) -> int:
     """Run the command.
-
-    Args:
-        command: Its name.
-        arguments: What follows it.
-
-    Returns:
-        The exit status.
 
     Raises:
         ValueError: An option, the folder, the config or the input is wrong.
     """
-    if asks_for_help(arguments):
-        print(HELP)
-        return 0
-    options = read_options(command, arguments)
-    from kosum_pl.commands.summarize.run import summarize  # seconds of imports, after what can be checked without them
+    names, rest = _positional(options.rest)
+    target = names.pop(0) if names and not options.config else None
+    if len(names) > 1:
+        raise UsageError(f"summarize takes one input, and there are {len(names)}: {', '.join(names)}; join them")
+    folder = _export_folder(target)
+    options.rest = rest
+    if folder is not None:
+        given = [f"--{name}" for name in CONFIG_OPTIONS if getattr(options, name)]
+        for name in (*given, *rest):
+            raise UsageError(f"{name} belongs to a config, and {target} is an exported folder; take it out")
+    elif target is not None:
+        options.config = [target]
+    invocation = None if folder is not None else find_invocation(options)
+    # Seconds of imports, after what can be checked without them.
+    from kosum_pl.commands.summarize.run import SummarizeOptions, summarize
 
-    summarize(options)
-    return 0
-
-
-def read_options(command: str, arguments: Sequence[str]) -> SummarizeOptions:
-    """What is asked for.
-
-    Args:
-        command: The command's name.
-        arguments: What follows it.
-
-    Raises:
-        ValueError: An option is wrong, or neither folder nor config is named.
-    """
-    input_format, rest = _choice(arguments, name="--input_format", known=_INPUT_FORMATS)
-    output_format, rest = _choice(rest, name="--format", known=_FORMATS)
-    output, rest = take_option(rest, name="--output")
-    batch_size, rest = take_option(rest, name="--batch_size")
-    device, rest = take_option(rest, name="--device")
-    if batch_size is not None and (not batch_size.isdecimal() or int(batch_size) < 1):
-        raise UsageError(f"--batch_size is '{batch_size}'; write a number from 1 on")
-    target, source, rest = _positional(rest)
-    folder, invocation = _model(command, target, rest)
-    return SummarizeOptions(
-        source=source,
-        input_format=input_format,
-        output_format=output_format,
-        output=output_file(output, option="--output"),
-        batch_size=int(batch_size) if batch_size else None,
-        device=device or "auto",
+    wanted = SummarizeOptions(
+        source=names[0] if names else "-",
+        input_format=options.input_format,
+        output_format=options.format,
+        output=options.output,
+        batch_size=options.batch_size,
+        device=options.device,
         folder=folder,
         invocation=invocation,
     )
+    summarize(wanted)
+    return 0
 
 
-def _choice(arguments: Sequence[str], *, name: str, known: Sequence[str]) -> tuple[str, list[str]]:
-    value, rest = take_option(arguments, name=name)
-    if value is not None and value not in known:
-        raise UsageError(f"{name} is '{value}'; known: {', '.join(known)}")
-    return value or known[0], rest
-
-
-def _positional(arguments: Sequence[str]) -> tuple[str | None, str, list[str]]:
-    """Folder or config, input, and the rest; words in front of the first option are none of its values."""
-    words: list[str] = []
+def _positional(words: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Words that are no value of an option of the config, and the others: such an option has one value."""
+    names: list[str] = []
     rest: list[str] = []
-    pending = iter(arguments)
-    for argument in pending:
-        if argument.startswith("-") and argument != "-":
-            rest.append(argument)
-            if "=" not in argument:
-                rest += [value] if (value := next(pending, None)) is not None else []
-        else:
-            words.append(argument)
-    is_config = any(argument.split("=")[0] in ("--config", "-c") for argument in rest)
-    target = None if is_config else next(iter(words), None)
-    sources = words if is_config else words[1:]
-    if len(sources) > 1:
-        raise UsageError(f"summarize takes one input, and there are {len(sources)}: {', '.join(sources)}; join them")
-    return target, sources[0] if sources else "-", rest
+    pending = iter(words)
+    for word in pending:
+        if word == "-" or not word.startswith("-"):
+            names.append(word)
+            continue
+        rest.append(word)
+        if "=" not in word:
+            rest += [value] if (value := next(pending, None)) is not None else []
+    return names, tuple(rest)
 
 
-def _model(command: str, target: str | None, rest: Sequence[str]) -> tuple[Path | None, Invocation | None]:
-    if target is not None and Path(target).expanduser().is_dir():
-        folder = Path(target).expanduser()
-        if not (folder / EXPORT_RECORD).is_file():
-            raise UsageError(f"{target} has no {EXPORT_RECORD}; give a folder that `export` has written, or a config")
-        if rest:
-            raise UsageError(f"{rest[0]} belongs to a config, and {target} is an exported folder; take it out")
-        return folder, None
-    config = ["--config", target] if target is not None else []
-    return None, read_arguments(command, [*config, *rest])
+def _export_folder(target: str | None) -> Path | None:
+    folder = None if target is None else Path(target).expanduser()
+    if folder is None or not folder.is_dir():
+        return None
+    if not is_export(folder):
+        raise UsageError(f"{target} has no {EXPORT_RECORD}; give a folder that `export` has written, or a config")
+    return folder

@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kosum_pl.checkpoints.topics import exported_topics, run_topics
+from kosum_pl.cli.arguments import Invocation
 from kosum_pl.cli.quiet import quieten
 from kosum_pl.commands.export.folder import load_exported_weights, open_folder
 from kosum_pl.commands.summarize.input import read_input
@@ -32,8 +32,30 @@ from kosum_pl.inference import InferenceSettings, encode_dialogues, find_device,
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.types import Dialogue, EncodedExample, Prediction
 
-if TYPE_CHECKING:
-    from kosum_pl.commands.summarize.command import SummarizeOptions
+
+@dataclass(frozen=True, kw_only=True)
+class SummarizeOptions:
+    """What `summarize` is asked for.
+
+    Attributes:
+        source: A file, or `-`.
+        input_format: `auto`, `text`, `csv` or `jsonl`.
+        output_format: `text`, `csv` or `jsonl`.
+        output: A file; None for standard output.
+        batch_size: Dialogues at once; None: as configured.
+        device: Where to compute.
+        folder: An exported folder; None where a config is given.
+        invocation: The config's command line; None where a folder is given.
+    """
+
+    source: str
+    input_format: str
+    output_format: str
+    output: Path | None
+    batch_size: int | None
+    device: str
+    folder: Path | None
+    invocation: Invocation | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -21,7 +21,6 @@ import numpy as np
 from kosum_pl.checkpoints.weights import load_weights, seed_of
 from kosum_pl.cli.arguments import Invocation
 from kosum_pl.cli.parts import Parts, load_parts
-from kosum_pl.commands.tune.command import TuneOptions
 from kosum_pl.commands.tune.report import Comparison, Provenance, preset_text, trial_line, trial_table, verdict
 from kosum_pl.commands.tune.rows import RowScorer, select_rows, split_rows
 from kosum_pl.commands.tune.space import Knob, make_space, preset_from
@@ -35,6 +34,35 @@ from kosum_pl.types import IGNORE_INDEX
 
 # What of a config leaves the scores of a preset alone.
 _NOT_HASHED: Final = ("preset", "presets", "fit_preset", "slices")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneOptions:
+    """What `tune` is asked for.
+
+    Attributes:
+        checkpoint: The weights.
+        output: The preset's file.
+        slices: Conditions on the rows, `column=value` each; none for all rows.
+        num_trials: Trials in all, earlier calls' included.
+        held_out: Share of the rows that is not searched on, 0-1.
+        seed: Of the split and the search.
+        study: Where trials are kept; None for the run's folder.
+        device: Where to compute.
+        is_forced: Whether a preset that does not win is written too.
+        words: The command line after the command, for the preset's comments.
+    """
+
+    checkpoint: Path
+    output: Path
+    slices: tuple[str, ...]
+    num_trials: int
+    held_out: float
+    seed: int
+    study: Path | None
+    device: str
+    is_forced: bool
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

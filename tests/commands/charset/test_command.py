@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,6 @@ from transformers import PreTrainedTokenizerFast
 from kosum_pl.__main__ import main
 from kosum_pl.decode.literals import DEFAULT_LITERALS
 from kosum_pl.modules import SummarizationModule
-
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -208,11 +204,6 @@ def test_references_that_a_vocabulary_cannot_write_are_named(work: Path, capsys:
     [
         ([], "charset needs --config NAME"),
         (["--config", "nope"], "config 'nope' is not a file and no config has this name"),
-        (["--config", "tiny.yaml", "--json"], "--json needs a value"),
-        (
-            ["--config", "tiny.yaml", "--json", "no/out.json"],
-            "--json no/out.json: there is no folder no; make it first",
-        ),
         (["--config", "tiny.yaml", "--model.constraint.charset=thai"], "model.constraint: charset names 'thai'"),
         (["--config", "tiny.yaml", "--model.constraint.chrset=a"], "did you mean 'model.constraint.charset'?"),
         (["--config", "tiny.yaml", "--data.train_file=null"], "fit needs data.train_file"),
@@ -224,24 +215,6 @@ def test_references_that_a_vocabulary_cannot_write_are_named(work: Path, capsys:
 def test_a_mistake_is_one_line(work: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], line: str) -> None:
     assert line in error_line(capsys, *arguments)
     assert not (work / "out.json").exists()
-
-
-def test_help_needs_nothing_heavy(work: Path) -> None:
-    code = (
-        "import sys\nfrom kosum_pl.__main__ import main\nstatus = main(['charset', '--help'])\n"
-        "assert not {'torch', 'lightning', 'transformers', 'jsonargparse', 'rich'} & set(sys.modules)\n"
-        "sys.exit(status)\n"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin"},
-    )
-    assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.startswith("usage: python -m kosum_pl charset --config NAME")
-    assert "--json FILE" in result.stdout
 
 
 def test_the_demo_holds_foreign_words_on_purpose_and_its_dev_split_none(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import sys
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -78,9 +77,6 @@ def test_labels_without_a_font_are_explained(tmp_path: Path, monkeypatch: pytest
 def test_a_split_alone_and_wrong_options_are_told(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, message in (
         (["--data.val_file", "null"], "train stands alone"),
-        (["--plot", "out.gif"], "unknown ending '.gif'"),
-        (["--plot", "missing/out.svg"], "there is no folder missing"),
-        (["--json"], "--json needs a value"),
         (["--data.topics.num_clusters", "8"], "4 rows of train have a dialogue for 8 clusters"),
         (["--data.topics.file", "none.json"], "none.json: cannot be read"),
     ):
@@ -88,20 +84,6 @@ def test_a_split_alone_and_wrong_options_are_told(work: Path, capsys: pytest.Cap
         assert main(["drift", "--config", "tiny.yaml", *arguments]) == 2
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line]
         assert message in line
-
-
-def test_without_matplotlib_the_remedy_is_told_at_once(
-    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert main(["drift", "--config", "tiny.yaml", "--plot", "a.svg"]) == 2
-    assert "pip install matplotlib" in capsys.readouterr().err
-
-
-def test_help_answers(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["drift", "--help"]) == 0
-    assert "--plot FILE" in capsys.readouterr().out
 
 
 def test_the_worked_example_is_a_preset_by_topic_cluster() -> None:

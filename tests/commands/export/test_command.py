@@ -16,7 +16,6 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokeni
 
 from kosum_pl.__main__ import main
 from kosum_pl.commands.export import run as export_run
-from kosum_pl.commands.export.command import read_options
 from kosum_pl.commands.export.folder import load_folder
 from tests.commands.exported_runs import (
     LORA,
@@ -205,7 +204,7 @@ def test_an_export_that_fails_deletes_nothing_but_its_own(
         assert set(Path().iterdir()) - before == {Path("kept.failed-2")}
         monkeypatch.delattr(export_run, "load_folder")
         with pytest.raises(NameError):
-            list(export_run.export(*read_options("export", [*options, "deep/kept"])))
+            main(["export", *options, "deep/kept"])
         assert set(Path().iterdir()) - before == {Path("kept.failed-2")}
 
 
@@ -308,8 +307,6 @@ def test_a_changed_folder_is_refused(
         (["--output", "new"], "export needs --ckpt_path best|last|FILE"),
         (["--ckpt_path", "last", "--output", "exported"], "--output exported exists already; name a new folder"),
         (["--ckpt_path", "last", "--output", "new", "--merge"], "this config has no model.adapter"),
-        (["--ckpt_path", "last", "--output", "new", "--sample", "few"], "--sample is 'few'; write a number of rows"),
-        (["--ckpt_path", "last", "--output", "new", "--merge_base", "x"], "known: quantized, original"),
         (["--ckpt_path", "last", "--output", "new", "--device", "tpu"], "--device is 'tpu'; known: auto, cpu, cuda"),
         (["--ckpt_path", "last", "--output", "new", "--model.adapter.rank", "4"], "no folder that a reader"),
     ],
@@ -322,11 +319,6 @@ def test_mistakes_are_told_in_a_line(
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kosum_pl: error")]
         assert message in line
         assert not Path("new").exists()
-
-
-def test_help_is_answered_without_a_config(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", "--help"]) == 0
-    assert "--merge" in capsys.readouterr().out
 
 
 def test_the_written_regex_fits_the_summaries(runs: Runs) -> None:

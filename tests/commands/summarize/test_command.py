@@ -134,8 +134,6 @@ def test_rows_without_ids_are_numbered(folder: Path, work: Path, expected: list[
         (["{folder}", "missing.txt"], "missing.txt: no such file"),
         (["{folder}", "empty.txt"], "empty.txt holds no dialogue"),
         (["{folder}", "broken.txt"], "broken.txt: not UTF-8 at byte 1"),
-        (["{folder}", "in.txt", "--format", "xml"], "--format is 'xml'; known: text, csv, jsonl"),
-        (["{folder}", "in.txt", "--batch_size", "0"], "--batch_size is '0'; write a number from 1 on"),
         (["{folder}", "in.txt", "--ckpt_path", "best"], "--ckpt_path belongs to a config"),
         (["{folder}", "in.txt", "--device", "gpu"], "--device is 'gpu'"),
         (["{folder}", "hole.csv"], "error: hole.csv:3 (row 2): column 'dialogue' is empty; fill it\n"),
@@ -155,11 +153,6 @@ def test_mistakes_are_told_in_a_line(
     (line,) = [line for line in told.err.splitlines() if line.startswith("kosum_pl: error")]
     assert message in f"{line}\n"
     assert told.out == ""
-
-
-def test_help_is_answered_without_a_model(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["summarize", "--help"]) == 0
-    assert "--input_format" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

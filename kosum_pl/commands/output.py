@@ -1,0 +1,44 @@
+"""How a command shows what it found.
+
+In: a report of any command. Out: the same on the terminal, and as JSON where a file is wanted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from kosum_pl.files import write_atomically
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Into a file or a pipe: wide enough for the tables.
+_PIPE_WIDTH: Final = 140
+
+
+class Report(Protocol):
+    """What a command found."""
+
+    def print(self, console: Console) -> None:
+        """Print it."""
+
+    def values(self) -> dict[str, Any]:
+        """All of it as plain values."""
+
+
+def show(report: Report) -> None:
+    """Print a report on standard output."""
+    from rich.console import Console
+
+    report.print(Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False))
+
+
+def write_values(values: Mapping[str, Any], json_file: Path | None) -> None:
+    """Write a report's values, if a file is wanted, and say so."""
+    if json_file is not None:
+        write_atomically(json_file, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+        print(f"written: {json_file}")
