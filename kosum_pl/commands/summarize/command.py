@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from kosum_pl.checkpoints.lineage import EXPORT_RECORD, is_export
+from kosum_pl.checkpoints.lineage import EXPORT_RECORD
 from kosum_pl.cli.arguments import Options, find_invocation
 from kosum_pl.cli.options import CONFIG_OPTIONS
 from kosum_pl.errors import UsageError
@@ -70,6 +70,6 @@ def _export_folder(target: str | None) -> Path | None:
     folder = None if target is None else Path(target).expanduser()
     if folder is None or not folder.is_dir():
         return None
-    if not is_export(folder):
+    if not (folder / EXPORT_RECORD).is_file():
         raise UsageError(f"{target} has no {EXPORT_RECORD}; give a folder that `export` has written, or a config")
     return folder

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,8 @@ from kosum_pl.__main__ import main
 from kosum_pl.cli.arguments import read_arguments
 from kosum_pl.cli.parts import load_parts
 from kosum_pl.commands.plan.advice import first_fit
-from kosum_pl.commands.plan.command import parse_memory
 from kosum_pl.commands.plan.count import ShapeCache
 from kosum_pl.commands.plan.settings import PlanSettings, plan_settings
-from kosum_pl.errors import UsageError
 from kosum_pl.models.adapters import AdapterSettings
 from tests.commands.conftest import write_rows
 
@@ -229,26 +225,3 @@ def test_a_model_without_a_config_is_named(work: Path, capsys: pytest.CaptureFix
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert "bare" in err
-
-
-@pytest.mark.parametrize("text", ["24XB", "", "0GB", "GB", "-3GB"])
-def test_a_size_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="give a size such as 24GB"):
-        parse_memory(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("24GB", 24e9), ("24", 24e9), ("22.5GiB", 22.5 * 2**30), ("900 mb", 9e8), ("8G", 8e9)]
-)
-def test_sizes_are_read(text: str, expected: float) -> None:
-    assert parse_memory(text) == int(expected)
-
-
-def test_help_answers_without_heavy_imports() -> None:
-    program = (
-        "import sys; from kosum_pl.__main__ import main; status = main(['plan', '--help']); "
-        "sys.exit(status or 'torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0
-    assert "--memory" in done.stdout
