@@ -23,14 +23,7 @@ EXIT_BROKEN_PIPE: Final = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Args:
-        arguments: The command line without the program's name; None for the process's own.
-
-    Returns:
-        The exit status.
-    """
+    """Run one command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status = _dispatch(words)

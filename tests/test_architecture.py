@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ ROOMS: list[tuple[str, ...]] = [
     ("checkpoints",),
     ("modules",),
     ("datamodule", "inference", "report"),
+    ("export",),
     ("callbacks", "cli", "demo"),
     ("commands",),
     ("__main__",),
@@ -92,6 +95,44 @@ def test_a_room_imports_only_from_rooms_above_it(path: Path) -> None:
     assert room in PLACE, f"{name(path)} has no place in ROOMS yet"
     below = [used for used in rooms_used_by(path) if PLACE[used] >= PLACE[room]]
     assert not below, f"{name(path)} imports {below}, which do not stand above {room}"
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(("kosum_pl", *parts) if parts[0] == "callbacks" else parts).removesuffix(".__init__")
+
+
+def modules_used_by(path: Path, known: Collection[str]) -> set[str]:
+    """Modules of ours that a file imports, in functions and for type checkers too."""
+    package = module_name(path) if path.name == "__init__.py" else module_name(path).rpartition(".")[0]
+    used = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            used |= {f"{base}.{alias.name}" if f"{base}.{alias.name}" in known else base for alias in node.names}
+        elif isinstance(node, ast.Import):
+            used |= {alias.name for alias in node.names}
+    return (used & set(known)) - {module_name(path)}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    paths = {module_name(path): path for path in MODULES}
+    try:
+        tuple(TopologicalSorter({name: modules_used_by(path, paths) for name, path in paths.items()}).static_order())
+    except CycleError as error:
+        pytest.fail(f"import circle: {' <- '.join(error.args[1])}")
+
+
+def test_a_command_imports_no_other_command() -> None:
+    paths = {module_name(path): path for path in MODULES if room_of(path) == "commands"}
+    folders = {name: name.split(".")[2] for name in paths if paths[name].parent.parent.name == "commands"}
+    found = [
+        f"{name} imports {used}"
+        for name, folder in folders.items()
+        for used in modules_used_by(paths[name], paths)
+        if folders.get(used, folder) != folder
+    ]
+    assert not found
 
 
 def test_a_folder_is_no_warehouse() -> None:

@@ -75,10 +75,6 @@ class Invocation:
 def parse_options(command: str, words: Sequence[str]) -> Options:
     """Read a command line.
 
-    Args:
-        command: One of `cli.options.COMMANDS`.
-        words: The command line after it.
-
     Raises:
         ValueError: An option is unknown, or its value is missing or wrong.
     """
@@ -162,9 +158,6 @@ def find_invocation(options: Options) -> Invocation:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A config as plain values.
-
-    Args:
-        path: The file.
 
     Raises:
         ValueError: It is no YAML mapping, or says a key twice; the message names file and line.

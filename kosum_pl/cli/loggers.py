@@ -15,12 +15,7 @@ from kosum_pl.files import write_atomically
 
 
 def run_loggers(configured: Any, output_dir: Path) -> Any:
-    """The configured loggers; by default TensorBoard events and a CSV, directly in the run directory.
-
-    Args:
-        configured: None or True for the default.
-        output_dir: Where the command writes.
-    """
+    """The configured loggers; by default TensorBoard events and a CSV, directly in the run directory."""
     if configured not in (None, True):
         return configured
     return [

@@ -43,11 +43,7 @@ _CONFIG_USAGE: Final = "%(prog)s --config NAME [options]"
 
 
 def option_parser(command: str) -> ArgumentParser:
-    """A command's parser.
-
-    Args:
-        command: One of `COMMANDS`.
-    """
+    """A command's parser."""
     parser = ArgumentParser(
         prog=f"python -m kosum_pl {command}",
         allow_abbrev=False,

@@ -38,9 +38,6 @@ def explain_parser_error(message: str, *, parser: ArgumentParser, failures: Sequ
         message: As jsonargparse words it, over many lines.
         parser: The command's parser, which knows the right keys.
         failures: Plug-ins that did not load; one that the config asks for is the real reason.
-
-    Returns:
-        Key, mistake and remedy.
     """
     for failure in failures:
         if failure.is_asked_for(message):
@@ -65,11 +62,7 @@ def explain_parser_error(message: str, *, parser: ArgumentParser, failures: Sequ
 
 
 def explain_instantiation_error(message: str) -> str:
-    """The reason inside the tree of alternatives that is left when a value of a union cannot be built.
-
-    Args:
-        message: As jsonargparse words it.
-    """
+    """The reason inside the tree of alternatives that is left when a value of a union cannot be built."""
     reasons = re.findall(r"^\s*- (?!Expected|Does not validate)(.+)$", message, flags=re.MULTILINE)
     told = [reason for reason in reasons if "unexpected keyword argument" not in reason]
     return one_line("; ".join(dict.fromkeys(told or reasons)) or message)

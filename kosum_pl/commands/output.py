@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -42,3 +43,16 @@ def write_values(values: Mapping[str, Any], json_file: Path | None) -> None:
     if json_file is not None:
         write_atomically(json_file, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
         print(f"written: {json_file}")
+
+
+def visible(text: str) -> str:
+    r"""Text on one line, with what no terminal shows spelt out.
+
+    Example:
+        >>> visible("가\n나\u200b"), visible("\u0301")
+        ('가↵나\\u200b', '◌́')
+    """
+    shown = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text.replace("\n", "↵")
+    )
+    return f"◌{shown}" if shown and unicodedata.combining(shown[0]) else shown

@@ -63,7 +63,7 @@ class Drift:
                 lines.append(category_words(feature, name=self.name))
             else:
                 lines.append(number_words(feature, name=self.name))
-        lines += [vocabulary_words(wording, name=self.name) for wording in self.wordings if wording.is_real]
+        lines += [vocabulary_words(each.new, of=each.name, name=self.name) for each in self.wordings if each.is_real]
         return lines or [f"no drift worth a word between train and {self.name}"]
 
     def values(self) -> dict[str, Any]:

@@ -55,11 +55,7 @@ class DriftReport:
         }
 
     def print(self, console: Console) -> None:
-        """Print it.
-
-        Args:
-            console: Where to.
-        """
+        """Print it."""
         for line in self.notes:
             console.print(Text(line), soft_wrap=True)
         for drift in self.drifts:

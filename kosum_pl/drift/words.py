@@ -7,11 +7,10 @@ no measure of distance.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from kosum_pl.drift.compare import Wording
-    from kosum_pl.drift.features import Feature
+from kosum_pl.data.vocabulary import NewVocabulary
+from kosum_pl.drift.features import Feature
 
 _MAX_NAMED: Final = 3
 _LEAST_DIFFERENCE: Final = 0.05
@@ -26,12 +25,7 @@ _PHRASES: Final = {
 
 
 def category_words(feature: Feature, *, name: str) -> str:
-    """How the values of a profile column differ.
-
-    Args:
-        feature: A column, its first counts of train.
-        name: The other split.
-    """
+    """How the values of a profile column differ."""
     train, other = _shares(feature.train), _shares(feature.other)
     held = [place for place, share in enumerate(other) if share > 0]
     in_train = sum(train[place] for place in held)
@@ -53,12 +47,7 @@ def category_words(feature: Feature, *, name: str) -> str:
 
 
 def number_words(feature: Feature, *, name: str) -> str:
-    """How numbers differ: by their medians, else by their means, else by their spread.
-
-    Args:
-        feature: Numbers with their spreads.
-        name: The other split.
-    """
+    """How numbers differ: by their medians, else by their means, else by their spread."""
     assert feature.spreads is not None, "numbers have spreads"
     train, other = feature.spreads
     noun, ratio_phrase, unit = _PHRASES.get(feature.name, ("rows", "{} times as much", feature.name))
@@ -71,16 +60,16 @@ def number_words(feature: Feature, *, name: str) -> str:
     return f"{noun} of {name} are spread otherwise: the middle half has {spans[0]} {unit} against {spans[1]}"
 
 
-def vocabulary_words(wording: Wording, *, name: str) -> str:
+def vocabulary_words(new: NewVocabulary, *, of: str, name: str) -> str:
     """How much of the wording is new.
 
     Args:
-        wording: New trigrams and what is usual.
+        new: New trigrams and what is usual.
+        of: `dialogues` or `summaries`.
         name: The other split.
     """
-    new = wording.new
     return (
-        f"{percent(new.share)} of the character trigrams in {name}'s {wording.name} never stand in train's; "
+        f"{percent(new.share)} of the character trigrams in {name}'s {of} never stand in train's; "
         f"{percent(new.expected_share)} would be usual (new words: {', '.join(new.examples[:_MAX_NAMED])})"
     )
 

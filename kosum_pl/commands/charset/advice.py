@@ -11,9 +11,9 @@ import shlex
 from collections.abc import Iterable
 from typing import Final
 
-from kosum_pl.commands.charset.scan import ReferenceScan, Tally, by_frequency
-from kosum_pl.commands.charset.vocabulary import VocabularyReport
 from kosum_pl.decode import ConstraintSettings
+from kosum_pl.decode.constraint.vocabulary import VocabularyReport
+from kosum_pl.metrics.reference_scan import ReferenceScan, Tally, by_frequency
 from kosum_pl.metrics.scripts import script_of
 from kosum_pl.types import TAG_PATTERN
 
@@ -29,14 +29,7 @@ _SPLIT: Final = "train"
 def advice(
     settings: ConstraintSettings, *, is_set: bool, vocabulary: VocabularyReport, scan: ReferenceScan
 ) -> list[str]:
-    """Lines of advice, the most consequential first.
-
-    Args:
-        settings: The constraint of the report.
-        is_set: Whether the config sets it.
-        vocabulary: What the tokenizer can write.
-        scan: What the references hold.
-    """
+    """Lines of advice, the most consequential first."""
     lines = []
     if not is_set:
         lines.append("hold summaries to this charset: --model.constraint.charset korean")

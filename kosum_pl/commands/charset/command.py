@@ -35,9 +35,9 @@ def charset_report(invocation: Invocation) -> CharsetReport:
     # Seconds of imports, after everything that can be checked without them.
     from kosum_pl.cli.parts import load_parts
     from kosum_pl.commands.charset.report import CharsetReport
-    from kosum_pl.commands.charset.scan import ReferenceScan
-    from kosum_pl.commands.charset.vocabulary import Vocabulary
     from kosum_pl.decode import ConstraintSettings
+    from kosum_pl.decode.constraint.vocabulary import Vocabulary
+    from kosum_pl.metrics.reference_scan import ReferenceScan
 
     parts = load_parts(invocation)
     configured = parts.module.evaluation.summarizer.rules.settings

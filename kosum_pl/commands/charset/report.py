@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.text import Text
 
 from kosum_pl.commands.charset.advice import advice
-from kosum_pl.commands.charset.scan import ReferenceScan, Tally, by_frequency
 from kosum_pl.commands.charset.tables import (
     character_table,
     describe_character,
@@ -23,8 +22,9 @@ from kosum_pl.commands.charset.tables import (
     totals_table,
     word_table,
 )
-from kosum_pl.commands.charset.vocabulary import VocabularyReport
 from kosum_pl.decode import ConstraintSettings
+from kosum_pl.decode.constraint.vocabulary import VocabularyReport
+from kosum_pl.metrics.reference_scan import ReferenceScan, Tally, by_frequency
 
 _NUM_LOST_SHOWN: Final = 5
 _NUM_SYLLABLES: Final = 11_172
@@ -89,11 +89,7 @@ class CharsetReport:
         }
 
     def print(self, console: Console) -> None:
-        """Print it.
-
-        Args:
-            console: Where to.
-        """
+        """Print it."""
         for line in self.notes:
             console.print(Text(line), soft_wrap=True)
         console.print(pairs(self._facts()))

@@ -12,7 +12,8 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from kosum_pl.commands.charset.scan import ReferenceScan, Tally, Totals, by_frequency
+from kosum_pl.commands.output import visible
+from kosum_pl.metrics.reference_scan import ReferenceScan, Tally, Totals, by_frequency
 from kosum_pl.metrics.scripts import script_of
 
 NUM_SHOWN: Final = 20
@@ -71,13 +72,7 @@ def character_table(scan: ReferenceScan) -> Table:
 
 
 def word_table(title: str, tallies: Mapping[str, Tally], *, splits: Sequence[str]) -> Table:
-    """Words with their counts, the most frequent ones.
-
-    Args:
-        title: Above the table.
-        tallies: Counts by word.
-        splits: Columns.
-    """
+    """Words with their counts, the most frequent ones."""
     table = Table(title=_title(title, tallies), title_justify="left")
     table.add_column("word")
     _add_count_columns(table, splits=splits)
@@ -100,19 +95,6 @@ def _count_cells(name: str, tally: Tally, *, splits: Sequence[str]) -> list[str 
 
 def _title(title: str, tallies: Mapping[str, Tally]) -> str:
     return f"{title} ({NUM_SHOWN} of {len(tallies):,})" if len(tallies) > NUM_SHOWN else title
-
-
-def visible(text: str) -> str:
-    r"""Text on one line, with what no terminal shows spelt out.
-
-    Example:
-        >>> visible("가\n나\u200b"), visible("\u0301")
-        ('가↵나\\u200b', '◌́')
-    """
-    shown = "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text.replace("\n", "↵")
-    )
-    return f"◌{shown}" if shown and unicodedata.combining(shown[0]) else shown
 
 
 def shortened(characters: str) -> str:

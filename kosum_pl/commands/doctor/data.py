@@ -13,10 +13,10 @@ from typing import Final
 
 import numpy as np
 
-from kosum_pl.commands.charset.scan import ReferenceScan, Writing, by_frequency
 from kosum_pl.commands.doctor.finding import Finding, Level
 from kosum_pl.data import DialogueTable, count_leakage
 from kosum_pl.decode import ConstraintSettings, DecodingPreset
+from kosum_pl.metrics.reference_scan import ReferenceScan, by_frequency
 from kosum_pl.types import TAG_PATTERN, Dialogue, EncodedExample
 
 _AREA: Final = "data"
@@ -190,7 +190,7 @@ def outside_findings(
         settings: The constraint of the config, or the default one.
         is_set: Whether the config sets it.
     """
-    scan = ReferenceScan(settings, write=_takes_anything)
+    scan = ReferenceScan(settings)
     for split, dialogues in rows.items():
         for dialogue in dialogues:
             scan.add(dialogue, split=split)
@@ -232,11 +232,6 @@ def constraint_findings(settings: ConstraintSettings | None, build: Callable[[],
         remedy = "--model.constraint null, or a model with another tokenizer"
         return [Finding(area=area, level="broken", text=f"cannot be built: {error}", remedy=remedy)]
     return [Finding(area=area, level="ok", text=str(settings))]
-
-
-def _takes_anything(text: str, row_words: Sequence[str]) -> Writing:
-    """What the tokenizer makes of it is `charset`'s question."""
-    return Writing(is_accepted=True)
 
 
 def _finding(level: Level, text: str, remedy: str = "") -> Finding:

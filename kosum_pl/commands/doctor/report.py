@@ -15,11 +15,11 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from kosum_pl.commands.charset.tables import visible
 from kosum_pl.commands.doctor.data import Lengths
 from kosum_pl.commands.doctor.finding import LEVELS, Finding, Level, worst_level
 from kosum_pl.commands.doctor.language import LanguageFit
 from kosum_pl.commands.doctor.mask import Kind, MaskCounts, Piece
+from kosum_pl.commands.output import visible
 
 _MARKS: Final[dict[Level, tuple[str, str]]] = {
     "ok": ("ok", "green"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +22,10 @@ from kosum_pl.checkpoints.topics import run_topics
 from kosum_pl.checkpoints.weights import load_weights, seed_of
 from kosum_pl.cli.arguments import Invocation
 from kosum_pl.cli.parts import Parts, load_parts
-from kosum_pl.commands.export.folder import load_folder, write_folder
-from kosum_pl.commands.export.merge import merge_adapter, take_quantized_values, unquantized
 from kosum_pl.data import TOPICS_FILE
 from kosum_pl.errors import UsageError
+from kosum_pl.export.folder import load_folder, write_folder
+from kosum_pl.export.merge import merge_adapter, take_quantized_values
 from kosum_pl.files import make_folders, make_free_folder, remove_empty_folders
 from kosum_pl.inference import InferenceSettings, find_device, summarize_dialogues
 from kosum_pl.metrics.summary_scores import SummaryScores
@@ -35,6 +35,7 @@ from kosum_pl.types import Dialogue
 TOLERANCE: Final = 0.5
 """Points of `rouge_mean` that an exported model may differ by."""
 _SEED: Final = 42
+_SIXTEEN_BIT: Final = ("bfloat16", "float16")
 _SHOWN: Final = ("rouge_mean", "rouge1", "rouge2", "rougeL")
 
 
@@ -63,10 +64,6 @@ class ExportOptions:
 
 def export(invocation: Invocation, options: ExportOptions) -> Iterator[str]:
     """Export a checkpoint.
-
-    Args:
-        invocation: The config's command line.
-        options: What is asked for.
 
     Yields:
         Lines that say what was done.
@@ -139,7 +136,9 @@ def _sample(parts: Parts, num_rows: int) -> list[Dialogue]:
 
 def _unquantized(invocation: Invocation, parts: Parts, options: ExportOptions) -> SummarizationModule:
     """The module of a quantized base on a base of 16 bits."""
-    module = load_parts(unquantized(invocation, parts.module)).module
+    dtype = parts.module.source.dtype if parts.module.source.dtype in _SIXTEEN_BIT else _SIXTEEN_BIT[0]
+    changes = ("--model.quantization=none", f"--model.dtype={dtype}")
+    module = load_parts(replace(invocation, arguments=(*invocation.arguments, *changes))).module
     load_weights(module, options.checkpoint, seed=seed_of(parts.config))
     if options.merge_base == "quantized":
         take_quantized_values(module, parts.module)

@@ -53,9 +53,6 @@ def run(options: Options) -> int:
 def working_files(base: str) -> Mapping[str, str]:
     """Texts of a working folder by relative name.
 
-    Args:
-        base: Name of a shipped config.
-
     Raises:
         ValueError: There is no such config.
     """

@@ -58,11 +58,6 @@ def read_input(source: str, *, input_format: str, columns: Columns, cleaning: Se
 def split_dialogues(text: str, *, cleaning: Sequence[str], name: str) -> list[Dialogue]:
     r"""Dialogues of a text, divided by blank lines.
 
-    Args:
-        text: The text.
-        cleaning: Steps that each dialogue goes through.
-        name: Of the text, for the message.
-
     Raises:
         ValueError: It holds no dialogue.
 

@@ -21,12 +21,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kosum_pl.checkpoints.topics import exported_topics, run_topics
 from kosum_pl.cli.arguments import Invocation
 from kosum_pl.cli.quiet import quieten
-from kosum_pl.commands.export.folder import load_exported_weights, open_folder
 from kosum_pl.commands.summarize.input import read_input
 from kosum_pl.commands.summarize.output import render_predictions
 from kosum_pl.data import TopicClusters, add_topics
 from kosum_pl.encode.table import EncodingCounts
 from kosum_pl.errors import UsageError
+from kosum_pl.export.folder import load_exported_weights, open_folder
 from kosum_pl.files import write_atomically
 from kosum_pl.inference import InferenceSettings, encode_dialogues, find_device, summarize_dialogues
 from kosum_pl.modules import SummarizationModule
@@ -70,9 +70,6 @@ class _Summarizer:
 
 def summarize(options: SummarizeOptions) -> None:
     """Summarize everything, and write it.
-
-    Args:
-        options: From `read_options`.
 
     Raises:
         ValueError: The folder, the config or the input is wrong.

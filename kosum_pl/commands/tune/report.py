@@ -126,15 +126,7 @@ def preset_text(
     when: Mapping[str, Sequence[str]],
     provenance: Provenance,
 ) -> str:
-    """A preset file, with its provenance in front.
-
-    Args:
-        preset: What is written; of what was not searched only bad words.
-        space: What was searched.
-        output: The file, for the command that uses it.
-        when: The slice: column to values.
-        provenance: For the comments.
-    """
+    """A preset file, with its provenance in front."""
     word = output.stem if output.parent.name == "presets" else f"./{output}" if output.parent == Path() else output
     comments = [
         f"python -m kosum_pl validate --config {provenance.config} --preset {word} --ckpt_path best",

@@ -132,11 +132,7 @@ class RowScorer:
         self._known: dict[DecodingPreset, np.ndarray] = {}
 
     def running_scores(self, preset: DecodingPreset) -> Iterator[np.ndarray]:
-        """`rouge_sum` of the rows so far, after each batch; not in the rows' order.
-
-        Args:
-            preset: Serves all rows.
-        """
+        """`rouge_sum` of the rows so far, after each batch; not in the rows' order."""
         scores = np.empty(0)
         for piece in self._pieces:
             scores = np.concatenate([scores, self._score(piece, preset)])
@@ -149,11 +145,7 @@ class RowScorer:
         return ordered
 
     def scores(self, preset: DecodingPreset) -> np.ndarray:
-        """`rouge_sum` of every row, (N,), 0-300, in the order of `rows`.
-
-        Args:
-            preset: Serves all rows.
-        """
+        """`rouge_sum` of every row, (N,), 0-300, in the order of `rows`."""
         known = self._known.get(_nameless(preset))
         if known is None:
             *_, scores = self.running_scores(preset)

@@ -92,10 +92,6 @@ class _Plan:
 def tune(invocation: Invocation, options: TuneOptions) -> Iterator[str]:
     """Search a preset, and write it where it wins.
 
-    Args:
-        invocation: The config's command line.
-        options: What is asked for.
-
     Yields:
         Lines that say what is done.
 

@@ -130,12 +130,7 @@ def params_of(preset: DecodingPreset, space: Sequence[Knob]) -> Params:
 
 
 def preset_from(params: Mapping[str, Any], *, base: DecodingPreset) -> DecodingPreset:
-    """A preset with a trial's fields, without sampling; what is not searched (bad words, name, `when`) is the base's.
-
-    Args:
-        params: From `choose_params`.
-        base: The preset that is tuned.
-    """
+    """A preset with a trial's fields, without sampling; bad words, name and `when` are the base's."""
     neutral = {"length_penalty": 1.0, "early_stopping": False}
     return replace(base, **{**_SAMPLING, **neutral, **params})
 

@@ -115,14 +115,7 @@ class Search:
         return [_read(trial, number=number) for number, trial in enumerate(finished, 1)]
 
     def run(self, num_trials: int) -> Iterator[Tried]:
-        """Trials until the search has finished so many in all.
-
-        Args:
-            num_trials: Those of earlier calls included.
-
-        Yields:
-            Each new one. An interrupt loses the one in progress.
-        """
+        """Trials until the search has finished so many in all."""
         searched = sum(tried.is_searched for tried in self.tried)
         for number in range(searched + 1, num_trials + 1):
             # Seeded by the trial and not by the process: going on is the same as never having stopped.
@@ -205,21 +198,13 @@ class Search:
 
 
 def best_of(tried: Sequence[Tried]) -> tuple[Tried, np.ndarray]:
-    """The trial with the highest mean, the first of equals, and its score a row.
-
-    Args:
-        tried: At least one that ran to its end.
-    """
+    """The trial with the highest mean, the first of equals, and its score a row."""
     complete = [(trial, trial.row_scores) for trial in tried if trial.row_scores is not None]
     return max(complete, key=lambda item: (item[0].score, -item[0].number))
 
 
 def is_near(best: np.ndarray, scores: np.ndarray) -> bool:
     """Whether the second scores are behind the first by no more than one standard error of their difference.
-
-    Args:
-        best: One a row, (N,).
-        scores: Of the same rows, (N,).
 
     Example:
         >>> best = np.array([3.0, 5.0, 1.0])

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokeni
 
 from kosum_pl.__main__ import main
 from kosum_pl.commands.export import run as export_run
-from kosum_pl.commands.export.folder import load_folder
+from kosum_pl.export.folder import load_folder
 from tests.commands.exported_runs import (
     LORA,
     NEW_TOKENS,

@@ -11,13 +11,13 @@ import torch
 
 from kosum_pl.__main__ import main
 from kosum_pl.checkpoints.weights import load_weights
-from kosum_pl.commands.export.folder import load_folder, write_folder
 from kosum_pl.commands.summarize.input import read_input, split_dialogues
 from kosum_pl.data import Columns
 from kosum_pl.decode import ConstraintSettings
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import TokenLimits
 from kosum_pl.errors import UsageError
+from kosum_pl.export.folder import load_folder, write_folder
 from kosum_pl.inference import InferenceSettings, find_device, summarize_dialogues
 from kosum_pl.modules import CausalModule, Seq2SeqModule
 from kosum_pl.types import Dialogue, Prediction

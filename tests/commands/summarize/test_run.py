@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from kosum_pl.__main__ import main
-from kosum_pl.commands.export.folder import load_folder, write_folder
 from kosum_pl.data import Columns
 from kosum_pl.encode import TokenLimits
+from kosum_pl.export.folder import load_folder, write_folder
 from kosum_pl.inference import InferenceSettings
 from kosum_pl.modules import Seq2SeqModule, SummarizationModule
 

@@ -81,9 +81,6 @@ def write_record(values: Mapping[str, Any], folder: Path) -> None:
 def read_record(folder: Path) -> dict[str, Any]:
     """What `kosum.json` says.
 
-    Args:
-        folder: An exported folder.
-
     Raises:
         ValueError: There is none, or it is of a later format.
     """
@@ -100,10 +97,6 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def build_module(values: Mapping[str, Any], folder: Path) -> SummarizationModule:
     """A module without weights, that renders, decodes and finishes as the exported one did.
-
-    Args:
-        values: Of `kosum.json`.
-        folder: Where the tokenizer lies.
 
     Raises:
         ValueError: A value was changed to one that is none.

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from kosum_pl.commands.charset.scan import ReferenceScan, Writing, by_frequency, examine
 from kosum_pl.decode import ConstraintSettings
+from kosum_pl.metrics.reference_scan import ReferenceScan, Writing, by_frequency, examine
 from kosum_pl.types import Dialogue
 
 SETTINGS = ConstraintSettings()
@@ -35,12 +35,12 @@ def test_examine(
     assert "".join(text[place] for place in finding.outside) == outside
     assert finding.outside_words == Counter(outside_words)
     assert finding.row_words == Counter(row_words)
-    assert bool(finding.licence) is bool(row_words)
+    assert bool(finding.allowed_words) is bool(row_words)
 
 
 def test_without_row_literals_a_dialogue_licenses_nothing() -> None:
     finding = examine("KTX", dialogue="KTX", settings=ConstraintSettings(row_literals=False))
-    assert (finding.outside, finding.outside_words, finding.licence) == ((0, 1, 2), Counter({"KTX": 1}), ())
+    assert (finding.outside, finding.outside_words, finding.allowed_words) == ((0, 1, 2), Counter({"KTX": 1}), ())
 
 
 def test_rows_and_references_are_counted_apart() -> None:

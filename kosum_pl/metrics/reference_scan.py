@@ -2,7 +2,7 @@
 
 In: dialogues with references, and the constraint's settings. Out: counts of characters and words by split. A character
 is outside exactly where the exact constraint would not let it be written: neither the charset, nor a fixed literal, nor
-the row's own dialogue licenses it.
+the row's own dialogue allows it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kosum_pl.decode import Charset, ConstraintSettings, foreign_places, row_literals
+from kosum_pl.decode.constraint.vocabulary import Writing
 from kosum_pl.metrics.scripts import script_of
 from kosum_pl.types import TAG_PATTERN, Dialogue
 
@@ -20,33 +21,20 @@ _CONTEXT: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Writing:
-    """What a tokenizer makes of a text that the charset allows.
-
-    Attributes:
-        is_accepted: Whether the constraint accepts its ids.
-        is_rewritten: Whether the ids say another text (`...` for `…`).
-    """
-
-    is_accepted: bool
-    is_rewritten: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One reference.
 
     Attributes:
-        outside: Places of the characters that nothing licenses.
+        outside: Indices of the characters that nothing allows.
         outside_words: Words they stand in, as often as they do.
         row_words: Words of the dialogue that the reference needs, as often as it does.
-        licence: All words that the dialogue licenses; empty where the reference needs none.
+        allowed_words: All words that the dialogue allows; empty where the reference needs none.
     """
 
     outside: tuple[int, ...] = ()
     outside_words: Counter[str] = field(default_factory=Counter)
     row_words: Counter[str] = field(default_factory=Counter)
-    licence: tuple[str, ...] = ()
+    allowed_words: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -99,17 +87,12 @@ class Totals:
 
     @property
     def num_inside(self) -> int:
-        """References of which every character is licensed."""
+        """References of which every character is allowed."""
         return self.num_references - self.num_outside
 
 
 def examine(text: str, *, dialogue: str, settings: ConstraintSettings) -> Finding:
-    """What the constraint would forbid in one reference.
-
-    Args:
-        text: The reference.
-        dialogue: Its dialogue.
-        settings: The constraint.
+    """What the constraint would forbid in one reference of a dialogue.
 
     Example:
         >>> finding = examine("KTX로 Jim의 café에 간다", dialogue="KTX 타자", settings=ConstraintSettings())
@@ -117,29 +100,29 @@ def examine(text: str, *, dialogue: str, settings: ConstraintSettings) -> Findin
         ((5, 6, 7, 10, 11, 12, 13), {'café': 1, 'Jim': 1}, {'KTX': 1})
     """
     charset, literals = settings.character_set, settings.fixed_literals
-    unlicensed = foreign_places(text, charset=charset, literals=literals)
-    if not unlicensed:
+    without_row_words = foreign_places(text, charset=charset, literals=literals)
+    if not without_row_words:
         return Finding()
     words = settings.row_words(dialogue)
     outside = foreign_places(text, charset=charset, literals=literals, row_words=words)
-    licensed = set(unlicensed) - set(outside)
+    by_row_words = set(without_row_words) - set(outside)
     own = (*row_literals(text, charset), *TAG_PATTERN.findall(text))
     return Finding(
         outside=tuple(outside),
         outside_words=_words_at(text, outside, own, charset),
-        row_words=_words_at(text, licensed, words, charset),
-        licence=words if licensed else (),
+        row_words=_words_at(text, by_row_words, words, charset),
+        allowed_words=words if by_row_words else (),
     )
 
 
-def _words_at(text: str, places: Iterable[int], words: Iterable[str], charset: Charset) -> Counter[str]:
-    """How often each word stands where all of its characters outside the charset are among the places."""
-    left = set(places)
+def _words_at(text: str, indices: Iterable[int], words: Iterable[str], charset: Charset) -> Counter[str]:
+    """How often each word stands where all of its characters outside the charset are among the indices."""
+    left = set(indices)
     found: Counter[str] = Counter()
     for word in sorted(set(words), key=lambda word: (-len(word), word)):
         start = text.find(word)
         while start >= 0 and left:
-            span = [place for place in range(start, start + len(word)) if text[place] not in charset]
+            span = [index for index in range(start, start + len(word)) if text[index] not in charset]
             if span and left.issuperset(span):
                 found[word] += 1
                 left.difference_update(span)
@@ -152,18 +135,21 @@ class ReferenceScan:
 
     Args:
         settings: The constraint.
-        write: What the tokenizer makes of a text within the charset, given the words its row licenses.
+        write: What the tokenizer makes of a text within the charset, given the words that its row allows; None where
+            nobody asks.
 
     Attributes:
         totals: By split and position among a row's references, in the order of reading.
         num_rows: By split.
         characters: Outside characters.
         outside_words: Words that hold them.
-        row_words: Words that stand in references by the licence of their own dialogue.
+        row_words: Words that stand in references because their own dialogue has them.
         scripts: Scripts of the outside characters.
     """
 
-    def __init__(self, settings: ConstraintSettings, *, write: Callable[[str, Sequence[str]], Writing]) -> None:
+    def __init__(
+        self, settings: ConstraintSettings, *, write: Callable[[str, Sequence[str]], Writing] | None = None
+    ) -> None:
         self.settings = settings
         self.totals: dict[tuple[str, int], Totals] = {}
         self.num_rows: Counter[str] = Counter()
@@ -174,20 +160,15 @@ class ReferenceScan:
         self._write = write
 
     def add(self, dialogue: Dialogue, *, split: str) -> None:
-        """Count a row's references.
-
-        Args:
-            dialogue: The row.
-            split: Its split.
-        """
+        """Count a row's references."""
         self.num_rows[split] += 1
         found: set[tuple[str, str]] = set()
         for position, text in enumerate(dialogue.references):
             finding = examine(text, dialogue=dialogue.text, settings=self.settings)
             totals = self.totals.setdefault((split, position), Totals())
             self._count(totals, finding, text, dialogue.example_id)
-            for kind, name, number, place in _found(finding, text):
-                tally = self._tally(kind, name, text, place, dialogue.example_id)
+            for kind, name, number, start in _found(finding, text):
+                tally = self._tally(kind, name, text, start, dialogue.example_id)
                 tally.occurrences[split] += number
                 found.add((kind, name))
         for kind, name in found:
@@ -200,27 +181,27 @@ class ReferenceScan:
         if finding.outside:
             totals.num_outside += 1
             totals.num_outside_characters += len(finding.outside)
-            return
-        writing = self._write(text, finding.licence)
-        totals.num_accepted += writing.is_accepted
-        totals.num_rewritten += writing.is_accepted and writing.is_rewritten
-        if not writing.is_accepted:
-            totals.lost.append(example_id)
+        elif self._write is not None:
+            writing = self._write(text, finding.allowed_words)
+            totals.num_accepted += writing.is_accepted
+            totals.num_rewritten += writing.is_accepted and writing.is_rewritten
+            if not writing.is_accepted:
+                totals.lost.append(example_id)
 
-    def _tally(self, kind: str, name: str, text: str, place: int, example_id: str) -> Tally:
+    def _tally(self, kind: str, name: str, text: str, start: int, example_id: str) -> Tally:
         tallies: dict[str, Tally] = getattr(self, kind)
         if name not in tallies:
-            end = place + (1 if kind == "scripts" else len(name))
-            before, after = text[max(0, place - _CONTEXT) : place], text[end : end + _CONTEXT]
+            end = start + (1 if kind == "scripts" else len(name))
+            before, after = text[max(0, start - _CONTEXT) : start], text[end : end + _CONTEXT]
             tallies[name] = Tally(before=before, after=after, example_id=example_id)
         return tallies[name]
 
 
 def _found(finding: Finding, text: str) -> Iterator[tuple[str, str, int, int]]:
-    """(attribute of the scan, name, how often, first place) of everything that was found in a text."""
-    for place in finding.outside:
-        yield "characters", text[place], 1, place
-        yield "scripts", script_of(text[place]), 1, place
+    """(attribute of the scan, name, how often, where first) of everything that was found in a text."""
+    for index in finding.outside:
+        yield "characters", text[index], 1, index
+        yield "scripts", script_of(text[index]), 1, index
     for kind, words in (("outside_words", finding.outside_words), ("row_words", finding.row_words)):
         for word, number in words.items():
             yield kind, word, number, text.find(word)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from kosum_pl.commands.export.merge import merge_adapter
 from kosum_pl.errors import UsageError
+from kosum_pl.export.merge import merge_adapter
 from kosum_pl.models.adapters import AdapterSettings
 from kosum_pl.modules import CausalModule, Seq2SeqModule, SummarizationModule
 

@@ -15,14 +15,15 @@ from safetensors.torch import save_file
 
 from kosum_pl.checkpoints.lineage import ADAPTER_FILE, EXPORT_RECORD
 from kosum_pl.checkpoints.weights import load_export
-from kosum_pl.commands.export.record import (
+from kosum_pl.errors import UsageError
+from kosum_pl.export.record import (
     base_name,
     build_module,
     module_values,
     read_record,
     write_record,
 )
-from kosum_pl.commands.export.serving import (
+from kosum_pl.export.serving import (
     STRUCTURED_FILE,
     check_golden_prompts,
     generation_config,
@@ -30,7 +31,6 @@ from kosum_pl.commands.export.serving import (
     structured_outputs,
     write_golden_prompts,
 )
-from kosum_pl.errors import UsageError
 from kosum_pl.inference import InferenceSettings
 from kosum_pl.models.adapters import PEFT_PREFIX
 from kosum_pl.models.new_tokens import ROWS_FILE
@@ -84,9 +84,6 @@ def write_folder(module: SummarizationModule, settings: InferenceSettings, folde
 def open_folder(folder: Path) -> Exported:
     """Read everything but the weights, and check that prompts are still rendered as they were at the export.
 
-    Args:
-        folder: What `write_folder` has written.
-
     Raises:
         ValueError: It is no such folder, or its tokenizer was changed.
     """
@@ -103,10 +100,6 @@ def open_folder(folder: Path) -> Exported:
 def load_exported_weights(exported: Exported, folder: Path) -> None:
     """Load the weights of an opened folder.
 
-    Args:
-        exported: From `open_folder`; its module is changed in place.
-        folder: The same.
-
     Raises:
         ValueError: The base is another one, or a file is missing.
     """
@@ -122,9 +115,6 @@ def load_exported_weights(exported: Exported, folder: Path) -> None:
 
 def load_folder(folder: Path) -> Exported:
     """Read a folder back, weights and all.
-
-    Args:
-        folder: What `write_folder` has written.
 
     Raises:
         ValueError: It is no such folder, its base is another one, or its tokenizer was changed.

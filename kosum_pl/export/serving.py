@@ -32,12 +32,7 @@ _NO_LIMIT: Final = TokenLimits(max_source_tokens=1 << 20, max_summary_tokens=2)
 
 
 def save_tokenizer(module: SummarizationModule, folder: Path) -> None:
-    """Write the tokenizer, with the template that prompts are rendered by and its arguments as defaults.
-
-    Args:
-        module: Its encoder's tokenizer is written.
-        folder: Where to.
-    """
+    """Write the tokenizer, with the template that prompts are rendered by and its arguments as defaults."""
     tokenizer = module.encoder.tokenizer
     if module.is_causal:
         prompt = getattr(module.encoder, "prompt")  # noqa: B009 - both encoders have one, their protocol does not say so
@@ -65,9 +60,6 @@ def generation_config(module: SummarizationModule) -> GenerationConfig:
 
     Repetition rules are left out: transformers' own count the prompt, or an encoder-decoder's start token, and forbid
     quoting the dialogue.
-
-    Args:
-        module: With weights: special tokens are its model's.
     """
     special = module.language_model.generation_config
     preset = module.evaluation.router.preset_for({})
@@ -81,11 +73,7 @@ def generation_config(module: SummarizationModule) -> GenerationConfig:
 
 
 def golden_prompts(module: SummarizationModule) -> list[dict[str, Any]]:
-    """Dialogues with the ids that the encoder makes of them, and the chat that a server is to be sent.
-
-    Args:
-        module: Its encoder renders.
-    """
+    """Dialogues with the ids that the encoder makes of them, and the chat that a server is to be sent."""
     return [
         {
             "dialogue": text,
@@ -105,10 +93,6 @@ def write_golden_prompts(module: SummarizationModule, folder: Path) -> None:
 def check_golden_prompts(module: SummarizationModule, folder: Path) -> None:
     """Refuse a folder whose tokenizer renders other prompts than the model was trained on.
 
-    Args:
-        module: Built from the folder.
-        folder: Exported.
-
     Raises:
         ValueError: A prompt's ids differ; the message names the dialogue.
     """
@@ -127,9 +111,6 @@ def check_golden_prompts(module: SummarizationModule, folder: Path) -> None:
 
 def structured_outputs(settings: ConstraintSettings) -> dict[str, Any]:
     """What a request to vLLM carries so that its answer keeps to the charset; row literals are a request's own.
-
-    Args:
-        settings: The constraint.
 
     Example:
         >>> structured_outputs(ConstraintSettings(charset="latin", literals=("#Person1#",)))

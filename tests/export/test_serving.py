@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from kosum_pl.commands.export.folder import load_folder, write_folder
-from kosum_pl.commands.export.serving import golden_prompts, save_tokenizer, structured_outputs
 from kosum_pl.data import Columns
 from kosum_pl.decode import ConstraintSettings
 from kosum_pl.decode.literals import foreign_places
 from kosum_pl.encode import ChatPrompt, TokenLimits, load_tokenizer
+from kosum_pl.export.folder import load_folder, write_folder
+from kosum_pl.export.serving import golden_prompts, save_tokenizer, structured_outputs
 from kosum_pl.inference import InferenceSettings
 from kosum_pl.modules import CausalModule
 

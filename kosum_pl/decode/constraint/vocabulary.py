@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kosum_pl.commands.charset.scan import Writing
 from kosum_pl.decode import AutomatonConstraint, ConstraintSettings, StaticMaskConstraint, foreign_places
 from kosum_pl.decode.constraint.table_cache import load_tables
 from kosum_pl.decode.constraint.tables import TokenTables
@@ -23,6 +22,19 @@ from kosum_pl.encode import Encoder, TokenLimits
 from kosum_pl.types import IGNORE_INDEX, Dialogue
 
 _NO_LIMIT: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """What a tokenizer makes of a text that the charset allows.
+
+    Attributes:
+        is_accepted: Whether the constraint accepts its ids.
+        is_rewritten: Whether the ids say another text (`...` for `…`).
+    """
+
+    is_accepted: bool
+    is_rewritten: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +112,7 @@ class Vocabulary:
         )
 
     def write(self, text: str, row_words: Sequence[str] = ()) -> Writing:
-        """What becomes of a text of the charset as the tokenizer writes it.
-
-        Args:
-            text: A summary.
-            row_words: Words that its row licenses.
-        """
+        """What becomes of a text of the charset as the tokenizer writes it."""
         ids = self.summary_ids(text)
         return Writing(
             is_accepted=self._accepts(ids, row_words), is_rewritten=self._encoder.decode(ids) != text.strip()
@@ -141,10 +148,6 @@ def split_unwritable(characters: Iterable[str], pieces: AbstractSet[bytes]) -> t
 
     Any piece may follow any other here: what spells one character leads the automaton from a place between characters
     to another, so that no state forbids it.
-
-    Args:
-        characters: Single characters.
-        pieces: What each allowed token writes.
 
     Example:
         >>> split_unwritable("가나느꼈뷁", {piece.encode() for piece in (" ", "가", " 나", "느", "느꼈")})

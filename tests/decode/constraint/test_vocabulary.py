@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from kosum_pl.commands.charset.vocabulary import Vocabulary, split_unwritable
 from kosum_pl.decode import AutomatonConstraint, ConstraintSettings
 from kosum_pl.decode.constraint.automaton import DEAD
 from kosum_pl.decode.constraint.tables import TokenTables
+from kosum_pl.decode.constraint.vocabulary import Vocabulary, split_unwritable
 from kosum_pl.encode import Seq2SeqEncoder, SourcePrompt, load_tokenizer
 
 PIECES = [char.encode()[start:end] for char in ("가", "각", "나") for start, end in itertools.combinations(range(4), 2)]

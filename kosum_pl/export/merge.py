@@ -7,28 +7,10 @@ adapter was trained to make up for the quantized values, so they are what it is 
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Final
-
 from torch import nn
 
-from kosum_pl.cli.arguments import Invocation
 from kosum_pl.errors import UsageError
 from kosum_pl.modules import SummarizationModule
-
-_SIXTEEN_BIT: Final = ("bfloat16", "float16")
-
-
-def unquantized(invocation: Invocation, module: SummarizationModule) -> Invocation:
-    """The command line of the same module on a base of 16 bits.
-
-    Args:
-        invocation: The module's own.
-        module: On a quantized base.
-    """
-    dtype = module.source.dtype if module.source.dtype in _SIXTEEN_BIT else _SIXTEEN_BIT[0]
-    options = ("--model.quantization=none", f"--model.dtype={dtype}")
-    return replace(invocation, arguments=(*invocation.arguments, *options))
 
 
 def take_quantized_values(module: SummarizationModule, quantized: SummarizationModule) -> None:
