@@ -18,7 +18,7 @@ IGNORE_INDEX: Final = -100
 TAG_PATTERN: Final = re.compile(r"#[A-Za-z]+\d*#")
 """A speaker or a masked value: `#Person1#`, `#PhoneNumber#`."""
 
-_WHOLE_NUMBER: Final = re.compile(r"([+-]?\d+)\.0+")
+_WHOLE_NUMBER: Final = re.compile(r"\+?(-?\d+)(?:\.0+)?")
 _NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?")
 _DIGITS: Final = re.compile(r"(\d+)")
 
@@ -114,15 +114,16 @@ class Prediction:
 
 
 def profile_text(value: object) -> str:
-    """Canonical text of a profile value: NFC, trimmed, whole numbers without their decimals.
+    """Canonical text of a profile value: NFC, single spaces, whole numbers without plus sign and decimals.
 
-    A CSV file holds text, YAML numbers, a spreadsheet floats; presets, slices and clusters must agree on what is equal.
+    A CSV file holds text, YAML numbers, a spreadsheet floats; rows, presets, slices and clusters must agree on what is
+    equal.
 
     Example:
-        >>> {profile_text(7), profile_text("7"), profile_text(7.0), profile_text("7.0 ")}
-        {'7'}
+        >>> {profile_text(value) for value in (7, "7", 7.0, "7.0 ", "+7.0")}, profile_text(" 의사  상담")
+        ({'7'}, '의사 상담')
     """
-    text = unicodedata.normalize("NFC", str(value)).strip()
+    text = " ".join(unicodedata.normalize("NFC", str(value)).split())
     whole = _WHOLE_NUMBER.fullmatch(text)
     return whole.group(1) if whole else text
 

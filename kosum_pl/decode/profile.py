@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kosum_pl.types import profile_text as profile_text
+from kosum_pl.types import profile_text
 
 
 def read_conditions(when: Any, *, where: str) -> dict[str, tuple[str, ...]]:
