@@ -1,20 +1,21 @@
 """Switches the module's constraint on by stage, and says which one serves.
 
 In: a module with `model.constraint`. Out: the same module, constrained in the stages that are listed and free in the
-others. What may be said belongs to the model and travels with it; when it is enforced is a matter of the run.
+others. What may be generated belongs to the model and travels with it; when it is enforced is a matter of the run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from kosum_pl.decode.rules import DecodingRules
+from kosum_pl.decode import STAGES, DecodingSettings
 from kosum_pl.modules import SummarizationModule
 
-STAGES: Final = ("validation", "test", "predict")
+_FREE: Final = "no constraint, anything may be generated"
 
 
 class ConstrainedDecoding(Callback):
@@ -42,56 +43,49 @@ class ConstrainedDecoding(Callback):
             if stage not in STAGES:
                 raise ValueError(f"ConstrainedDecoding.stages holds '{stage}'; known: {', '.join(STAGES)}")
         self.stages = (stages,) if isinstance(stages, str) else tuple(stages)
-        self._said = ""
+        self._given: DecodingSettings | None = None
+        self._printed = ""
+
+    def change_decoding(self, decoding: DecodingSettings) -> DecodingSettings:
+        """The same settings with the constraint on in these stages."""
+        return replace(decoding, constrained_stages=self.stages)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Switch, for all that follows."""
+        module = _checked(pl_module)
+        self._given = module.decoding
+        module.decoding = self.change_decoding(module.decoding)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the module as its config says."""
+        if self._given is not None:
+            _checked(pl_module).decoding = self._given
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Switch for `validate`, and for validation inside `fit`."""
-        self._switch(trainer, pl_module, "validation")
+        """Tell what serves `validate`, or validation inside `fit`."""
+        self._print(trainer, pl_module, "validation")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Switch for `test`."""
-        self._switch(trainer, pl_module, "test")
+        """Tell what serves `test`."""
+        self._print(trainer, pl_module, "test")
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Switch for `predict`."""
-        self._switch(trainer, pl_module, "predict")
+        """Tell what serves `predict`."""
+        self._print(trainer, pl_module, "predict")
 
-    def _switch(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        rules = _rules(pl_module)
-        rules.is_constrained = rules.settings is not None and stage in self.stages
-        said = f"{stage}: {_in_words(rules)}"
+    def _print(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        decoding = _checked(pl_module).decoding
+        words = f"constraint {decoding.constraint}" if decoding.is_constrained(stage) else _FREE
+        line = f"{stage}: {words}"
         # Inside `fit` a validation comes every epoch and says the same each time.
-        if trainer.is_global_zero and said != self._said:
-            print(said)
-        self._said = said
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the module as its config says."""
-        _restore(pl_module)
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the module as its config says."""
-        _restore(pl_module)
-
-    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the module as its config says."""
-        _restore(pl_module)
+        if trainer.is_global_zero and line != self._printed:
+            print(line)
+        self._printed = line
 
 
-def _rules(pl_module: LightningModule) -> DecodingRules:
+def _checked(pl_module: LightningModule) -> SummarizationModule:
     if not isinstance(pl_module, SummarizationModule):
         raise ValueError(
             f"ConstrainedDecoding: {type(pl_module).__name__} is no SummarizationModule; take the callback out"
         )
-    return pl_module.evaluation.summarizer.rules
-
-
-def _restore(pl_module: LightningModule) -> None:
-    rules = _rules(pl_module)
-    rules.is_constrained = rules.settings is not None
-
-
-def _in_words(rules: DecodingRules) -> str:
-    if rules.settings is None or not rules.is_constrained:
-        return "no constraint, anything may be generated"
-    return f"constraint {rules.settings}"
+    return pl_module

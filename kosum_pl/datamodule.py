@@ -1,8 +1,8 @@
 """The one data module: joins the data room and the encode room, for every kind of model.
 
-In: file names, limits and batch sizes from the config; the encoder and the preset router from the module. Out:
-loaders of `Batch`es. The module owns the encoder and this data module borrows it, so that training and inference
-cannot render different prompts.
+In: file names, limits and batch sizes from the config; the encoder and the preset router from the Trainer's module, or
+from `bind`. Out: loaders of `Batch`es. The module owns the encoder and this data module borrows it, so that training
+and inference cannot render different prompts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -35,12 +35,23 @@ from kosum_pl.data import (
 )
 from kosum_pl.data.read.source import STAGE_SPLITS
 from kosum_pl.decode.constraint.table_cache import default_cache_dir
-from kosum_pl.encode import Batch, Collator, TokenLimits
+from kosum_pl.decode.router import PresetRouter
+from kosum_pl.encode import Batch, Collator, Encoder, TokenLimits
 from kosum_pl.encode.table import EncodedRows, EncodedTable, encode_table
-from kosum_pl.modules import SummarizationModule
 
 Source = str | list[str | dict[str, Any]]
 _REFERENCED_SPLITS = ("train", "val", "test")
+
+
+@runtime_checkable
+class LendsEncoder(Protocol):
+    """The part of the Trainer's module that is asked here."""
+
+    encoder: Encoder
+
+    @property
+    def active_router(self) -> PresetRouter:
+        """Decides which preset serves which row, at this stage."""
 
 
 class SummarizationDataModule(LightningDataModule):
@@ -134,24 +145,42 @@ class SummarizationDataModule(LightningDataModule):
         self.report_lines: list[str] = []
         self.topics: TopicClusters | None = None
         self.encoded: dict[str, EncodedTable] = {}
+        self._encoder: Encoder | None = None
+        self._router = PresetRouter()
+
+    def bind(self, encoder: Encoder, *, router: PresetRouter) -> None:
+        """Borrow an encoder; with a Trainer, each stage borrows its module's instead.
+
+        Args:
+            encoder: Renders all prompts.
+            router: Decides which rows may share an evaluation batch.
+        """
+        self._encoder, self._router = encoder, router
+
+    def _bind_to_trainer(self) -> None:
+        if self.trainer is not None:
+            module = self.trainer.lightning_module
+            assert isinstance(module, LendsEncoder), f"{type(module).__name__} has no encoder to borrow"
+            self.bind(module.encoder, router=module.active_router)
 
     @property
-    def _module(self) -> SummarizationModule:
-        assert self.trainer is not None, "the data module borrows the encoder of the trainer's module"
-        module = self.trainer.lightning_module
-        assert isinstance(module, SummarizationModule), f"{type(module).__name__} has no encoder to borrow"
-        return module
+    def encoder(self) -> Encoder:
+        """What renders the prompts; there once the data module is bound."""
+        assert self._encoder is not None, "the data module has no encoder yet: call bind, or attach a Trainer"
+        return self._encoder
 
     def prepare_data(self) -> None:
         """Read and encode once a node, so that the ranks' own `setup` finds everything cached."""
         assert self.trainer is not None
         assert self.trainer.state.fn is not None
+        self._bind_to_trainer()
         for split in self._splits(self.trainer.state.fn.value):
             self.load(split)
         self._find_topics(self.trainer.state.fn.value)
 
     def setup(self, stage: str) -> None:
         """Open the splits of a stage and say what is in them."""
+        self._bind_to_trainer()
         self.report_lines = []
         self.topics = self._find_topics(stage)
         for split in self._splits(stage):
@@ -185,10 +214,10 @@ class SummarizationDataModule(LightningDataModule):
         """Rows of one split that the config names, and their ids; both are cached."""
         source = self._files[split]
         assert source is not None
-        has_summary, encoder = split in _REFERENCED_SPLITS, self._module.encoder
+        has_summary = split in _REFERENCED_SPLITS
         table = self._read(source, needs_summary=has_summary, split=split)
         return table, encode_table(
-            table, encoder=encoder, limits=self._limits, with_summary=has_summary, cache_dir=self._cache_dir
+            table, encoder=self.encoder, limits=self._limits, with_summary=has_summary, cache_dir=self._cache_dir
         )
 
     def _find_topics(self, stage: str) -> TopicClusters | None:
@@ -260,14 +289,14 @@ class SummarizationDataModule(LightningDataModule):
     def _evaluation_loader(self, split: str, *, num_rows: int | None = None) -> StatefulDataLoader[Batch]:
         encoded, table = self.encoded[split], self.tables[split]
         rows = self._slice_rows[split] if self._filter else self._subset(len(table), num_rows)
-        router = self._module.active_router
         sampler = EvaluationBatchSampler(
             encoded.prompt_lengths if rows is None else encoded.prompt_lengths[rows],
             batch_size=self._eval_batch_size,
             num_replicas=self._world_size,
             rank=self._rank,
             groups=[
-                router.preset_for(table[int(row)].profile).name for row in (range(len(table)) if rows is None else rows)
+                self._router.preset_for(table[int(row)].profile).name
+                for row in (range(len(table)) if rows is None else rows)
             ],
         )
         return StatefulDataLoader(
@@ -285,8 +314,12 @@ class SummarizationDataModule(LightningDataModule):
         return np.sort(np.random.default_rng(self._seed).choice(num_all, size=num_rows, replace=False))
 
     def _collator(self, *, for_generation: bool) -> Collator:
-        pad_token_id = self._module.encoder.tokenizer.pad_token_id
-        return Collator(pad_token_id=int(pad_token_id), is_causal=self._module.is_causal, for_generation=for_generation)
+        encoder = self.encoder
+        return Collator(
+            pad_token_id=int(encoder.tokenizer.pad_token_id),
+            is_causal=encoder.is_causal,
+            for_generation=for_generation,
+        )
 
     def _generator(self) -> torch.Generator:
         """What a loader draws its workers' seed from: never from the stream of dropout, which a resumed run restores.

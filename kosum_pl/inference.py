@@ -21,7 +21,6 @@ from kosum_pl.modules import SummarizationModule
 from kosum_pl.types import Dialogue, EncodedExample, Prediction
 
 _MIXED: Final = {"16-mixed": "16-mixed", "16": "16-mixed", "bf16-mixed": "bf16-mixed", "bf16": "bf16-mixed"}
-_SWITCH: Final = "ConstrainedDecoding"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +33,6 @@ class InferenceSettings:
         cleaning: Steps that a dialogue goes through.
         batch_size: Rows of a batch.
         precision: The Trainer's.
-        is_constrained: Whether `predict` constrains, given that the module has a constraint.
     """
 
     limits: TokenLimits
@@ -42,7 +40,6 @@ class InferenceSettings:
     cleaning: tuple[str, ...]
     batch_size: int
     precision: str = "32-true"
-    is_constrained: bool = True
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> InferenceSettings:
@@ -58,7 +55,6 @@ class InferenceSettings:
             cleaning=tuple(data["cleaning"]),
             batch_size=data["eval_batch_size"],
             precision=str(trainer["precision"] or "32-true"),
-            is_constrained=_is_constrained(trainer["callbacks"]),
         )
 
     @classmethod
@@ -76,17 +72,6 @@ class InferenceSettings:
     def values(self) -> dict[str, Any]:
         """Plain values, for a file."""
         return {**asdict(self), "cleaning": list(self.cleaning)}
-
-
-def _is_constrained(callbacks: Any) -> bool:
-    """Whether a config's callbacks leave the constraint on in `predict`."""
-    listed = callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
-    for callback in listed:
-        if str(callback.get("class_path", "")).rsplit(".", 1)[-1] == _SWITCH:
-            stages = (callback.get("init_args") or {}).get("stages")
-            if stages is not None:
-                return "predict" in ([stages] if isinstance(stages, str) else stages)
-    return True
 
 
 def find_device(name: str) -> torch.device:
@@ -149,8 +134,7 @@ def summarize_dialogues(
     Raises:
         ValueError: A row cannot be brought within the limits.
     """
-    encoder, router = module.encoder, module.evaluation.router
-    module.evaluation.summarizer.rules.is_constrained &= settings.is_constrained
+    encoder, router = module.encoder, module.decoding.router
     examples = encode_dialogues(module, dialogues, settings) if examples is None else examples
     presets = [router.preset_for(dialogue.profile) for dialogue in dialogues]
     collate = Collator(

@@ -84,7 +84,7 @@ def test_batches_never_mix_presets(small_files: dict[str, str]) -> None:
     module = make_module(presets=["saturday", "default"])
     data = attached("validate", module, SummarizationDataModule(**small_files, batch_size=4, eval_batch_size=8))
     served = [
-        {module.evaluation.router.preset_for(row.profile).name for row in batch.dialogues}
+        {module.decoding.router.preset_for(row.profile).name for row in batch.dialogues}
         for batch in data.val_dataloader()
     ]
     assert all(len(names) == 1 for names in served)

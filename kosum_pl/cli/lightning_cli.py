@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jsonargparse import ArgumentError
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from kosum_pl import __version__
@@ -22,7 +22,9 @@ from kosum_pl.cli.loggers import run_loggers
 from kosum_pl.cli.parser_errors import explain_instantiation_error, explain_parser_error
 from kosum_pl.cli.plugins import LoadedPlugins, load_plugins
 from kosum_pl.cli.quiet import quieten
+from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.errors import UsageError, checkpoint_misfit
+from kosum_pl.modules import SummarizationModule
 from kosum_pl.report.finish import finish_report
 from kosum_pl.runs.folders import RunFolders, find_checkpoint, is_rank_zero, open_folders
 from kosum_pl.runs.recorder import RunRecorder
@@ -31,18 +33,11 @@ from kosum_pl.runs.reproduce import Reproduction
 _DEFAULT_SEED: Final = 42
 
 
-def run_command(
-    invocation: Invocation,
-    *,
-    module_class: type[LightningModule] | None = None,
-    datamodule_class: type[LightningDataModule] | None = None,
-) -> int:
+def run_command(invocation: Invocation) -> int:
     """Run one of the four commands.
 
     Args:
         invocation: The checked command line.
-        module_class: Base of the modules that `model.class_path` may name; None for `SummarizationModule`.
-        datamodule_class: The data module; None for `SummarizationDataModule`.
 
     Returns:
         The exit status.
@@ -50,19 +45,12 @@ def run_command(
     Raises:
         ValueError: The config is wrong, or something that it names.
     """
-    if module_class is None or datamodule_class is None:
-        from kosum_pl.datamodule import SummarizationDataModule
-        from kosum_pl.modules import SummarizationModule
-
-        module_class = module_class or SummarizationModule
-        datamodule_class = datamodule_class or SummarizationDataModule
     quieten()
     plugins = load_plugins(invocation.plugins)
     if is_rank_zero():
         for line in plugins.lines():
             print(f"kosum_pl: warning: {line}", file=sys.stderr)
-    cli = KosumCLI(invocation, plugins=plugins, module_class=module_class, datamodule_class=datamodule_class)
-    return cli.run()
+    return KosumCLI(invocation, plugins=plugins).run()
 
 
 class KosumCLI(LightningCLI):
@@ -71,26 +59,20 @@ class KosumCLI(LightningCLI):
     Args:
         invocation: The checked command line.
         plugins: What was found of callbacks.
-        module_class: Base of the modules that `model.class_path` may name.
-        datamodule_class: The data module.
     """
 
-    def __init__(
-        self,
-        invocation: Invocation,
-        *,
-        plugins: LoadedPlugins,
-        module_class: type[LightningModule],
-        datamodule_class: type[LightningDataModule],
-    ) -> None:
+    model: SummarizationModule
+    datamodule: SummarizationDataModule
+
+    def __init__(self, invocation: Invocation, *, plugins: LoadedPlugins) -> None:
         self.invocation = invocation
         self.plugins = plugins
         self.folders: RunFolders | None = None
         self.recorder: RunRecorder | None = None
         self.start: Path | None = None
         super().__init__(
-            model_class=module_class,
-            datamodule_class=datamodule_class,
+            model_class=SummarizationModule,
+            datamodule_class=SummarizationDataModule,
             save_config_callback=None,
             seed_everything_default=_DEFAULT_SEED,
             subclass_mode_model=True,
@@ -196,7 +178,7 @@ class KosumCLI(LightningCLI):
         values = self.config_init[command].trainer
         # First, so that weights which do not fit leave no run behind.
         start = [StartWeights(self.start)] if self.start else []
-        values.callbacks = [*start, self.recorder, *_as_list(values.callbacks)]
+        values.callbacks = [*start, self.recorder, *as_list(values.callbacks)]
         values.logger = run_loggers(values.logger, self.folders.output_dir)
         try:
             return super().instantiate_trainer(default_root_dir=str(self.folders.output_dir), **kwargs)
@@ -217,11 +199,7 @@ class KosumCLI(LightningCLI):
         )
 
     def _open_folders(self) -> RunFolders:
-        router = getattr(getattr(self.model, "evaluation", None), "router", None)
-        forced = getattr(router, "forced", None)
-        presets = [forced] if forced else getattr(router, "presets", ())
-        name = "+".join(preset.name for preset in presets) or "default"
-        slice_name = getattr(self.datamodule, "slice_name", "")
+        name, slice_name = self.model.decoding.preset_name, self.datamodule.slice_name
         return open_folders(
             self.invocation.command,
             runs_dir=self.invocation.runs_dir,
@@ -270,7 +248,8 @@ class KosumCLI(LightningCLI):
         return 0
 
 
-def _as_list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
+    """What a config gives as none, one or several, as a list."""
     if value is None:
         return []
     return list(value) if isinstance(value, list) else [value]

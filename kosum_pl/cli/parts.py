@@ -7,14 +7,17 @@ that a command speaks of exactly the run that would follow. The module has its e
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pydoc import locate
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kosum_pl.cli.arguments import Invocation
-from kosum_pl.cli.lightning_cli import KosumCLI
+from kosum_pl.cli.lightning_cli import KosumCLI, as_list
 from kosum_pl.cli.plugins import load_plugins
 from kosum_pl.cli.quiet import quieten
 from kosum_pl.datamodule import SummarizationDataModule
+from kosum_pl.decode import ChangesDecoding
 from kosum_pl.modules import SummarizationModule
 
 if TYPE_CHECKING:
@@ -30,8 +33,8 @@ class Parts:
     """What a config names.
 
     Attributes:
-        module: With its encoder, without weights.
-        datamodule: Borrows the module's encoder; `setup("fit")` reads train and val as `fit` would.
+        module: With its encoder, without weights; decodes as it would with the config's callbacks.
+        datamodule: Bound to the module's encoder; `setup("fit")` reads train and val as `fit` would.
         config: The resolved config as plain values: `trainer`, `model`, `data` and the rest.
     """
 
@@ -50,28 +53,25 @@ def load_parts(invocation: Invocation) -> Parts:
         ValueError: The config is wrong, or something that it names.
     """
     quieten()
-    cli = _PartsCLI(
-        replace(invocation, command=_COMMAND),
-        plugins=load_plugins(invocation.plugins),
-        module_class=SummarizationModule,
-        datamodule_class=SummarizationDataModule,
-    )
-    cli.datamodule.trainer = cast("Trainer", _EncoderOwner(cli.model))
-    return Parts(module=cli.model, datamodule=cli.datamodule, config=cli.values)
+    cli = _PartsCLI(replace(invocation, command=_COMMAND), plugins=load_plugins(invocation.plugins))
+    module, datamodule = cli.model, cli.datamodule
+    for callback in _decoding_callbacks(cli.values["trainer"]["callbacks"]):
+        module.decoding = callback.change_decoding(module.decoding)
+    datamodule.bind(module.encoder, router=module.decoding.router)
+    return Parts(module=module, datamodule=datamodule, config=cli.values)
 
 
-class _EncoderOwner:
-    """Stands where the data module looks for a Trainer: it has the module and nothing else."""
-
-    def __init__(self, module: SummarizationModule) -> None:
-        self.lightning_module = module
+def _decoding_callbacks(callbacks: Any) -> Iterator[ChangesDecoding]:
+    """Those of a config's callbacks that change how text is generated; no other is built."""
+    for callback in as_list(callbacks):
+        kind = locate(callback["class_path"])
+        if isinstance(kind, type) and issubclass(kind, ChangesDecoding):
+            yield kind(**callback.get("init_args") or {})
 
 
 class _PartsCLI(KosumCLI):
     """`fit`'s parser, and of what it would build the module and the data module alone."""
 
-    model: SummarizationModule
-    datamodule: SummarizationDataModule
     values: dict[str, Any]
 
     def _set_seed(self) -> None:

@@ -14,7 +14,7 @@ from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.literals import DEFAULT_LITERALS, foreign_places, row_literals
 from kosum_pl.decode.preset import DecodingPreset, load_preset
 from kosum_pl.decode.router import PresetRouter
-from kosum_pl.decode.settings import ConstraintSettings
+from kosum_pl.decode.settings import STAGES, ChangesDecoding, ConstraintSettings, DecodingSettings
 
 if TYPE_CHECKING:
     from kosum_pl.decode.constraint.head import check_small_head, compact_head, constrained_head
@@ -46,12 +46,15 @@ _FILE_OF: Final = {name: file for file, names in _LAZY.items() for name in names
 
 __all__ = [
     "DEFAULT_LITERALS",
+    "STAGES",
     "AutomatonConstraint",
     "BatchConstraint",
+    "ChangesDecoding",
     "Charset",
     "Constraint",
     "ConstraintSettings",
     "DecodingPreset",
+    "DecodingSettings",
     "GeneratedNGramBan",
     "GenerationShape",
     "PrefixFunctionConstraint",

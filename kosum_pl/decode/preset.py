@@ -178,6 +178,11 @@ class DecodingPreset:
         return [list(ids) for ids in dict.fromkeys(map(tuple, known))] or None
 
 
+def find_preset(name_or_path: str) -> Path:
+    """The file that `load_preset` reads."""
+    return find_config(name_or_path, "presets")
+
+
 def load_preset(name_or_path: str) -> DecodingPreset:
     """Read a preset: `saturday`, or the path of a YAML file.
 
@@ -193,7 +198,7 @@ def load_preset(name_or_path: str) -> DecodingPreset:
         >>> load_preset("fast").num_beams
         1
     """
-    path = find_config(name_or_path, "presets")
+    path = find_preset(name_or_path)
     values = _read_yaml(path)
     known = [item.name for item in fields(DecodingPreset)]
     for key in values:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from kosum_pl.decode.language import korean_probability
 from kosum_pl.decode.licence import RowLicence, row_licence
 from kosum_pl.decode.literals import CharacterSet
-from kosum_pl.decode.preset import DecodingPreset, load_preset
+from kosum_pl.decode.preset import DecodingPreset, find_preset, load_preset
 from kosum_pl.types import Prediction
 
 Generate = Callable[[Sequence[int], DecodingPreset, int], Sequence[Prediction]]
@@ -104,6 +104,7 @@ class Regenerator:
                 raise ValueError(f"model.regenerator.checks: unknown check '{check}'; known: {known}")
         self.max_attempts = max_attempts
         self.presets = tuple(_load(name) for name in presets)
+        self.preset_files = tuple(find_preset(name) for name in presets)
         self.checks = tuple(check for check in REGENERATION_CHECKS if check in checks)
         self.min_korean_probability = min_korean_probability
 

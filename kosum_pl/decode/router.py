@@ -5,8 +5,9 @@ In: a row's profile. Out: a preset. Batches are grouped by it before they are fo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from kosum_pl.decode.preset import DecodingPreset, load_preset
 
@@ -35,12 +36,11 @@ class PresetRouter:
     default: DecodingPreset = field(default_factory=lambda: load_preset("default"))
 
     def __post_init__(self) -> None:
-        for place, preset in enumerate(self.presets[:-1]):
+        for preset, hidden in pairwise(self.presets):
             if not preset.when:
-                hidden = self.presets[place + 1].name
                 raise ValueError(
-                    f"preset '{preset.name}' has no `when` and serves every row, so '{hidden}' behind it never serves "
-                    f"one; put '{preset.name}' last in model.presets"
+                    f"preset '{preset.name}' has no `when` and serves every row, so '{hidden.name}' behind it never "
+                    f"serves one; put '{preset.name}' last in model.presets"
                 )
         by_name: dict[str, DecodingPreset] = {}
         for preset in self.candidates:
@@ -60,24 +60,3 @@ class PresetRouter:
         if self.forced is not None:
             return self.forced
         return next((preset for preset in self.presets if preset.matches(profile)), self.default)
-
-    def missing_columns(self, columns: Collection[str]) -> dict[str, list[str]]:
-        """Presets that can serve no row, as the data lacks a column that they ask for.
-
-        Args:
-            columns: Profile columns that the data has.
-
-        Returns:
-            Preset name to the columns it misses; empty where all is well.
-
-        Example:
-            >>> saturday = DecodingPreset(name="saturday", when={"weekday": 7})
-            >>> PresetRouter(presets=(saturday,)).missing_columns(["topic"])
-            {'saturday': ['weekday']}
-        """
-        missing = {
-            preset.name: [column for column in preset.when if column not in columns]
-            for preset in self.candidates
-            if preset is not self.forced
-        }
-        return {name: lacking for name, lacking in missing.items() if lacking}

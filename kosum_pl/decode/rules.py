@@ -92,20 +92,11 @@ class DecodingRules:
     Args:
         encoder: Its tokenizer writes the text, its terminators end it.
         settings: The constraint; None for none.
-
-    Attributes:
-        is_constrained: Whether the constraint is on; may be switched from one stage to the next.
     """
 
     def __init__(self, encoder: Encoder, settings: ConstraintSettings | None) -> None:
         self.encoder = encoder
         self.settings = settings
-        self.is_constrained = settings is not None
-
-    @property
-    def constraint_name(self) -> str:
-        """What serves now: `automaton`, `static_mask`, `prefix_function` or `none`."""
-        return self.settings.kind if self.settings is not None and self.is_constrained else "none"
 
     @cached_property
     def constraint(self) -> Constraint:
@@ -131,7 +122,7 @@ class DecodingRules:
             preset: How they are decoded.
             prompt_length: Leading positions that nobody generates.
         """
-        if self.settings is None or not self.is_constrained:
+        if self.settings is None:
             boundaries = self._boundaries(prompt_length) if preset.no_repeat_ngram_size else None
             return BatchRules(
                 processors=generated_only_processors(preset, prompt_length=prompt_length, boundaries=boundaries)

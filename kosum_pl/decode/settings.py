@@ -1,22 +1,30 @@
-"""`ConstraintSettings`: what a config says of constrained decoding.
+"""`DecodingSettings`: all that decides how text is generated; and `ConstraintSettings`, a part of it.
 
-In: `model.constraint` of a YAML file. Out: a checked value, and the constraint for a tokenizer. Nothing heavy is loaded
-before a constraint is built.
+In: arguments of the module, as a config gives them. Out: checked values, made once and passed to whatever generates,
+evaluates, exports or tunes. Nothing heavy is loaded before a constraint is built.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
 from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.literals import DEFAULT_LITERALS, row_literals
+from kosum_pl.decode.postprocess.steps import check_steps
+from kosum_pl.decode.preset import find_preset, load_preset
+from kosum_pl.decode.regenerate import Regenerator
+from kosum_pl.decode.router import PresetRouter
 from kosum_pl.types import TAG_PATTERN
 
 if TYPE_CHECKING:
     from kosum_pl.decode.constraint.kinds import Constraint
+
+STAGES: Final = ("validation", "test", "predict")
+"""Stages that generate; validation also takes place inside `fit`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,3 +124,92 @@ class ConstraintSettings:
             "prefix_function": constraint.PrefixFunctionConstraint,
         }
         return kinds[self.kind](tables, eos_token_ids=eos_token_ids)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingSettings:
+    """What decides, beside the model and the dialogue, which text a row gets.
+
+    Attributes:
+        router: Which preset serves which row, outside of `fit`.
+        fit_router: The same inside `fit`, where validation should be fast.
+        constraint: What may be generated; None for anything.
+        constrained_stages: Out of `STAGES`: where the constraint is on.
+        postprocess: Names of the steps from raw to final text.
+        regenerator: Which rows to generate again; None for none.
+        preset_files: Files that the presets were read from, the default's included.
+
+    Example:
+        >>> decoding = DecodingSettings.load(presets=["saturday", "default"], constraint=ConstraintSettings())
+        >>> decoding.preset_name, decoding.constraint_name("test")
+        ('saturday+default', 'automaton')
+    """
+
+    router: PresetRouter = field(default_factory=PresetRouter)
+    fit_router: PresetRouter = field(default_factory=PresetRouter)
+    constraint: ConstraintSettings | None = None
+    constrained_stages: tuple[str, ...] = STAGES
+    postprocess: tuple[str, ...] = ()
+    regenerator: Regenerator | None = None
+    preset_files: tuple[Path, ...] = ()
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        preset: str | None = None,
+        fit_preset: str | None = None,
+        presets: Sequence[str] = (),
+        constraint: ConstraintSettings | None = None,
+        postprocess: Sequence[str] = (),
+        regenerator: Regenerator | None = None,
+    ) -> DecodingSettings:
+        """From the module's arguments of the same names, presets by name or path.
+
+        Raises:
+            ValueError: A preset cannot be read, or can never be reached.
+        """
+        forced = load_preset(preset) if preset else None
+        routed = tuple(load_preset(name) for name in presets)
+        fit_forced = forced or (load_preset(fit_preset) if fit_preset else None)
+        names = ["default", *filter(None, (preset, fit_preset)), *presets]
+        return cls(
+            router=PresetRouter(forced=forced, presets=routed),
+            fit_router=PresetRouter(forced=fit_forced, presets=routed),
+            constraint=constraint,
+            postprocess=check_steps(postprocess),
+            regenerator=regenerator,
+            preset_files=(*map(find_preset, names), *(regenerator.preset_files if regenerator else ())),
+        )
+
+    @property
+    def charset(self) -> Charset:
+        """Characters by which texts are judged, with or without a constraint."""
+        return (self.constraint or ConstraintSettings()).character_set
+
+    @property
+    def literals(self) -> tuple[str, ...]:
+        """Strings that are allowed in every row, with or without a constraint."""
+        return (self.constraint or ConstraintSettings()).fixed_literals
+
+    @property
+    def preset_name(self) -> str:
+        """Presets that the config asks for, as the name of an evaluation's folder."""
+        presets = [self.router.forced] if self.router.forced else self.router.presets
+        return "+".join(preset.name for preset in presets) or "default"
+
+    def is_constrained(self, stage: str) -> bool:
+        """Whether the constraint is on in a stage out of `STAGES`."""
+        return self.constraint is not None and stage in self.constrained_stages
+
+    def constraint_name(self, stage: str) -> str:
+        """What constrains a stage: `automaton`, `static_mask`, `prefix_function` or `none`."""
+        return self.constraint.kind if self.constraint is not None and self.is_constrained(stage) else "none"
+
+
+@runtime_checkable
+class ChangesDecoding(Protocol):
+    """A callback that changes how text is generated; whoever generates without a Trainer asks it too."""
+
+    def change_decoding(self, decoding: DecodingSettings) -> DecodingSettings:
+        """The settings of a run with this callback, made of those of the config."""

@@ -74,11 +74,12 @@ def write_folder(module: SummarizationModule, settings: InferenceSettings, folde
     generation.save_pretrained(folder)
     save_tokenizer(module, folder)
     write_golden_prompts(module, folder)
-    constraint = module.evaluation.summarizer.rules.settings
+    constraint = module.decoding.constraint
     if constraint is not None:
         text = json.dumps(structured_outputs(constraint), ensure_ascii=False, indent=1)
         (folder / STRUCTURED_FILE).write_text(text + "\n", encoding="utf-8")
-    write_record({**values, "inference": settings.values(), **noted}, folder)
+    is_constrained = "predict" in module.decoding.constrained_stages
+    write_record({**values, "inference": {**settings.values(), "is_constrained": is_constrained}, **noted}, folder)
 
 
 def open_folder(folder: Path) -> Exported:
@@ -90,7 +91,8 @@ def open_folder(folder: Path) -> Exported:
     record = read_record(folder)
     try:
         module = build_module(record, folder)
-        settings = InferenceSettings.from_values(record["inference"])
+        inference = {name: value for name, value in record["inference"].items() if name != "is_constrained"}
+        settings = InferenceSettings.from_values(inference)
     except (KeyError, TypeError) as error:
         raise UsageError(f"{folder / EXPORT_RECORD}: {error} is missing or unknown; export again") from error
     check_golden_prompts(module, folder)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from kosum_pl import __version__
 from kosum_pl.checkpoints.lineage import EXPORT_RECORD
-from kosum_pl.decode import ConstraintSettings, DecodingPreset, PresetRouter
+from kosum_pl.decode import STAGES, ConstraintSettings, DecodingPreset, PresetRouter
 from kosum_pl.decode.constraint.token_bytes import vocabulary_fingerprint
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import ChatPrompt, SourcePrompt
@@ -36,8 +36,8 @@ def module_values(module: SummarizationModule, *, with_adapter: bool) -> dict[st
         module: With weights.
         with_adapter: The folder holds an adapter alone, and needs its base.
     """
-    evaluation, source = module.evaluation, module.source
-    constraint = evaluation.summarizer.rules.settings
+    decoding, source = module.decoding, module.source
+    constraint, scored_as = decoding.constraint, module.evaluation.settings
     return {
         "format": _FORMAT,
         "version": __version__,
@@ -45,12 +45,12 @@ def module_values(module: SummarizationModule, *, with_adapter: bool) -> dict[st
         "dtype": source.dtype,
         "attn_implementation": source.attn_implementation,
         "prompt": _prompt_values(module),
-        **_router_values(evaluation.router),
+        **_router_values(decoding.router),
         "constraint": asdict(replace(constraint, literals=constraint.fixed_literals)) if constraint else None,
-        "postprocess": list(evaluation.summarizer.postprocessor.steps),
-        "regenerator": _regenerator_values(evaluation.summarizer.regenerator),
-        "rouge_tokenizer": evaluation.results.settings.rouge_tokenizer,
-        "multi_reference": evaluation.results.settings.multi_reference,
+        "postprocess": list(decoding.postprocess),
+        "regenerator": _regenerator_values(decoding.regenerator),
+        "rouge_tokenizer": scored_as.rouge_tokenizer,
+        "multi_reference": scored_as.multi_reference,
         "base_model": {
             "name": base_name(module),
             "fingerprint": fingerprint(module),
@@ -122,7 +122,9 @@ def build_module(values: Mapping[str, Any], folder: Path) -> SummarizationModule
     )
     if adapter:  # the tokenizer, and with it the template, came from the folder; the frozen weights do not
         module.source = replace(module.source, model_name=base["name"], gguf_file=base["gguf_file"])
-    module.evaluation.router = module.evaluation.fit_router = _router(values)
+    router = _router(values)
+    stages = STAGES if values["inference"]["is_constrained"] else ()
+    module.decoding = replace(module.decoding, router=router, fit_router=router, constrained_stages=stages)
     return module
 
 

@@ -62,7 +62,7 @@ def generation_config(module: SummarizationModule) -> GenerationConfig:
     quoting the dialogue.
     """
     special = module.language_model.generation_config
-    preset = module.evaluation.router.preset_for({})
+    preset = module.decoding.router.preset_for({})
     return GenerationConfig(
         **preset.generation_kwargs(True, tokenizer=module.encoder.tokenizer),
         pad_token_id=special.pad_token_id,

@@ -1,26 +1,23 @@
 """Constructor arguments → the settings they belong to.
 
-In: the arguments of a constructor, by name. Out: a dataclass of those that are its fields. The config's schema is one
-flat list of arguments; what is behind it is in several hands.
+In: the arguments of a constructor, by name. Out: a value made of those that its own constructor takes. The config's
+schema is one flat list of arguments; what is behind it is in several hands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Mapping
+from inspect import signature
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-_Settings = TypeVar("_Settings", bound="DataclassInstance")
+_Settings = TypeVar("_Settings")
 
 
-def pick(kind: type[_Settings], arguments: Mapping[str, Any]) -> _Settings:
-    """A dataclass of settings from arguments of the same names; fields that none is named after keep their defaults.
+def pick(make: Callable[..., _Settings], arguments: Mapping[str, Any]) -> _Settings:
+    """Settings from arguments of the same names; what none is named after keeps its default.
 
     Args:
-        kind: The dataclass.
+        make: A dataclass, or a function with named parameters.
         arguments: By name; others are left out.
 
     Example:
@@ -28,4 +25,4 @@ def pick(kind: type[_Settings], arguments: Mapping[str, Any]) -> _Settings:
         >>> pick(OptimizerSettings, {"learning_rate": 1e-4, "model_name": "demo:llama"}).learning_rate
         0.0001
     """
-    return kind(**{field.name: arguments[field.name] for field in fields(kind) if field.name in arguments})
+    return make(**{name: arguments[name] for name in signature(make).parameters if name in arguments})

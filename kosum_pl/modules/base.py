@@ -18,22 +18,24 @@ from transformers import PreTrainedModel
 
 from kosum_pl.checkpoints.random_state import restore_random_state
 from kosum_pl.checkpoints.record import read_record, write_record
-from kosum_pl.decode import ConstraintSettings, DecodingPreset, PresetRouter
+from kosum_pl.decode import ConstraintSettings, DecodingPreset, DecodingSettings, PresetRouter
 from kosum_pl.decode.postprocess.steps import DEFAULT_STEPS
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import Batch, ChatPrompt, Encoder, SourcePrompt, add_new_tokens, load_tokenizer
 from kosum_pl.metrics import SemanticSettings
+from kosum_pl.metrics.scores import EvaluationScores
+from kosum_pl.metrics.summary_scores import ScoreSettings
 from kosum_pl.models.adapters import AdapterSettings, check_combination
 from kosum_pl.models.build import build_model
 from kosum_pl.models.new_tokens import NewTokenRows
 from kosum_pl.models.quantization import QuantizationName
 from kosum_pl.models.source import ModelSource
 from kosum_pl.modules.arguments import pick
-from kosum_pl.modules.evaluation import Evaluation, EvaluationSettings
-from kosum_pl.modules.loss import cross_entropy_sum
+from kosum_pl.modules.loss import check_label_smoothing, cross_entropy_sum
 from kosum_pl.modules.optim import OptimizerName, OptimizerSettings, ScheduleName, build_optimizer
 from kosum_pl.modules.step_count import num_training_steps
 from kosum_pl.modules.step_normalizer import StepNormalizer, is_last_micro_batch
+from kosum_pl.modules.summarizer import Summarizer
 from kosum_pl.types import Prediction
 
 
@@ -79,6 +81,8 @@ class SummarizationModule(LightningModule):
     Attributes:
         model: The transformers model; there once `configure_model` has run.
         encoder: Renders prompts; there from the start.
+        decoding: How text is generated.
+        evaluation: Counts losses and predictions.
         notes: Lines worth showing once: what was changed in tokenizer and model.
         scores: Scores of the last evaluation by full name.
         start_scores: Scores before training, where the sanity check covered all rows.
@@ -89,6 +93,8 @@ class SummarizationModule(LightningModule):
     """
 
     is_causal: bool
+    _constraint_name = "none"  # in the last evaluation
+    _random_states: Sequence[dict[str, Tensor]] = ()
 
     def __init__(
         self,
@@ -128,8 +134,7 @@ class SummarizationModule(LightningModule):
     ) -> None:
         arguments = locals()
         super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"model.label_smoothing is {label_smoothing}; give a share from 0 to below 1")
+        check_label_smoothing(label_smoothing)
         check_combination(adapter, quantization)
         self.source = pick(ModelSource, arguments)
         self.adapter = adapter
@@ -141,14 +146,16 @@ class SummarizationModule(LightningModule):
         tokenizer, self.notes = load_tokenizer(model_name, gguf_file=gguf_file, trust_remote_code=trust_remote_code)
         self.new_tokens = add_new_tokens(tokenizer, new_tokens)
         self.encoder = self.make_encoder(tokenizer, prompt)
-        self.evaluation = Evaluation(self.encoder, pick(EvaluationSettings, arguments))
+        self.decoding = decoding = pick(DecodingSettings.load, arguments)
+        judged_by = {"charset": decoding.charset, "literals": decoding.literals}
+        score_settings = pick(ScoreSettings, arguments | judged_by)
+        self.evaluation = EvaluationScores(score_settings, slices=slices, steps=decoding.postprocess)
         self.normalizer = StepNormalizer()
         self.model: PreTrainedModel | None = None
         self.new_token_rows: NewTokenRows | None = None
         self.scores: dict[str, float] = {}
         self.start_scores: dict[str, float] = {}
         self.predictions: list[Prediction] = []
-        self._random_states: Sequence[dict[str, Tensor]] = ()
 
     @abstractmethod
     def make_encoder(self, tokenizer: Any, prompt: ChatPrompt | SourcePrompt | None) -> Encoder:
@@ -166,7 +173,10 @@ class SummarizationModule(LightningModule):
             self.source, self.encoder, is_causal=self.is_causal, adapter=self.adapter, new_tokens=self.new_tokens
         )
         self.notes += notes
-        self.evaluation.check(self.model, is_scored=self._trainer is not None and self.trainer.state.fn != "predict")
+        self._summarizer.check(self.model)
+        # Encoders that are not there would otherwise be missed when a validation has generated.
+        if self._trainer is not None and self.trainer.state.fn != "predict" and self.evaluation.semantic is not None:
+            self.evaluation.semantic.check()
         if self.gradient_checkpointing:
             self.model.activation_checkpointing_enable({"use_reentrant": False})
 
@@ -192,9 +202,18 @@ class SummarizationModule(LightningModule):
         return self._trainer is not None and self.trainer.state.fn == "fit"
 
     @property
+    def decoding(self) -> DecodingSettings:
+        """How text is generated; a callback may replace it."""
+        return self._summarizer.decoding
+
+    @decoding.setter
+    def decoding(self, decoding: DecodingSettings) -> None:
+        self._summarizer = Summarizer(self.encoder, decoding)
+
+    @property
     def active_router(self) -> PresetRouter:
         """Decides which preset serves which row, at this stage."""
-        return self.evaluation.fit_router if self.is_fitting else self.evaluation.router
+        return self.decoding.fit_router if self.is_fitting else self.decoding.router
 
     @property
     def should_generate(self) -> bool:
@@ -204,12 +223,17 @@ class SummarizationModule(LightningModule):
     @property
     def metric_names(self) -> tuple[str, ...]:
         """Names that every validation will log, for callbacks to check at the start."""
-        generated = self.evaluation.score_names if self.should_generate else ()
+        generated = self.evaluation.settings.score_names if self.should_generate else ()
         return tuple(f"val/{name}" for name in ("loss", *generated))
 
     def score_record(self) -> dict[str, Any]:
         """What must stand beside the scores for them to mean something."""
-        return self.evaluation.record(self.predictions)
+        return {
+            **self.evaluation.record(),
+            "constraint": self._constraint_name,
+            "preset": ",".join(sorted({prediction.preset for prediction in self.predictions})),
+            "num_rows": len(self.predictions),
+        }
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Sum of the batch's losses, scaled; `on_after_backward` turns the step's sum into a mean over tokens."""
@@ -243,53 +267,73 @@ class SummarizationModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss and generated summaries of one batch."""
-        self._evaluate(batch)
+        self._evaluate(batch, "validation")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss and generated summaries of one batch."""
-        self._evaluate(batch)
+        self._evaluate(batch, "test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[str]:
         """Summaries of one batch, as text; `predictions` has all rows in input order once the epoch has ended."""
-        return [prediction.text for prediction in self._evaluate(batch)]
+        return [prediction.text for prediction in self._evaluate(batch, "predict")]
 
-    def _evaluate(self, batch: Batch) -> list[Prediction]:
+    def _evaluate(self, batch: Batch, stage: str) -> list[Prediction]:
         if batch.labels is not None:
             logits, targets = self.supervised_logits(batch)
             loss = cross_entropy_sum(logits, targets)
             del logits
-            self.evaluation.add_loss(batch, loss)
-        return self.evaluation.summarize(self.language_model, batch, self.active_router) if self.should_generate else []
+            if batch.is_counted:
+                self.evaluation.update_loss(loss, num_tokens=batch.num_supervised_tokens)
+        if not self.should_generate:
+            return []
+        preset, *others = {self.active_router.preset_for(dialogue.profile) for dialogue in batch.dialogues}
+        assert not others, "a batch mixes presets"
+        predictions = self.summarize_batch(batch, preset=preset, stage=stage)
+        if batch.is_counted:  # a row that fills up a rank's last batch is scored on another
+            self.evaluation.update(batch.rows, predictions)
+        return predictions
 
-    def summarize_batch(self, batch: Batch, *, preset: DecodingPreset) -> list[Prediction]:
+    def summarize_batch(
+        self, batch: Batch, *, preset: DecodingPreset, stage: str = "predict", encoder_states: Tensor | None = None
+    ) -> list[Prediction]:
         """Generate one summary for every row of a batch.
 
         Args:
             batch: Collated for generation.
             preset: How to decode.
+            stage: Out of `STAGES`; decides on the constraint.
+            encoder_states: From `encode_prompts` on this batch, (B, P, H); None computes them.
         """
-        return self.evaluation.summarizer.summarize(self.language_model, batch, preset=preset)
+        return self._summarizer.summarize(
+            self.language_model, batch, preset=preset, stage=stage, encoder_states=encoder_states
+        )
 
     def on_validation_epoch_end(self) -> None:
         """Scores of all rows, logged under `val/`."""
-        self._finish_evaluation("val")
+        self._finish_evaluation("validation", prefix="val")
 
     def on_test_epoch_end(self) -> None:
         """Scores of all rows, logged under `test/`."""
-        self._finish_evaluation("test")
+        self._finish_evaluation("test", prefix="test")
 
     def on_predict_epoch_end(self) -> None:
         """All rows' predictions in input order, and what can be scored without references."""
-        self.predictions, self.scores = self.evaluation.finish("predict")
+        self._finish_evaluation("predict", prefix="predict")
 
-    def _finish_evaluation(self, stage: str) -> None:
-        self.predictions, self.scores = self.evaluation.finish(stage)
+    def _finish_evaluation(self, stage: str, *, prefix: str) -> None:
+        self._constraint_name = self.decoding.constraint_name(stage)
+        self.predictions = self.evaluation.gather()
+        self.scores = self.evaluation.compute(prefix, self.predictions)
+        self.evaluation.reset()
         if self.trainer.sanity_checking:
             self.start_scores = self.scores
-            return
+        elif stage != "predict":  # where nothing can be logged
+            self._log_scores(prefix)
+
+    def _log_scores(self, prefix: str) -> None:
         self.log_dict(self.scores)
-        if f"{stage}/rouge_sum" in self.scores:
-            self.log("rouge_sum", self.scores[f"{stage}/rouge_sum"], prog_bar=True, logger=False)
+        if f"{prefix}/rouge_sum" in self.scores:
+            self.log("rouge_sum", self.scores[f"{prefix}/rouge_sum"], prog_bar=True, logger=False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning leaves out: random states, and which encoder the weights were trained with."""

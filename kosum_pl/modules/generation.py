@@ -19,7 +19,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from kosum_pl.decode import DecodingPreset
 from kosum_pl.decode.rules import BatchRules, DecodingRules
-from kosum_pl.encode import Batch, Encoder
+from kosum_pl.encode import Batch
 from kosum_pl.modules.loss import row_log_probs, shift_right, supervised_logits
 from kosum_pl.types import IGNORE_INDEX, Dialogue, Prediction
 
@@ -44,7 +44,6 @@ def generate(
     batch: Batch,
     *,
     preset: DecodingPreset,
-    encoder: Encoder,
     rules: DecodingRules,
     attempt: int = 0,
     encoder_states: Tensor | None = None,
@@ -55,8 +54,7 @@ def generate(
         model: In evaluation mode; its `generation_config` holds special tokens only.
         batch: With `prompt_ids` and `prompt_mask`, (B, P), left-padded for causal models.
         preset: How to decode.
-        encoder: Rendered the prompts; knows the ids that end a summary.
-        rules: Constraint and repetition.
+        rules: Constraint and repetition; their encoder rendered the prompts.
         attempt: How often these rows were generated before; sampling draws anew each time.
         encoder_states: From `encode_prompts` on this batch, (B, P, H), where it is generated for more than once; None
             computes them.
@@ -64,20 +62,21 @@ def generate(
     if batch.prompt_ids is None or batch.prompt_mask is None:
         raise ValueError("the batch has no prompts; collate it with for_generation=True")
     # What nobody generated stands in front: a causal model's prompt, an encoder-decoder's start token.
+    encoder = rules.encoder
     prompt_length = batch.prompt_ids.shape[1] if encoder.is_causal else 1
-    held = rules.for_batch(batch.dialogues, preset, prompt_length=prompt_length)
-    with _seeded(preset, row=batch.rows[0], attempt=attempt), held.head(model):
+    batch_rules = rules.for_batch(batch.dialogues, preset, prompt_length=prompt_length)
+    with _seeded(preset, row=batch.rows[0], attempt=attempt), batch_rules.head(model):
         sequences = model.generate(
             input_ids=batch.prompt_ids,
             attention_mask=batch.prompt_mask,
             generation_config=_generation_config(model, preset, tokenizer=encoder.tokenizer),
-            logits_processor=held.processors,
+            logits_processor=batch_rules.processors,
             **_encoded(encoder_states),
         )
     generated = sequences[:, prompt_length:]
     labels, lengths, finished = completion_labels(generated, encoder.terminator_ids)
     log_probs = _log_probs(
-        model, batch, labels=labels, num_tokens=sum(lengths), rules=held, encoder_states=encoder_states
+        model, batch, labels=labels, num_tokens=sum(lengths), rules=batch_rules, encoder_states=encoder_states
     )
     return [
         Completion(ids=tuple(ids[:length]), log_prob=log_prob, reached_eos=is_finished)

@@ -104,6 +104,12 @@ def cross_entropy_sum(logits: Tensor, targets: Tensor, *, label_smoothing: float
     return functional.cross_entropy(wide, targets, reduction="sum", label_smoothing=label_smoothing)
 
 
+def check_label_smoothing(label_smoothing: float) -> None:
+    """Refuse what is no share of the target mass, or all of it."""
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"model.label_smoothing is {label_smoothing}; give a share from 0 to below 1")
+
+
 def row_log_probs(logits: Tensor, targets: Tensor, *, rows: Tensor, num_rows: int) -> Tensor:
     """Sum of the targets' log-probabilities per row, fp32, (B,).
 

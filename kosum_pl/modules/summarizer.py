@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from kosum_pl.decode import ConstraintSettings, DecodingPreset
+from kosum_pl.decode import DecodingPreset, DecodingSettings
 from kosum_pl.decode.postprocess.steps import Postprocessor
-from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.decode.rules import DecodingRules
 from kosum_pl.encode import Batch, Encoder
 from kosum_pl.modules.generation import first_prediction, generate
@@ -26,33 +26,28 @@ class Summarizer:
 
     Args:
         encoder: Rendered the prompts.
-        constraint: What may be said; None for everything.
-        postprocess: Names of the steps from raw to final text.
-        regenerator: Tries failed rows again; None for never.
-
-    Attributes:
-        rules: Repetition and constraint.
-        licence: Charset and literals by which texts are judged, with or without a constraint.
+        decoding: How to generate and to finish.
     """
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        *,
-        constraint: ConstraintSettings | None,
-        postprocess: Sequence[str],
-        regenerator: Regenerator | None,
-    ) -> None:
+    def __init__(self, encoder: Encoder, decoding: DecodingSettings) -> None:
         self.encoder = encoder
-        self.rules = DecodingRules(encoder, constraint)
-        self.licence = constraint or ConstraintSettings()
-        self.regenerator = regenerator
-        self.postprocessor = Postprocessor(
-            postprocess, charset=self.licence.character_set, literals=self.licence.fixed_literals
-        )
+        self.decoding = decoding
+        self._rules = DecodingRules(encoder, decoding.constraint)
+        self._rules_without_constraint = DecodingRules(encoder, None)
+        self._postprocess = Postprocessor(decoding.postprocess, charset=decoding.charset, literals=decoding.literals)
+
+    def check(self, model: PreTrainedModel) -> None:
+        """Refuse, before anything is generated, a model that the constraint cannot serve."""
+        self._rules.check(model)
 
     def summarize(
-        self, model: PreTrainedModel, batch: Batch, *, preset: DecodingPreset, encoder_states: Tensor | None = None
+        self,
+        model: PreTrainedModel,
+        batch: Batch,
+        *,
+        preset: DecodingPreset,
+        stage: str,
+        encoder_states: Tensor | None = None,
     ) -> list[Prediction]:
         """One prediction for every row of a batch.
 
@@ -60,21 +55,21 @@ class Summarizer:
             model: In evaluation mode.
             batch: Collated for generation.
             preset: How to decode.
+            stage: Out of `STAGES`; decides on the constraint.
             encoder_states: From `encode_prompts` on this batch, (B, P, H), where it is summarized more than once; None
                 computes them.
         """
-        first = self._attempt(model, batch, preset=preset, attempt=0, encoder_states=encoder_states)
-        if self.regenerator is None:
+        attempt = partial(self._attempt, model, stage=stage)
+        first = attempt(batch, preset=preset, encoder_states=encoder_states)
+        if self.decoding.regenerator is None:
             return first
 
-        def again(places: Sequence[int], preset: DecodingPreset, attempt: int) -> list[Prediction]:
-            states = None if encoder_states is None else encoder_states[list(places)]
-            return self._attempt(
-                model, batch.select_prompts(places), preset=preset, attempt=attempt, encoder_states=states
-            )
+        def again(rows: Sequence[int], preset: DecodingPreset, number: int) -> list[Prediction]:
+            states = None if encoder_states is None else encoder_states[list(rows)]
+            return attempt(batch.select_prompts(rows), preset=preset, number=number, encoder_states=states)
 
-        return self.regenerator.regenerate(
-            first, again, charset=self.licence.character_set, literals=self.licence.fixed_literals
+        return self.decoding.regenerator.regenerate(
+            first, again, charset=self.decoding.charset, literals=self.decoding.literals
         )
 
     def _attempt(
@@ -83,18 +78,12 @@ class Summarizer:
         batch: Batch,
         *,
         preset: DecodingPreset,
-        attempt: int,
+        stage: str,
+        number: int = 0,
         encoder_states: Tensor | None = None,
     ) -> list[Prediction]:
-        completions = generate(
-            model,
-            batch,
-            preset=preset,
-            encoder=self.encoder,
-            rules=self.rules,
-            attempt=attempt,
-            encoder_states=encoder_states,
-        )
+        rules = self._rules if self.decoding.is_constrained(stage) else self._rules_without_constraint
+        completions = generate(model, batch, preset=preset, rules=rules, attempt=number, encoder_states=encoder_states)
         return [
             self._finish(
                 first_prediction(dialogue, completion, text=self.encoder.decode(completion.ids), preset=preset.name)
@@ -103,5 +92,5 @@ class Summarizer:
         ]
 
     def _finish(self, prediction: Prediction) -> Prediction:
-        final = self.postprocessor(prediction.raw_text, dialogue=prediction.dialogue)
+        final = self._postprocess(prediction.raw_text, dialogue=prediction.dialogue)
         return replace(prediction, text=final.text, changed_steps=final.changed)

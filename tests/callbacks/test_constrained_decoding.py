@@ -56,7 +56,7 @@ def test_it_serves_the_stages_that_are_listed(
     assert (on.score_record()["constraint"], off.score_record()["constraint"]) == ("automaton", "none")
     assert on.scores[f"{prefix}/raw_contamination_rate"] == 0.0
     assert off.scores[f"{prefix}/raw_contamination_rate"] > 0.0
-    assert off.evaluation.summarizer.rules.is_constrained, "left as the config says"
+    assert off.decoding.is_constrained(stage), "left as the config says"
 
 
 def test_inside_fit_it_says_once_what_serves(
@@ -82,4 +82,4 @@ def test_a_module_without_a_constraint_stays_free(
 
 def test_another_module_is_refused() -> None:
     with pytest.raises(ValueError, match="LightningModule is no SummarizationModule; take the callback out"):
-        ConstrainedDecoding().on_validation_start(Trainer(logger=False), LightningModule())
+        ConstrainedDecoding().setup(Trainer(logger=False), LightningModule(), "fit")

@@ -37,6 +37,22 @@ def test_nothing_of_the_trainer_is_built(work: Path) -> None:
     assert load("--trainer.callbacks+=Loud", "--trainer.accelerator=gpu").module.model is None
 
 
+@pytest.mark.parametrize(
+    ("callbacks", "is_constrained"),
+    [
+        ("null", True),
+        ("[{class_path: callbacks.constrained_decoding.ConstrainedDecoding}]", True),
+        ("[{class_path: ConstrainedDecoding, init_args: {stages: [validation]}}]", False),
+        ("{class_path: ConstrainedDecoding, init_args: {stages: [validation, predict]}}", True),
+        ("[{class_path: RichProgressBar}]", True),
+    ],
+)
+def test_the_constraint_is_on_where_predict_would_have_it(work: Path, callbacks: str, is_constrained: bool) -> None:
+    decoding = load("--model.constraint.kind=automaton", f"--trainer.callbacks={callbacks}").module.decoding
+    assert decoding.is_constrained("predict") is is_constrained
+    assert decoding.is_constrained("validation"), "in all cases"
+
+
 def test_a_mistake_is_told_as_fit_does(work: Path) -> None:
     with pytest.raises(UsageError, match=r"unknown key 'trainer\.max_epoch'; did you mean 'trainer\.max_epochs'\?"):
         load("--trainer.max_epoch=1")

@@ -54,10 +54,3 @@ def test_names_are_unique() -> None:
     ):
         PresetRouter(presets=(SATURDAY, other))
     assert PresetRouter(presets=(SATURDAY, SATURDAY), default=PLAIN).candidates == (SATURDAY, SATURDAY, PLAIN)
-
-
-def test_missing_columns_name_presets_that_serve_no_row() -> None:
-    router = PresetRouter(presets=(SATURDAY, TRAVEL, PLAIN))
-    assert router.missing_columns(("topic",)) == {"saturday": ["weekday"]}
-    assert router.missing_columns(("topic", "weekday")) == {}
-    assert PresetRouter(forced=SATURDAY).missing_columns(()) == {}

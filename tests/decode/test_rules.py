@@ -43,7 +43,7 @@ def completions_of(
 ) -> list[Completion]:
     rules = DecodingRules(module.encoder, settings)
     with torch.inference_mode():
-        return generate(module.language_model, batch, preset=preset, encoder=module.encoder, rules=rules)
+        return generate(module.language_model, batch, preset=preset, rules=rules)
 
 
 def foreign_in(text: str, dialogue: Dialogue, settings: ConstraintSettings) -> str:
@@ -190,15 +190,3 @@ def _insists_on(ids: list[int]) -> Callable[..., object]:
         return output
 
     return hook
-
-
-def test_a_constraint_can_be_switched_off(make_module: MakeModule, collate: Collate, dialogues: list[Dialogue]) -> None:
-    module = make_module("causal", constraint=ConstraintSettings()).eval()
-    rules = module.evaluation.summarizer.rules
-    assert rules.constraint_name == "automaton"
-    batch = collate(module, dialogues[:1], for_generation=True)
-    rules.is_constrained = False
-    assert rules.constraint_name == "none"
-    held = rules.for_batch(batch.dialogues, PRESETS["greedy"], prompt_length=1)
-    assert held.constraint is None
-    assert len(held.processors) == 0

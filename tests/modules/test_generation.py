@@ -32,7 +32,7 @@ def test_batched_generation_equals_one_by_one(
     dialogues: list[Dialogue],
 ) -> None:
     module = make_module(kind).eval()
-    arguments = {"preset": PRESETS[preset], "encoder": module.encoder, "rules": DecodingRules(module.encoder, None)}
+    arguments = {"preset": PRESETS[preset], "rules": DecodingRules(module.encoder, None)}
     with torch.inference_mode():
         together = generate(module.language_model, collate(module, dialogues, for_generation=True), **arguments)
         alone = [
@@ -52,7 +52,7 @@ def test_log_prob_is_that_of_the_ids(
     batch = collate(module, dialogues[2:3], for_generation=True)
     rules = DecodingRules(module.encoder, None)
     with torch.inference_mode():
-        completion = generate(model, batch, preset=PRESETS["greedy"], encoder=module.encoder, rules=rules)[0]
+        completion = generate(model, batch, preset=PRESETS["greedy"], rules=rules)[0]
         ids = torch.tensor([completion.ids])
         if module.is_causal:
             logits = model(input_ids=torch.cat([batch.prompt_ids, ids], dim=1)).logits[
@@ -82,7 +82,7 @@ def test_sampling_neither_varies_nor_moves_the_trainings_stream(
     module = make_module("causal").eval()
     batch = collate(module, dialogues, for_generation=True)
     preset = DecodingPreset(name="sampling", do_sample=True, temperature=1.0, max_new_tokens=8)
-    arguments = {"preset": preset, "encoder": module.encoder, "rules": DecodingRules(module.encoder, None)}
+    arguments = {"preset": preset, "rules": DecodingRules(module.encoder, None)}
     state = torch.get_rng_state()
     first = generate(module.language_model, batch, **arguments)
     assert torch.equal(state, torch.get_rng_state())
@@ -111,7 +111,7 @@ def test_a_causal_model_may_quote_its_prompt(
     module.language_model.forward = forward
     preset = DecodingPreset(name="strict", max_new_tokens=5, no_repeat_ngram_size=2)
     rules = DecodingRules(module.encoder, None)
-    completion = generate(module.language_model, batch, preset=preset, encoder=module.encoder, rules=rules)[0]
+    completion = generate(module.language_model, batch, preset=preset, rules=rules)[0]
     assert list(completion.ids) == prompt[:5]
 
 
@@ -124,7 +124,7 @@ def test_encoder_states_are_reused_to_the_bit(
 ) -> None:
     module = make_module("seq2seq").eval()
     model, batch = module.language_model, collate(module, dialogues, for_generation=True)
-    arguments = {"preset": PRESETS[preset], "encoder": module.encoder, "rules": DecodingRules(module.encoder, None)}
+    arguments = {"preset": PRESETS[preset], "rules": DecodingRules(module.encoder, None)}
     num_encoded = []
     hook = model.get_encoder().register_forward_hook(lambda *_: num_encoded.append(1))
     with torch.inference_mode():

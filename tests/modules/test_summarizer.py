@@ -15,6 +15,7 @@ from kosum_pl.encode import Batch
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.modules import summarizer as summarizer_file
 from kosum_pl.modules.generation import Completion, encode_prompts
+from kosum_pl.modules.summarizer import Summarizer
 from kosum_pl.types import Dialogue
 
 GREEDY = DecodingPreset(name="greedy", max_new_tokens=8)
@@ -106,11 +107,16 @@ def test_sampling_again_draws_anew(make_module: MakeModule, collate: Collate, di
     module = make_module("causal", constraint=ConstraintSettings()).eval()
     batch = collate(module, dialogues[:2], for_generation=True)
     preset = DecodingPreset(name="warm", do_sample=True, temperature=1.0, seed=3, max_new_tokens=12)
-    summarizer, model = module.evaluation.summarizer, module.language_model
+    summarizer = Summarizer(module.encoder, module.decoding)
     with torch.inference_mode():
         said = [
-            [row.raw_text for row in summarizer._attempt(model, batch, preset=preset, attempt=attempt)]
-            for attempt in (0, 1, 0)
+            [
+                row.raw_text
+                for row in summarizer._attempt(
+                    module.language_model, batch, preset=preset, stage="predict", number=number
+                )
+            ]
+            for number in (0, 1, 0)
         ]
     assert said[0] == said[2]
     assert said[0] != said[1]
@@ -122,10 +128,9 @@ def test_rows_that_are_tried_again_use_their_own_encoder_states(
     regenerator = Regenerator(checks=["no_eos"], max_attempts=1, presets=["fast"])
     module = make_module("seq2seq", regenerator=regenerator).eval()
     batch = collate(module, dialogues, for_generation=True)
-    summarizer, model = module.evaluation.summarizer, module.language_model
     with torch.inference_mode():
-        computed = summarizer.summarize(model, batch, preset=GREEDY)
-        states = encode_prompts(model, batch)
-        reused = summarizer.summarize(model, batch, preset=GREEDY, encoder_states=states)
+        computed = module.summarize_batch(batch, preset=GREEDY)
+        states = encode_prompts(module.language_model, batch)
+        reused = module.summarize_batch(batch, preset=GREEDY, encoder_states=states)
     assert reused == computed
     assert sum(prediction.attempts == 2 for prediction in computed) > 0

@@ -40,7 +40,7 @@ def charset_report(invocation: Invocation) -> CharsetReport:
     from kosum_pl.metrics.reference_scan import ReferenceScan
 
     parts = load_parts(invocation)
-    configured = parts.module.evaluation.summarizer.rules.settings
+    configured = parts.module.decoding.constraint
     settings = configured or ConstraintSettings()
     parts.datamodule.setup("fit")
     vocabulary = Vocabulary(parts.module.encoder, settings)

@@ -69,8 +69,13 @@ def examine(invocation: Invocation) -> DoctorReport:
         report.findings += faults
     else:
         _examine_rows(report, parts, files)
-    rules = parts.module.evaluation.summarizer.rules
-    report.findings += constraint_findings(rules.settings, lambda: rules.constraint)
+    constraint, encoder = parts.module.decoding.constraint, parts.module.encoder
+
+    def build() -> object:
+        assert constraint is not None
+        return constraint.build(encoder.tokenizer, eos_token_ids=encoder.terminator_ids)
+
+    report.findings += constraint_findings(constraint, build)
     return report
 
 
@@ -112,7 +117,7 @@ def _examine_tokens(report: DoctorReport, parts: Parts) -> ModelFiles:
     report.findings += token_findings(
         files,
         encoder=module.encoder,
-        presets=module.evaluation.router.candidates,
+        presets=module.decoding.router.candidates,
         is_random=module.source.random_init,
     )
     report.findings += [Finding(area="special tokens", level="note", text=note) for note in module.notes]
@@ -145,12 +150,12 @@ def _examine_rows(report: DoctorReport, parts: Parts, files: ModelFiles) -> None
             max_source_tokens=limits.max_source_tokens,
             max_summary_tokens=limits.max_summary_tokens,
         )
-    settings = parts.module.evaluation.summarizer.rules.settings
+    settings = parts.module.decoding.constraint
     report.findings += [
         *table_findings(tables),
         *length_findings(
             report.lengths,
-            presets=parts.module.evaluation.router.candidates,
+            presets=parts.module.decoding.router.candidates,
             max_positions=_positions(files),
             is_causal=encoder.is_causal,
         ),

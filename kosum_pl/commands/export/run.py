@@ -109,7 +109,7 @@ def _score(
     if not dialogues:
         return {}
     predictions = summarize_dialogues(module, dialogues, settings, device=device)
-    scores = SummaryScores(module.evaluation.results.settings, is_local=True)
+    scores = SummaryScores(module.evaluation.settings, is_local=True)
     scores.update(predictions)
     return {name: float(value) for name, value in scores.compute(predictions).items()}
 

@@ -158,7 +158,7 @@ class PlanSettings:
 def plan_settings(parts: Parts) -> PlanSettings:
     """Settings of a config, its rows unread."""
     module, trainer, data = parts.module, parts.config["trainer"], parts.config["data"]
-    presets = module.evaluation.fit_router.candidates
+    presets = module.decoding.fit_router.candidates
     is_generating = module.generate_during_fit and bool(data["val_file"])
     return PlanSettings(
         source=module.source,

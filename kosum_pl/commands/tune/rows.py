@@ -111,7 +111,7 @@ class RowScorer:
     Args:
         parts: Module with weights, data module after `setup("validate")`.
         rows: Places in the validation split.
-        settings: Batch size, precision, whether the constraint is on.
+        settings: Batch size and precision.
         device: Where to compute.
 
     Attributes:
@@ -123,8 +123,7 @@ class RowScorer:
         self._module, self._device = parts.module, device
         self.precision_context = precision_context(settings.precision, device)
         self.precision_context.convert_module(parts.module).to(device).eval()
-        parts.module.evaluation.summarizer.rules.is_constrained &= settings.is_constrained
-        scored_as = parts.module.evaluation.results.settings
+        scored_as = parts.module.evaluation.settings
         self._tokenizer = get_tokenizer(scored_as.rouge_tokenizer)
         self._multi_reference = scored_as.multi_reference
         self._pieces = list(self._encode(parts, settings.batch_size))
@@ -161,9 +160,7 @@ class RowScorer:
         module = self._module
         states = piece.states.to(self._device) if piece.states is not None else None
         with torch.inference_mode(), self.precision_context.val_step_context():
-            predictions = module.evaluation.summarizer.summarize(
-                module.language_model, piece.batch.to(self._device), preset=preset, encoder_states=states
-            )
+            predictions = module.summarize_batch(piece.batch.to(self._device), preset=preset, encoder_states=states)
         scores = score_rows(
             [prediction.text for prediction in predictions],
             [prediction.references for prediction in predictions],

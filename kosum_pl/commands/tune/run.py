@@ -179,7 +179,7 @@ def _make_plan(parts: Parts, options: TuneOptions) -> _Plan:
 def _serving(parts: Parts, rows: Sequence[int], output: Path) -> dict[int, DecodingPreset]:
     """What serves each row today: the output file where it is for this row, else what the config routes to."""
     old = load_preset(str(output)) if output.is_file() else None
-    router, table = parts.module.evaluation.router, parts.datamodule.tables["val"]
+    router, table = parts.module.decoding.router, parts.datamodule.tables["val"]
     profiles = {row: table[row].profile for row in rows}
     return {
         row: old if old is not None and old.matches(profile) else router.preset_for(profile)
@@ -220,13 +220,14 @@ def _study_name(plan: _Plan) -> str:
     config, table = plan.parts.config, plan.parts.datamodule.tables["val"]
     model = dict(config["model"].get("init_args") or config["model"])
     rows = [table[row] for row in plan.tuning]
+    is_constrained = "predict" in plan.parts.module.decoding.constrained_stages
     content = [
         _weights_hash(plan.options.checkpoint),
         [(row.example_id, row.text, row.references) for row in rows],
         [repr(knob) for knob in plan.space],
         [repr(preset) for preset in (plan.base, plan.default)],
         {name: value for name, value in model.items() if name not in _NOT_HASHED},
-        (InferenceSettings.from_config(config).values(), plan.options.seed),
+        ({**InferenceSettings.from_config(config).values(), "is_constrained": is_constrained}, plan.options.seed),
     ]
     key = sha256(json.dumps(content, ensure_ascii=False, sort_keys=True, default=str).encode()).hexdigest()
     return f"{plan.slice_name} {key[:16]}"

@@ -111,6 +111,21 @@ class Postprocessed:
     changed: tuple[str, ...]
 
 
+def check_steps(steps: Sequence[str]) -> tuple[str, ...]:
+    """Names of steps, each once.
+
+    Raises:
+        ValueError: A step has no such name; the message lists those that exist.
+    """
+    known = ", ".join(POSTPROCESS_STEPS)
+    if isinstance(steps, str):
+        raise ValueError(f"model.postprocess: '{steps}' is no list of steps; write [{steps}], out of: {known}")
+    for step in steps:
+        if step not in POSTPROCESS_STEPS:
+            raise ValueError(f"model.postprocess: unknown step '{step}'; known: {known}")
+    return tuple(dict.fromkeys(steps))
+
+
 class Postprocessor:
     """Runs named steps over a summary, round after round until none of them changes anything.
 
@@ -138,13 +153,7 @@ class Postprocessor:
         charset: Charset = _KOREAN,
         literals: Sequence[str] = DEFAULT_LITERALS,
     ) -> None:
-        known = ", ".join(POSTPROCESS_STEPS)
-        if isinstance(steps, str):
-            raise ValueError(f"model.postprocess: '{steps}' is no list of steps; write [{steps}], out of: {known}")
-        for step in steps:
-            if step not in POSTPROCESS_STEPS:
-                raise ValueError(f"model.postprocess: unknown step '{step}'; known: {known}")
-        self.steps = tuple(dict.fromkeys(steps))
+        self.steps = check_steps(steps)
         self.charset = charset
         self.literals = tuple(literals)
 

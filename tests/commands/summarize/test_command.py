@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from kosum_pl.__main__ import main
+from kosum_pl.callbacks.constrained_decoding import ConstrainedDecoding
 from kosum_pl.checkpoints.weights import load_weights
 from kosum_pl.commands.summarize.input import read_input, split_dialogues
 from kosum_pl.data import Columns
@@ -176,24 +177,14 @@ def test_a_table_s_own_columns_are_read(tmp_path: Path) -> None:
     assert row == Dialogue(example_id="x", text="A: 네", profile={"weekday": "7"})
 
 
-@pytest.mark.parametrize(
-    ("callbacks", "is_constrained"),
-    [
-        (None, True),
-        ([{"class_path": "callbacks.constrained_decoding.ConstrainedDecoding"}], True),
-        ([{"class_path": "ConstrainedDecoding", "init_args": {"stages": ["validation"]}}], False),
-        ({"class_path": "ConstrainedDecoding", "init_args": {"stages": "predict"}}, True),
-        ([{"class_path": "Other", "init_args": {"stages": []}}], True),
-    ],
-)
-def test_settings_of_a_config_survive_a_file(callbacks: object, is_constrained: bool) -> None:
+def test_settings_of_a_config_survive_a_file() -> None:
     data = {
         **{"max_source_tokens": 64, "max_summary_tokens": 8, "truncation": "middle", "supervised_turns": "last"},
         **{"columns": {"summary": ["a", "b"]}, "cleaning": ["nfc"], "eval_batch_size": 3},
     }
-    config = {"data": data, "trainer": {"precision": "bf16-mixed", "callbacks": callbacks}}
+    config = {"data": data, "trainer": {"precision": "bf16-mixed"}}
     settings = InferenceSettings.from_config(config)
-    assert (settings.is_constrained, settings.precision, settings.batch_size) == (is_constrained, "bf16-mixed", 3)
+    assert (settings.precision, settings.batch_size) == ("bf16-mixed", 3)
     assert InferenceSettings.from_values(json.loads(json.dumps(settings.values()))) == settings
 
 
@@ -226,18 +217,20 @@ def test_a_switched_off_constraint_stays_off(folder: Path) -> None:
             regenerator=Regenerator(max_attempts=1, presets=[str(folder.parent / "five.yaml")], checks=["empty"]),
         )
         module.configure_model()
-        values = {**SETTINGS.values(), "is_constrained": is_constrained}
+        if not is_constrained:
+            module.decoding = ConstrainedDecoding(stages=["validation"]).change_decoding(module.decoding)
+        values = SETTINGS.values()
         values["limits"]["max_source_tokens"] = 256
         target = folder.parent / f"constrained-{is_constrained}"
         write_folder(module, InferenceSettings.from_values(values), target)
         exported = load_folder(target)
-        regenerator = exported.module.evaluation.summarizer.regenerator
+        regenerator = exported.module.decoding.regenerator
         assert regenerator is not None
         assert (regenerator.max_attempts, regenerator.checks) == (1, ("empty",))
         assert [preset.name for preset in regenerator.presets] == ["five"]
         rows = [Dialogue(example_id="a", text="A: 네")]
         found = summarize_dialogues(exported.module, rows, exported.settings, device=torch.device("cpu"))
-        assert exported.module.evaluation.summarizer.rules.is_constrained is is_constrained
+        assert exported.module.decoding.is_constrained("predict") is is_constrained
         return found
 
     assert raw(True)[0].log_prob != raw(False)[0].log_prob
