@@ -20,8 +20,9 @@ from torch import Tensor
 
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.modules.step_normalizer import StepNormalizer
+from kosum_pl.runs.files import NORM_PLOT_FILE
 
-from .grad_norm.journal import PLOT_FILE, GradJournal, PendingStep
+from .grad_norm.journal import GradJournal, PendingStep
 from .grad_norm.norms import GradNormMeter, MeasuredNorms
 from .grad_norm.plot import plot_norms
 from .grad_norm.record import NormRecord
@@ -206,9 +207,9 @@ class GradNormHistogram(Callback):
         if self.plot and self._journal.is_writing and self.summary["max"] > 0:
             try:
                 title = self.advice.partition("; advice")[0]
-                plot_norms(self._journal.record, self._journal.folder / PLOT_FILE, title=title)
+                plot_norms(self._journal.record, self._journal.folder / NORM_PLOT_FILE, title=title)
             except ImportError:
-                print(f"{PLOT_FILE} is left out: matplotlib is not installed (pip install matplotlib)")
+                print(f"{NORM_PLOT_FILE} is left out: matplotlib is not installed (pip install matplotlib)")
 
     def _flush(self) -> None:
         if self._pending:

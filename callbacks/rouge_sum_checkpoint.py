@@ -16,6 +16,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
+from kosum_pl.runs.files import CHECKPOINT_FOLDER
+
 _LOSS: Final = "val/loss"
 
 
@@ -80,7 +82,7 @@ class RougeSumCheckpoint(ModelCheckpoint):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Settle the folder, and refuse at once a metric that no validation will log."""
         if self.dirpath is None:
-            self.dirpath = os.path.join(trainer.default_root_dir, "checkpoints")
+            self.dirpath = os.path.join(trainer.default_root_dir, CHECKPOINT_FOLDER)
         super().setup(trainer, pl_module, stage)
         names = tuple(getattr(pl_module, "metric_names", ()))
         if stage == "fit" and self.monitor not in names:

@@ -6,10 +6,9 @@ directory for the report. A score says that summaries get better; only reading s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -17,12 +16,11 @@ from rich import get_console
 from rich.table import Table
 from rich.text import Text
 
+from kosum_pl.files import read_json_lines, write_json_lines
 from kosum_pl.modules import SummarizationModule
-from kosum_pl.runs.predictions import write_json_lines
+from kosum_pl.runs.files import SAMPLES_FILE
 
 from .samples import COLUMNS, choose_samples, markdown_table, merge_lines, sample_lines, shorten
-
-SAMPLES_FILE: Final = "samples.jsonl"
 
 
 class SampleTable(Callback):
@@ -63,9 +61,7 @@ class SampleTable(Callback):
             )
         if not trainer.is_global_zero:
             return
-        path = _path(trainer)
-        texts = path.read_text(encoding="utf-8").split("\n") if trainer.global_step and path.exists() else []
-        lines = [json.loads(text) for text in texts if text]
+        lines = read_json_lines(_path(trainer)) if trainer.global_step else []
         self._lines = [line for line in lines if line["step"] <= trainer.global_step]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -83,7 +79,7 @@ class SampleTable(Callback):
         step = trainer.global_step if candidate_step is None else candidate_step
         lines = sample_lines(samples, step=step, epoch=trainer.current_epoch)
         self._lines = merge_lines(self._lines, lines)
-        write_json_lines(map(dict, self._lines), _path(trainer))
+        write_json_lines(self._lines, _path(trainer))
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 text = markdown_table(lines, max_characters=self.max_characters)

@@ -1,56 +1,133 @@
-"""The one atomic write, and the folders that a command makes and takes away again.
+"""The one atomic write, reading of JSON and YAML, and the folders that a command makes and takes away again.
 
-In: a path and text, or a folder. Out: a file that appears under its name whole or not at all; which folders were
-made. A command that failed deletes what it made itself and nothing else: not the folder it was started in, and no
-empty one that was there before. Only the standard library is imported.
+In: a path and what goes there, or a folder. Out: a file that appears under its name whole or not at all; what a file
+holds; which folders were made. A command that failed deletes what it made itself and nothing else: not the folder it
+was started in, and no empty one that was there before. Only the standard library and yaml are imported.
 """
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import yaml
 
 
 @contextmanager
-def open_atomically(path: Path) -> Iterator[IO[str]]:
-    """Open a text file for writing that appears under its name only when it is complete.
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write into, which takes the place of another in one step once it is complete.
 
     Args:
         path: File to write or to replace; its folder is made.
 
     Yields:
-        A UTF-8 text file; line ends are written as given.
+        An empty file beside it. When the block ends, it is on the disk before it gets its name, so that a power cut
+        leaves the old file or the new one; after an error it is deleted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    os.close(handle)
+    temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            yield file
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         # mkstemp makes private files; a run's files are as readable as any other the user writes.
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
+@contextmanager
+def open_atomically(path: Path) -> Iterator[IO[str]]:
+    """Open a UTF-8 text file for writing, as `replacing`; line ends are written as given."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
 def write_atomically(path: Path, text: str) -> None:
-    """Write or replace a UTF-8 text file in one step; see `open_atomically`."""
+    """Write or replace a UTF-8 text file in one step."""
     with open_atomically(path) as file:
         file.write(text)
 
 
+def write_json(path: Path, values: Any) -> None:
+    """Write plain values as indented JSON in one step, Korean as it is."""
+    write_atomically(path, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+
+
+def write_json_lines(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write one JSON object a line, in one step."""
+    with open_atomically(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
 def copy_atomically(source: Path, target: Path) -> None:
     """Copy a file so that the target is the old one or the whole new one."""
-    temporary = target.with_name(f".{target.name}-{os.getpid()}")
-    shutil.copyfile(source, temporary)
-    os.replace(temporary, target)
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds, parsed once as long as it stays the same.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no JSON.
+    """
+    return _read(path, json.loads)
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds, parsed once as long as it stays the same; raises as `read_json`."""
+    return _read(path, _parse_yaml)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A YAML or JSON mapping; empty where there is none that can be read."""
+    try:
+        values = read_json(path) if path.suffix == ".json" else read_yaml(path)
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def parse_json_lines(text: str) -> list[dict[str, Any]]:
+    r"""The objects of JSON Lines.
+
+    Raises:
+        ValueError: A line is no JSON object.
+
+    Example:
+        >>> parse_json_lines('{"a": "x\u2028y"}\n\n')
+        [{'a': 'x\u2028y'}]
+    """
+    # Not splitlines: U+2028 stands unescaped inside JSON texts.
+    rows = [json.loads(line) for line in text.split("\n") if line.strip()]
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a line holds no object")
+    return rows
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON Lines file; none where there is no file.
+
+    Raises:
+        ValueError: A line is no JSON object.
+    """
+    return parse_json_lines(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
 def make_folders(folder: Path) -> tuple[Path, ...]:
@@ -77,11 +154,7 @@ def make_folders(folder: Path) -> tuple[Path, ...]:
 
 
 def remove_empty_folders(folders: Sequence[Path]) -> None:
-    """Take folders away, the last first, up to one that is not empty.
-
-    Args:
-        folders: What `make_folders` returned.
-    """
+    """Take away what `make_folders` returned, the last first, up to one that is not empty."""
     with suppress(OSError):  # not empty: others have written there
         for folder in reversed(folders):
             folder.rmdir()
@@ -89,9 +162,6 @@ def remove_empty_folders(folders: Sequence[Path]) -> None:
 
 def make_free_folder(folder: Path) -> Path:
     """Make a folder, in an existing one, under a name that nothing has: one that is taken gets a number.
-
-    Args:
-        folder: As it should be called.
 
     Returns:
         The new, empty folder; no two callers get the same.
@@ -105,6 +175,24 @@ def make_free_folder(folder: Path) -> Path:
             number += 1
         else:
             return free
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> Any:
+    # A file that was replaced is another one, with another number.
+    status = path.stat()
+    return copy.deepcopy(_parsed(path.absolute(), status.st_ino, status.st_mtime_ns, status.st_size, parse))
+
+
+@lru_cache(maxsize=32)
+def _parsed(path: Path, number: int, changed: int, size: int, parse: Callable[[str], Any]) -> Any:
+    return parse(path.read_text(encoding="utf-8"))
+
+
+def _parse_yaml(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
 
 
 def _umask() -> int:

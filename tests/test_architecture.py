@@ -49,9 +49,14 @@ LIGHT = (
     "cli/options",
     "cli/run",
     "errors",
+    "files",
     "lookup",
     "runs/__init__",
+    "runs/files",
     "runs/folders",
+    "runs/record",
+    "runs/rerun",
+    "runs/run",
     "types",
 )
 LIGHT_IMPORTS = {"yaml", "kosum_pl"}

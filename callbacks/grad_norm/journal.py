@@ -11,21 +11,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from kosum_pl.files import write_atomically
+from kosum_pl.files import write_json
+from kosum_pl.runs.files import NORM_SUMMARY_FILE, NORMS_FILE, SPIKES_FILE
 
 from .advice import advice_line, advise, summarize
 from .norms import MeasuredNorms
 from .record import NormRecord, NormStep, StepTable, as_written
-
-NORMS_FILE: Final = "grad_norms.csv"
-SPIKES_FILE: Final = "grad_spikes.csv"
-SUMMARY_FILE: Final = "grad_norms.json"
-PLOT_FILE: Final = "grad_norms.png"
 
 
 @dataclass(kw_only=True)
@@ -125,8 +121,7 @@ class GradJournal:
             "advice": {"kind": advice.kind, "settings": advice.settings, "reason": advice.reason, "line": line},
         }
         if self.is_writing:
-            text = json.dumps(_without_nan(values), ensure_ascii=False, indent=2)
-            write_atomically(self.folder / SUMMARY_FILE, text + "\n")
+            write_json(self.folder / NORM_SUMMARY_FILE, _without_nan(values))
         return summary, line
 
 

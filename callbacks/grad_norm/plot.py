@@ -7,10 +7,11 @@ histogram beside it. Labels are English: matplotlib brings no Korean font.
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
+
+from kosum_pl.files import replacing
 
 from .record import NormRecord
 
@@ -56,6 +57,5 @@ def plot_norms(record: NormRecord, path: Path, *, title: str = "") -> None:
     histogram.set(xlabel="steps")
     over_time.legend(loc="best", fontsize="small")
     figure.suptitle(title, fontsize="medium")
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    canvas.print_figure(temporary, format="png", dpi=120)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        canvas.print_figure(temporary, format="png", dpi=120)

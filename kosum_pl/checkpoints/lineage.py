@@ -8,15 +8,14 @@ answered at once.
 
 from __future__ import annotations
 
-import json
 import zipfile
 from pathlib import Path
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from kosum_pl.errors import UsageError
-from kosum_pl.runs.folders import CHECKPOINT_FOLDER, METRICS_FILE, named_best, run_of
+from kosum_pl.files import read_mapping
+from kosum_pl.runs.folders import run_of
+from kosum_pl.runs.run import Run
 
 OPTION: Final = "--init_from"
 WEIGHTS_KEY: Final = "weights"
@@ -25,8 +24,6 @@ MODEL_FILE: Final = "model.safetensors"
 INDEX_FILE: Final = "model.safetensors.index.json"
 ADAPTER_CONFIG: Final = "adapter_config.json"
 EXPORT_RECORD: Final = "kosum.json"
-_CONFIG_FILE: Final = "config.yaml"
-_LAST: Final = "last.ckpt"
 _REMEDY: Final = "give a run directory such as runs/NAME/latest, a checkpoint file, or an exported folder"
 
 Lineage = list[dict[str, str]]
@@ -91,7 +88,7 @@ def lineage_of(weights: Path) -> Lineage | None:
     run_dir = run_of(weights)
     if weights.is_dir():
         return _checked(read_mapping(weights / EXPORT_RECORD).get("lineage"))
-    return _checked(read_mapping(run_dir / _CONFIG_FILE).get("lineage")) if run_dir else None
+    return _checked(Run(run_dir).lineage) if run_dir else None
 
 
 def start_of(lineage: object, *, where: str = "lineage") -> Path | None:
@@ -117,36 +114,26 @@ def _is_sharded(path: Path) -> bool:
 
 
 def _checkpoint_of(run_dir: Path, *, name: str, where: str) -> Path:
-    best, last = named_best(run_dir), run_dir / CHECKPOINT_FOLDER / _LAST
-    for path in (best, last):
-        if path is not None and path.exists():
-            return path.resolve()
-    raise UsageError(f"{where} {name}: no checkpoint and no {MODEL_FILE} in {run_dir}; {_REMEDY}")
+    checkpoint = Run(run_dir).checkpoint
+    if checkpoint is None:
+        raise UsageError(f"{where} {name}: no checkpoint and no {MODEL_FILE} in {run_dir}; {_REMEDY}")
+    return checkpoint
 
 
 def _generation(weights: Path) -> dict[str, str]:
     generation = {WEIGHTS_KEY: str(weights)}
     run_dir = run_of(weights)
-    metrics = read_mapping(run_dir / METRICS_FILE) if run_dir else {}
-    if config_hash := metrics.get("config_hash"):
+    if run_dir is None:
+        return generation
+    run = Run(run_dir)
+    if run.config_hash:
         # Marked, because digits around an `e` (168893192e81) would be read back from YAML as a number.
-        generation["config_hash"] = f"sha256:{config_hash}"
+        generation["config_hash"] = f"sha256:{run.config_hash}"
     # The scores of a run are those of its best checkpoint; of another one nothing is known.
-    if isinstance(score := metrics.get("val/rouge_sum"), float) and Path(metrics.get("best_checkpoint") or "").name == (
-        weights.name
-    ):
+    is_best = run.best_checkpoint is not None and run.best_checkpoint.name == weights.name
+    if is_best and isinstance(score := run.metrics.get("val/rouge_sum"), float):
         generation["rouge_sum"] = f"{score:.4f}"
     return generation
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """A YAML or JSON mapping; empty where there is none that can be read."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return values if isinstance(values, dict) else {}
 
 
 def _checked(lineage: object) -> Lineage | None:

@@ -7,7 +7,6 @@ on. `fit --init_from`, `export`, `summarize` and `tune` load here; a Trainer loa
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,14 +26,14 @@ from kosum_pl.checkpoints.lineage import (
     INDEX_FILE,
     MODEL_FILE,
     OPTION,
-    read_mapping,
 )
 from kosum_pl.checkpoints.record import RECORD_KEY, RecordedModule
 from kosum_pl.errors import UsageError, checkpoint_misfit, one_line
+from kosum_pl.files import read_json, read_mapping
 from kosum_pl.lookup import resolve_path
 from kosum_pl.models.adapters import PEFT_PREFIX, check_trained_state
 from kosum_pl.models.new_tokens import ROWS_FILE, NewTokenRows
-from kosum_pl.runs.recorder import CONFIG_KEY
+from kosum_pl.runs.files import CONFIG_KEY
 
 _PREFIX: Final = "model."
 # Settings of an adapter by PEFT's name; alpha and rsLoRA scale it without showing in any shape.
@@ -192,7 +191,7 @@ def load_export(module: LoadableModule, folder: Path) -> None:
 def _shards(folder: Path) -> list[str]:
     if (folder / MODEL_FILE).is_file():
         return [MODEL_FILE]
-    index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+    index = read_json(folder / INDEX_FILE)
     return sorted(set(index["weight_map"].values()))
 
 

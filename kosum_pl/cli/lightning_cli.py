@@ -194,6 +194,7 @@ class KosumCLI(LightningCLI):
             config_name=self.invocation.config_name,
             data=self.config[command].data.as_dict(),
             model=self.config[command].model.as_dict(),
+            lineage=self.config[command].lineage,
             checkpoint=self._checkpoint(),
             start=self.start,
         )

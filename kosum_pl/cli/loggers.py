@@ -12,6 +12,7 @@ from typing import Any
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from kosum_pl.files import write_atomically
+from kosum_pl.runs.files import LOG_FILE
 
 
 def run_loggers(configured: Any, output_dir: Path) -> Any:
@@ -33,7 +34,7 @@ class RunCSVLogger(CSVLogger):
     @property
     def experiment(self) -> Any:
         """The writer; made at the first use."""
-        path = Path(self.log_dir) / "metrics.csv"
+        path = Path(self.log_dir) / LOG_FILE
         is_first = self._experiment is None and path.is_file()
         kept = path.read_text(encoding="utf-8") if is_first else ""
         writer = super().experiment

@@ -10,7 +10,6 @@ the standard library is imported, so that a missing checkpoint is answered befor
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -21,10 +20,16 @@ from datetime import datetime
 from pathlib import Path
 
 from kosum_pl.files import make_folders, make_free_folder, remove_empty_folders
+from kosum_pl.runs.files import (
+    CHECKPOINT_FOLDER,
+    CONFIG_FILE,
+    EVALUATION_FOLDER,
+    LAST_CHECKPOINT,
+    LATEST,
+    METRICS_FILE,
+)
+from kosum_pl.runs.run import Run
 
-LATEST = "latest"
-CHECKPOINT_FOLDER = "checkpoints"
-METRICS_FILE = "metrics.json"
 _TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 _TIME_PATTERN = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?")
 
@@ -94,8 +99,8 @@ def open_folders(command: str, *, runs_dir: Path, config_name: str, checkpoint: 
     if command == "fit":
         return RunFolders(run_dir=run_dir, output_dir=run_dir, is_new=False)
     preset = re.sub(r"[^\w.+-]+", "-", preset)
-    made = make_folders(run_dir / "eval")
-    output_dir = make_time_folder(run_dir / "eval", prefix=f"{command}-{preset}-")
+    made = make_folders(run_dir / EVALUATION_FOLDER)
+    output_dir = make_time_folder(run_dir / EVALUATION_FOLDER, prefix=f"{command}-{preset}-")
     return RunFolders(run_dir=run_dir, output_dir=output_dir, is_new=True, made_parents=made)
 
 
@@ -116,7 +121,7 @@ def config_name_of(config: Path) -> str:
         >>> config_name_of(Path("runs/demo/2026-11-22_19-40-05/config.yaml"))
         'demo'
     """
-    if config.name == "config.yaml":
+    if config.name == CONFIG_FILE:
         for folder in config.resolve().parents:
             if _TIME_PATTERN.fullmatch(folder.name):
                 return folder.parent.name
@@ -154,26 +159,14 @@ def find_checkpoint(name: str, *, runs_dir: Path, config_name: str) -> Path:
             f"--ckpt_path {name}: there is no run of '{config_name}' at {latest}; run fit first, or give a file"
         )
     run_dir = latest.resolve()
-    path = _best_of(run_dir) if name == "best" else run_dir / CHECKPOINT_FOLDER / "last.ckpt"
+    path = _best_of(run_dir) if name == "best" else run_dir / CHECKPOINT_FOLDER / LAST_CHECKPOINT
     if not path.exists():
         raise ValueError(f"--ckpt_path {name}: {path} does not exist{_known(run_dir)}; run fit first, or give a file")
     return path.resolve()
 
 
-def named_best(run_dir: Path) -> Path | None:
-    """The checkpoint that a run's `metrics.json` calls the best, also where the run was moved since; None without."""
-    try:
-        best = json.loads((run_dir / METRICS_FILE).read_text(encoding="utf-8")).get("best_checkpoint")
-    except (OSError, json.JSONDecodeError):
-        best = None
-    if not best:
-        return None
-    moved = run_dir / CHECKPOINT_FOLDER / Path(best).name
-    return moved if moved.exists() else Path(best)
-
-
 def _best_of(run_dir: Path) -> Path:
-    best = named_best(run_dir)
+    best = Run(run_dir).best_checkpoint
     if best is None:
         path = run_dir / METRICS_FILE
         raise ValueError(f"--ckpt_path best: {path} names no best checkpoint{_known(run_dir)}; run fit first")

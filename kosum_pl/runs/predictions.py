@@ -7,17 +7,15 @@ summary) and `predictions.jsonl`. A board refuses a file with an empty summary: 
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from kosum_pl.files import open_atomically
+from kosum_pl.files import open_atomically, write_json_lines
 from kosum_pl.metrics import lead_summary
+from kosum_pl.runs.files import PREDICTIONS_FILE, SUBMISSION_FILE
 from kosum_pl.types import Prediction
 
-SUBMISSION_FILE: Final = "predictions.csv"
-DETAILS_FILE: Final = "predictions.jsonl"
 _FIELDS: Final = tuple(Prediction.__dataclass_fields__)
 
 
@@ -59,15 +57,8 @@ def write_predictions(predictions: Sequence[Prediction], folder: Path) -> int:
         for index, (prediction, summary) in enumerate(zip(predictions, summaries, strict=True)):
             writer.writerow([index, prediction.example_id, summary])
     rows = ({**_as_dict(row), "summary": summary} for row, summary in zip(predictions, summaries, strict=True))
-    write_json_lines(rows, folder / DETAILS_FILE)
+    write_json_lines(rows, folder / PREDICTIONS_FILE)
     return sum(not prediction.text.strip() for prediction in predictions)
-
-
-def write_json_lines(rows: Iterable[dict[str, Any]], path: Path) -> None:
-    """Write one JSON object a line, in one step."""
-    with open_atomically(path) as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def _as_dict(prediction: Prediction) -> dict[str, Any]:

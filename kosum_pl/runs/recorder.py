@@ -1,27 +1,37 @@
 """Writes what a run leaves behind; the command line adds it to every Trainer.
 
-In: scores and predictions of the module after each evaluation. Out, in the run directory: `config.yaml`,
+In: scores and predictions of the module after each evaluation. Out, in the run directory: `config.yaml`, `run.json`,
 `metrics.jsonl`, `metrics.json`, `slices.csv`, `predictions.csv`, `predictions.jsonl`, `rejected.jsonl`, each complete
-or absent, the report as a page, and another for the terminal. Only rank zero writes.
+or absent, and a report for the terminal. Only rank zero writes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from kosum_pl.files import copy_atomically, write_atomically
+from kosum_pl.files import copy_atomically, read_json_lines, write_atomically, write_json, write_json_lines
 from kosum_pl.metrics.row_scores import RowScores
 from kosum_pl.metrics.slice_scores import SliceScore
-from kosum_pl.runs.folders import METRICS_FILE, RunFolders, point_latest_at
+from kosum_pl.runs.files import (
+    CONFIG_FILE,
+    CONFIG_KEY,
+    HISTORY_FILE,
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    REJECTED_FILE,
+    SUBMISSION_FILE,
+)
+from kosum_pl.runs.folders import RunFolders, point_latest_at
 from kosum_pl.runs.history import ValidationHistory
-from kosum_pl.runs.predictions import DETAILS_FILE, SUBMISSION_FILE, filled_line, write_json_lines, write_predictions
+from kosum_pl.runs.predictions import filled_line, write_predictions
+from kosum_pl.runs.record import RunRecord, State, now
 from kosum_pl.runs.reproduce import Reproduction
 from kosum_pl.runs.slice_table import evaluated_slice, write_slices
 from kosum_pl.runs.summary import RunReport
@@ -39,10 +49,6 @@ from kosum_pl.runs.trainer_view import (
 )
 from kosum_pl.types import Prediction
 
-CONFIG_FILE: Final = "config.yaml"
-HISTORY_FILE: Final = "metrics.jsonl"
-CONFIG_KEY: Final = "kosum_pl_config"
-REJECTED_FILE: Final = "rejected.jsonl"
 _NO_VALIDATION: Final = "none, no validation took place; lower trainer.val_check_interval, or train longer"
 
 
@@ -83,7 +89,9 @@ class RunRecorder(Callback):
         self.was_interrupted = False
         self.report: RunReport | None = None
         self._config_text = config_text
+        self._config_hash = hashlib.sha256(config_text.encode()).hexdigest()[:12]
         self._reproduction = reproduction
+        self._record: RunRecord | None = None
         self._write_pages = write_pages or _write_nothing
         self._history = ValidationHistory()
         self._best_predictions: Sequence[Prediction] = ()
@@ -110,10 +118,8 @@ class RunRecorder(Callback):
             self._start_scores = dict(scored(pl_module).start_scores) or self._start_scores
         if not trainer.is_global_zero:
             return
-        path = self.folders.output_dir / HISTORY_FILE
-        if path.exists():
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            self._history.take_lines(lines, until_step=trainer.global_step)
+        lines = read_json_lines(self.folders.output_dir / HISTORY_FILE)
+        self._history.take_lines(lines, until_step=trainer.global_step)
         if not getattr(trainer, "fast_dev_run", False):
             point_latest_at(self.folders.run_dir)
 
@@ -136,7 +142,7 @@ class RunRecorder(Callback):
         path = self.folders.output_dir / CONFIG_FILE
         write_atomically(path, f"# python -m kosum_pl {command_of(trainer)} --config {path}\n{self._config_text}")
         if self._reproduction is not None:
-            self._reproduction.write(self.folders.output_dir)
+            self._record = self._reproduction.write(self.folders.output_dir, config_hash=self._config_hash)
         datamodule = getattr(trainer, "datamodule", None)
         rejected = rejected_rows(datamodule)
         if rejected:
@@ -184,6 +190,7 @@ class RunRecorder(Callback):
         if not trainer.is_global_zero:
             return
         self._write_fit_metrics(trainer)
+        self._end("done")
         record = self._history.best_record
         checkpoint, choice = best_checkpoint(trainer), getattr(trainer.checkpoint_callback, "choice", "")
         for logger in trainer.loggers:  # which keep the last steps in memory, and the report shows them
@@ -207,10 +214,14 @@ class RunRecorder(Callback):
         )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave the best so far behind, whatever ended the run."""
+        """Leave the best so far behind, whatever ended the run, and say so."""
         self.was_interrupted = isinstance(exception, KeyboardInterrupt)
-        if trainer.is_global_zero and trainer.state.fn == "fit" and self._history.lines:
+        if not trainer.is_global_zero:
+            return
+        if trainer.state.fn == "fit" and self._history.lines:
             self._write_fit_metrics(trainer)
+        # SIGTERM reaches a Trainer as a kind of SystemExit.
+        self._end("interrupted" if isinstance(exception, (KeyboardInterrupt, SystemExit)) else "failed")
 
     def _write_fit_metrics(self, trainer: Trainer) -> None:
         self._written_checkpoint = best_checkpoint(trainer)
@@ -243,7 +254,7 @@ class RunRecorder(Callback):
         # A part of the rows is no submission: the run keeps that of the last whole evaluation.
         is_copied = output_dir != run_dir and not slice_name
         if is_copied:
-            for name in (SUBMISSION_FILE, DETAILS_FILE):
+            for name in (SUBMISSION_FILE, PREDICTIONS_FILE):
                 copy_atomically(output_dir / name, run_dir / name)
         scores = prefixed(bare(scores_of(trainer, pl_module), stage), stage)
         baseline = {} if stage == "predict" else baseline_scores(predictions, pl_module)
@@ -252,6 +263,7 @@ class RunRecorder(Callback):
         added |= {"slice": slice_name} if slice_name else {}
         self._write_metrics(scores, prefixed(baseline, "lead"), record, added)
         slices = write_slices(pl_module, output_dir)
+        self._end("done")
         self.report = RunReport(
             columns={
                 "lead-1": baseline,
@@ -274,9 +286,12 @@ class RunRecorder(Callback):
         values: dict[str, Any] = {}
         for part in parts:
             values |= part
-        values["config_hash"] = hashlib.sha256(self._config_text.encode()).hexdigest()[:12]
-        text = json.dumps(values, ensure_ascii=False, indent=2)
-        write_atomically(self.folders.output_dir / METRICS_FILE, text + "\n")
+        write_json(self.folders.output_dir / METRICS_FILE, {**values, "config_hash": self._config_hash})
+
+    def _end(self, state: State) -> None:
+        if self._record is not None:
+            self._record = replace(self._record, state=state, ended=now())
+            self._record.write(self.folders.output_dir)
 
     # What a resumed fit goes on with.
 

@@ -1,14 +1,13 @@
-"""`reproduce.sh`: a run directory that says, and checks, how to run the run again.
+"""What it takes to run a command again: the record of its start, and `reproduce.sh`, which checks it and runs.
 
-In: the command as it was typed, and data, presets and template of its config. Out: a script beside `config.yaml` that
-compares versions and files with those of the run, stops where they differ, and then runs the config; and the pins it
-compares with. The script needs bash, sha256sum and a Python with this project.
+In: the command as it was typed, and data, presets and template of its config. Out: `run.json`; a script beside it that
+compares versions and files with those of the run, stops where they differ, and then runs the config; and the pins that
+it can install. The script needs bash and a Python with this project.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,83 +17,45 @@ from kosum_pl import __version__
 from kosum_pl.data.read.source import STAGE_SPLITS, find_sources
 from kosum_pl.files import write_atomically
 from kosum_pl.lookup import config_folders, find_config, resolve_path
-from kosum_pl.runs.environment import PROJECT, pinned_versions, project_requirement
+from kosum_pl.runs import rerun
+from kosum_pl.runs.environment import pinned_versions, project_requirement
+from kosum_pl.runs.files import CONSTRAINTS_FILE, SCRIPT_FILE
+from kosum_pl.runs.record import RunRecord, now
 
-SCRIPT_FILE: Final = "reproduce.sh"
-PINS_FILE: Final = "constraints.txt"
 _DEMO: Final = "demo:"
 _PRESETS: Final = "presets"
 _DEFAULT_PRESET: Final = "default"  # serves the rows that no other does
 _TEMPLATE_KEY: Final = "template_file"
 _NAMING: Final = ("preset", "fit_preset", "presets", _TEMPLATE_KEY)
-_TEMPLATE: Final = r"""#!/usr/bin/env bash
+_SCRIPT: Final = r"""#!/usr/bin/env bash
 # Runs this run again, with its config and its seed, in a run directory of its own.
 #   ./reproduce.sh            compare versions, data and presets with those of the run; then run
 #   ./reproduce.sh --check    compare only
 #   ./reproduce.sh --install  first install the versions of the run
-# $PYTHON is the Python to use. KOSUM_ANY_VERSION=1 goes on with other versions, and may give other numbers.
+# What they were stands in run.json. $PYTHON is the Python to use. KOSUM_ANY_VERSION=1 goes on with other versions, and
+# may give other numbers.
 set -euo pipefail
-
-started_as=({started_as})
-run_dir=$(cd -- "$(dirname -- "${{BASH_SOURCE[0]}}")" && pwd)
-python=${{PYTHON:-python}}
-# Relative names in the config start here.
-cd -- {working_dir}
-printf 'started as:'; printf ' %q' "${{started_as[@]}}"; echo
-
-if [[ ${{1:-}} == --install ]]; then
-  "$python" -m pip install --constraint "$run_dir/{pins_file}" {requirement}
-fi
-
-"$python" - "$run_dir/{pins_file}" {project}=={version} <<'VERSIONS' || [[ ${{KOSUM_ANY_VERSION:-}} == 1 ]]
-import sys
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-
-lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
-is_same = True
-for line in [sys.argv[2], *lines]:
-    name, separator, wanted = line.partition("#")[0].strip().partition("==")
-    if not separator:
-        continue
-    try:
-        found = version(name).partition("+")[0]
-    except PackageNotFoundError:
-        found = "not installed"
-    if found != wanted:
-        is_same = False
-        print(f"reproduce.sh: {{name}} is {{found}}, and was {{wanted}}; use --install", file=sys.stderr)
-sys.exit(0 if is_same else 1)
-VERSIONS
-
-{checks}
-if [[ ${{1:-}} == --check ]]; then
-  exit 0
-fi
-command=("$python" -m kosum_pl {command} --config "$run_dir/config.yaml" {options})
-exec "${{command[@]}}"
-"""
-_CHECK: Final = r"""# {what}
-({folder}sha256sum --check --quiet <<'HASHES'
-{lines}
-HASHES
-) || {{ echo 'reproduce.sh: {what} differ from those of the run' >&2; exit 1; }}
+run_dir=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+IFS= read -r -d '' rerun <<'PYTHON' || true
+{rerun}PYTHON
+exec "${PYTHON:-python}" -c "$rerun" "${PYTHON:-python}" "$run_dir" "$@"
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduction:
-    """What it takes to run a command again, beside the config it ran with.
+    """What a command was started with, beside its config.
 
     Attributes:
         command: `fit`, `validate`, `test` or `predict`.
-        arguments: What followed it, as typed.
+        arguments: What was typed after it.
         runs_dir: Folder of all runs, absolute.
         config_name: Folder in it of this config's runs, which `config.yaml` tells only while it lies there.
         data: The `data` of the resolved config.
         model: Its `model`, which names presets and a template that are files of their own.
-        checkpoint: What was evaluated; None for `fit`, which a script runs from its start.
-        start: Weights that a `fit` started from.
+        lineage: Its `lineage`.
+        checkpoint: What is evaluated or gone on with.
+        start: Weights that a `fit` starts from.
     """
 
     command: str
@@ -103,59 +64,75 @@ class Reproduction:
     config_name: str
     data: Mapping[str, Any]
     model: Mapping[str, Any] = field(default_factory=dict)
+    lineage: Sequence[Mapping[str, str]] = ()
     checkpoint: Path | None = None
     start: Path | None = None
 
-    def write(self, folder: Path) -> None:
-        """Write the script and its pins.
+    def write(self, folder: Path, *, config_hash: str = "") -> RunRecord:
+        """Write record, script and pins of a command that begins now.
 
         Args:
             folder: Where `config.yaml` lies, or will.
-        """
-        pins = "".join(f"{name}=={version}\n" for name, version in pinned_versions().items())
-        write_atomically(folder / PINS_FILE, f"# What this run ran with; {SCRIPT_FILE} compares.\n{pins}")
-        path = folder / SCRIPT_FILE
-        write_atomically(path, self.script())
-        path.chmod(path.stat().st_mode | 0o111)
+            config_hash: Of the resolved config.
 
-    def script(self) -> str:
-        """The text of the script."""
-        options = ["--runs_dir", str(self.runs_dir), "--run_name", self.config_name]
-        if self.checkpoint is not None and self.command != "fit":
-            options += ["--ckpt_path", str(self.checkpoint)]
-        return _TEMPLATE.format(
-            started_as=shlex.join(["python", "-m", "kosum_pl", self.command, *self.arguments]),
-            working_dir=shlex.quote(str(Path.cwd())),
-            pins_file=PINS_FILE,
-            requirement=shlex.quote(project_requirement(__version__)),
-            project=PROJECT,
-            version=__version__,
-            checks="\n".join(self._checks()),
+        Returns:
+            The record.
+        """
+        record = self._record(config_hash)
+        pins = "".join(f"{name}=={version}\n" for name, version in record.versions.items())
+        write_atomically(folder / CONSTRAINTS_FILE, f"# What this run ran with; {SCRIPT_FILE} compares.\n{pins}")
+        path = folder / SCRIPT_FILE
+        source = Path(rerun.__file__).read_text(encoding="utf-8")
+        write_atomically(path, _SCRIPT.replace("{rerun}", source))
+        path.chmod(path.stat().st_mode | 0o111)
+        record.write(folder)
+        return record
+
+    def _record(self, config_hash: str) -> RunRecord:
+        data, not_compared = self._data_files()
+        hashes = {
+            "data": data,
+            "presets": {str(file): _sha256(file) for file in sorted(set(_named_files(self.model)))},
+            "weights": {str(file): _sha256(file) for file in self._start_files()},
+        }
+        return RunRecord(
+            state="running",
+            started=now(),
             command=self.command,
-            options=shlex.join(options),
+            arguments=list(self.arguments),
+            working_dir=str(Path.cwd()),
+            runs_dir=str(self.runs_dir),
+            config_name=self.config_name,
+            config_hash=config_hash,
+            checkpoint=str(self.checkpoint) if self.checkpoint else None,
+            lineage=list(self.lineage),
+            version=__version__,
+            requirement=project_requirement(__version__),
+            versions=pinned_versions(),
+            hashes={kind: files for kind, files in hashes.items() if files},
+            not_compared=not_compared,
         )
 
-    def _checks(self) -> Iterator[str]:
+    def _data_files(self) -> tuple[dict[str, str], list[str]]:
+        """Hashes by file, and what has no files; those of the demo by a name that any installation knows."""
         demo: dict[str, str] = {}
-        files: dict[str, str] = {}
+        others: dict[str, str] = {}
+        not_compared = []
         for split in STAGE_SPLITS[self.command]:
             given = self.data.get(f"{split}_file")
             for source in find_sources(given, argument=f"data.{split}_file") if given else ():
                 if not source.files:
-                    yield f"# {split}: '{source.name.splitlines()[0]}' comes from a hub and is not compared.\n"
+                    not_compared.append(f"{split}: '{source.name.splitlines()[0]}'")
+                is_demo = source.name.startswith(_DEMO)
                 for file in source.files:
-                    (demo if source.name.startswith(_DEMO) else files)[_name(file, source.name)] = _sha256(file)
-        if demo:
-            names = ", ".join(f"{_DEMO}{name}" for name in demo)
-            yield _check(f"data files of the embedded demo ({names})", demo, folder=_DEMO_FOLDER)
-        if files:
-            yield _check("data files", files)
-        named = {str(file): _sha256(file) for file in sorted(set(_named_files(self.model)))}
-        if named:
-            yield _check("presets or template", named)
-        if self.start is not None:
-            shards = [self.start] if self.start.is_file() else sorted(self.start.glob("*.safetensors"))
-            yield _check("weights to start from", {str(shard): _sha256(shard) for shard in shards})
+                    name = f"{_DEMO}{file.relative_to(resolve_path(_DEMO))}" if is_demo else str(file)
+                    (demo if is_demo else others)[name] = _sha256(file)
+        return {**demo, **others}, not_compared
+
+    def _start_files(self) -> Sequence[Path]:
+        if self.start is None:
+            return ()
+        return [self.start] if self.start.is_file() else sorted(self.start.glob("*.safetensors"))
 
 
 def _named_files(model: Mapping[str, Any]) -> Iterator[Path]:
@@ -175,35 +152,6 @@ def _settings(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif key in _NAMING:
             names = value if isinstance(value, (list, tuple)) else [value]
             yield from ((key, name) for name in names if name and isinstance(name, str))
-
-
-# The package may lie elsewhere than it did.
-_DEMO_FOLDER: Final = (
-    'cd -- "$("$python" -c \'from kosum_pl.lookup import resolve_path; print(resolve_path("demo:"))\')" && '
-)
-
-
-def _name(file: Path, source: str) -> str:
-    if not source.startswith(_DEMO):
-        return str(file)
-    return str(file.relative_to(resolve_path(_DEMO)))
-
-
-def _check(what: str, hashes: Mapping[str, str], *, folder: str = "") -> str:
-    return _CHECK.format(
-        what=what, folder=folder, lines="\n".join(_hash_line(name, digest) for name, digest in hashes.items())
-    )
-
-
-def _hash_line(name: str, digest: str) -> str:
-    r"""A line as sha256sum writes and reads it.
-
-    Example:
-        >>> _hash_line("a b.csv", "00"), _hash_line("a\nb.csv", "00")
-        ('00  a b.csv', '\\00  a\\nb.csv')
-    """
-    escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    return f"{'' if escaped == name else chr(92)}{digest}  {escaped}"
 
 
 def _sha256(file: Path) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,12 +12,14 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kosum_pl.report.finish import finish_report
 from kosum_pl.runs.folders import RunFolders, make_time_folder, open_folders
 from kosum_pl.runs.recorder import RunRecorder
+from kosum_pl.runs.reproduce import Reproduction
 from kosum_pl.types import Prediction
 
 DIALOGUE = "#Person1#: 내일 세 시에 만나요.\n#Person2#: 좋아요."
@@ -100,6 +103,11 @@ class Rows(LightningDataModule):
 
 def new_run(folder: Path) -> RunFolders:
     return open_folders("fit", runs_dir=folder, config_name="demo", checkpoint=None, preset="fast")
+
+
+def reproduction(folder: Path) -> Reproduction:
+    arguments = ("--config", "demo")
+    return Reproduction(command="fit", arguments=arguments, runs_dir=folder, config_name="demo", data={})
 
 
 def make_trainer(recorder: RunRecorder, *callbacks: Callback, **options: Any) -> Trainer:
@@ -318,9 +326,40 @@ def test_an_exception_leaves_the_best_so_far(tmp_path: Path) -> None:
             if trainer.global_step == 3:
                 raise RuntimeError("power cut")
 
-    recorder = RunRecorder(new_run(tmp_path), config_text="")
+    recorder = RunRecorder(new_run(tmp_path), config_text="", reproduction=reproduction(tmp_path))
     with pytest.raises(RuntimeError, match="power cut"):
         make_trainer(recorder, Stop()).fit(Scored(ROUGE), datamodule=Rows())
     metrics = read_json(recorder.folders.run_dir / "metrics.json")
     assert Path(metrics["best_checkpoint"]).name == "step=2.ckpt"
     assert recorder.was_interrupted is False
+    assert read_json(recorder.folders.run_dir / "run.json")["state"] == "failed"
+
+
+class Raise(Callback):
+    """Reads `run.json` in the middle of a fit, which may then end by an exception."""
+
+    def __init__(self, exception: BaseException | None) -> None:
+        self.exception = exception
+        self.record: dict[str, Any] = {}
+
+    def on_train_batch_start(self, trainer: Trainer, *arguments: Any) -> None:
+        if trainer.global_step == 2:
+            self.record = read_json(Path(trainer.default_root_dir) / "run.json")
+            if self.exception is not None:
+                raise self.exception
+
+
+@pytest.mark.parametrize(
+    ("exception", "state"), [(None, "done"), (KeyboardInterrupt(), "interrupted"), (SIGTERMException(), "interrupted")]
+)
+def test_run_json_says_how_a_run_ended(tmp_path: Path, exception: BaseException | None, state: str) -> None:
+    recorder = RunRecorder(new_run(tmp_path), config_text="model: {}\n", reproduction=reproduction(tmp_path))
+    watch = Raise(exception)
+    with nullcontext() if exception is None else pytest.raises(SystemExit):
+        make_trainer(recorder, watch).fit(Scored(ROUGE), datamodule=Rows())
+    run_dir = recorder.folders.run_dir
+    record = read_json(run_dir / "run.json")
+    assert (watch.record["state"], watch.record["ended"]) == ("running", None)  # as of a run that is killed
+    assert (record["state"], record["command"], record["arguments"]) == (state, "fit", ["--config", "demo"])
+    assert record["started"] == watch.record["started"] <= record["ended"]
+    assert record["config_hash"] == read_json(run_dir / "metrics.json")["config_hash"]

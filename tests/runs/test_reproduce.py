@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from kosum_pl.__main__ import main
-from kosum_pl.lookup import resolve_path
 from kosum_pl.runs.reproduce import Reproduction
 
 ARGUMENTS = ["--config", "a b.yaml", "--model.prompt", "{user: '{dialogue}\n$HOME'}", "it's"]
@@ -61,10 +60,9 @@ def bash(script: Path, *arguments: str, **environment: str) -> subprocess.Comple
     )
 
 
-def array(script: Path, name: str) -> list[str]:
-    found = re.search(rf"(?ms)^{name}=\((.*?)\)$", script.read_text(encoding="utf-8"))
-    assert found
-    return shlex.split(found[1])
+def record(script: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(script.with_name("run.json").read_text(encoding="utf-8"))
+    return values
 
 
 def stub(work: Path) -> str:
@@ -80,36 +78,36 @@ def test_the_script_is_executable_and_bash_reads_it(work: Path) -> None:
     script = write(work)
     assert os.access(script, os.X_OK)
     assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
-    assert sorted(path.name for path in script.parent.iterdir()) == ["constraints.txt", "reproduce.sh"]
-
-
-def test_the_command_comes_back_word_for_word(work: Path) -> None:
-    script = write(work)
-    assert array(script, "started_as") == ["python", "-m", "kosum_pl", "fit", *ARGUMENTS]
-    assert array(script, "command") == [
-        "$python", "-m", "kosum_pl", "fit", "--config", "$run_dir/config.yaml", "--runs_dir", str(work / "my runs"),
-        "--run_name", "a b",
-    ]  # fmt: skip
+    assert sorted(path.name for path in script.parent.iterdir()) == ["constraints.txt", "reproduce.sh", "run.json"]
 
 
 def test_what_is_the_same_runs_in_the_folder_of_then(work: Path) -> None:
     script = write(work)
     done = bash(script, PYTHON=stub(work))
     assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"started as: {shlex.join(['python', '-m', 'kosum_pl', 'fit', *ARGUMENTS])}\n"
     config = str(work / "run" / "config.yaml")
-    called = (work / "called").read_text().splitlines()
     options = ["--runs_dir", str(work / "my runs"), "--run_name", "a b"]
-    assert called == ["-m", "kosum_pl", "fit", "--config", config, *options]
+    assert called(work) == ["-m", "kosum_pl", "fit", "--config", config, *options]
     assert not (work / "hacked").exists()
 
 
-def test_an_evaluation_names_its_checkpoint(work: Path) -> None:
+def test_an_evaluation_names_its_checkpoint_and_a_resumed_fit_runs_from_its_start(work: Path) -> None:
     data = {"test_file": "train.csv", "train_file": "gone.csv"}
-    script = write(work, command="test", data=data, checkpoint=work / "best.ckpt", start=None)
-    assert array(script, "command")[-2:] == ["--ckpt_path", str(work / "best.ckpt")]
-    assert bash(script, "--check").returncode == 0
-    # A resumed fit is run from its start.
-    assert "--ckpt_path" not in array(write(work, checkpoint=work / "last.ckpt"), "command")
+    for command, tail in (("test", ["--ckpt_path", str(work / "best.ckpt")]), ("fit", ["--run_name", "a b"])):
+        script = write(
+            work,
+            command=command,
+            checkpoint=work / "best.ckpt",
+            start=None,
+            **({"data": data} if tail[0] == "--ckpt_path" else {}),
+        )
+        assert bash(script, PYTHON=stub(work)).returncode == 0
+        assert called(work)[-2:] == tail
+
+
+def called(work: Path) -> list[str]:
+    return (work / "called").read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("name", ["train.csv", "a b $(touch hacked)'.csv", "odd\\\nname.csv"])
@@ -147,7 +145,7 @@ def test_a_changed_preset_or_template_stops_it(work: Path, name: str) -> None:
         }
     }
     script = write(work, model=model)
-    assert "fast.yaml" not in script.read_text(encoding="utf-8")
+    assert not any("fast.yaml" in file for file in record(script)["hashes"]["presets"])
     assert bash(script, "--check").returncode == 0
     Path(name).write_text("num_beams: 2\n", encoding="utf-8")
     done = bash(script, "--check")
@@ -157,19 +155,26 @@ def test_a_changed_preset_or_template_stops_it(work: Path, name: str) -> None:
 
 def test_demo_files_are_named_by_the_demo_and_hub_ids_not_compared(work: Path) -> None:
     script = write(work, data={"train_file": "demo:train.csv", "val_file": "owner/name:validation"}, start=None)
-    text = script.read_text(encoding="utf-8")
-    assert "(demo:train.csv)" in text
-    assert resolve_path("demo:") not in text
-    assert "# val: 'owner/name:validation' comes from a hub and is not compared." in text
-    assert bash(script, "--check").returncode == 0
-    script.write_text(re.sub(r"(?m)^[0-9a-f]{64}  train.csv$", "0" * 64 + "  train.csv", text))
-    assert "data files of the embedded demo" in bash(script, "--check").stderr
+    assert list(record(script)["hashes"]["data"]) == ["demo:train.csv"]
+    done = bash(script, "--check")
+    assert (done.returncode, "val: 'owner/name:validation' comes from a hub and is not compared" in done.stdout) == (
+        0,
+        True,
+    )
+    path = script.with_name("run.json")
+    path.write_text(
+        re.sub('"demo:train.csv": "[0-9a-f]{64}"', '"demo:train.csv": ""', path.read_text(encoding="utf-8"))
+    )
+    assert (
+        "data files of the embedded demo differ from those of the run: demo:train.csv" in bash(script, "--check").stderr
+    )
 
 
 def test_another_version_stops_it_unless_allowed(work: Path) -> None:
     script = write(work)
-    pins = script.with_name("constraints.txt")
-    pins.write_text(re.sub(r"torch==.*", "torch==1.0", pins.read_text()) + "no-such-thing==2\n")
+    values = record(script)
+    values["versions"] |= {"torch": "1.0", "no-such-thing": "2"}
+    script.with_name("run.json").write_text(json.dumps(values), encoding="utf-8")
     done = bash(script, "--check")
     assert done.returncode == 1
     assert "and was 1.0; use --install" in done.stderr
@@ -178,9 +183,15 @@ def test_another_version_stops_it_unless_allowed(work: Path) -> None:
 
 
 def test_install_takes_the_pins(work: Path) -> None:
-    assert bash(write(work), "--install", PYTHON=stub(work)).returncode == 0
-    text = (work / "run" / "reproduce.sh").read_text()
-    assert re.search(r'-m pip install --constraint "\$run_dir/constraints.txt" \S*kosum-pl', text)
+    script = write(work)
+    path = work / "stub"
+    path.write_text(
+        f'#!/bin/bash\nif [[ $1 == -m ]]; then echo "$@" >> {work}/called; else exec {sys.executable} "$@"; fi\n'
+    )
+    path.chmod(0o755)
+    assert bash(script, "--install", PYTHON=str(path)).returncode == 0
+    install = called(work)[0]
+    assert install.startswith(f"-m pip install --constraint {work / 'run' / 'constraints.txt'} kosum-pl")
 
 
 @pytest.mark.slow

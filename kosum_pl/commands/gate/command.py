@@ -80,7 +80,8 @@ def _lines(verdicts: Sequence[Verdict], scores: Scores, baseline: Scores | None)
     failed = sum(not verdict.is_passed for verdict in verdicts)
     count = f"{failed} of {len(verdicts)} rules failed" if failed else f"{len(verdicts)} of {len(verdicts)} rules hold"
     against = f", baseline {baseline.source}" if baseline else ""
-    return [*lines, f"gate: {count}; run {scores.source}{against}"]
+    state = f" ({scores.state})" if scores.is_unfinished else ""
+    return [*lines, f"gate: {count}; run {scores.source}{state}{against}"]
 
 
 def _label(verdict: Verdict) -> str:

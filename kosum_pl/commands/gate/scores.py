@@ -7,7 +7,6 @@ one line. Only the standard library is imported.
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import unicodedata
 from collections.abc import Mapping
@@ -15,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from kosum_pl.errors import UsageError
-from kosum_pl.runs.folders import LATEST, METRICS_FILE
+from kosum_pl.files import read_json
+from kosum_pl.runs.files import LATEST, METRICS_FILE
+from kosum_pl.runs.run import Run
 
 
 class Unjudged(Exception):
@@ -28,10 +29,13 @@ class Scores:
     Args:
         values: Its content.
         source: Its path, for messages.
+        state: How the run ended, where that is known.
     """
 
-    def __init__(self, values: Mapping[str, Any], *, source: str) -> None:
+    def __init__(self, values: Mapping[str, Any], *, source: str, state: str = "") -> None:
         self.source = source
+        self.is_unfinished = state not in ("", "done")
+        self.state = state
         self._values = {_normal(name): value for name, value in values.items()}
 
     def record(self, name: str) -> Any:
@@ -83,14 +87,14 @@ def read_scores(run: Path, *, option: str) -> Scores:
         guess = f"; did you mean {run / LATEST}?" if (run / LATEST).is_dir() else "; validate writes one under eval/"
         raise UsageError(f"{option} '{run}' has no {METRICS_FILE}{guess}")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except OSError as error:
         raise UsageError(f"{option} {path} cannot be read: {error.strerror}; check its permissions") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{option} {path} is no {METRICS_FILE}: {error}; give a run directory") from error
     if not isinstance(values, dict):
         raise UsageError(f"{option} {path} is no {METRICS_FILE}: it holds no mapping; give a run directory")
-    return Scores(values, source=str(path))
+    return Scores(values, source=str(path), state=Run(path.parent).record.state)
 
 
 def _normal(name: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.constraint.automaton import ByteAutomaton, build_automaton
 from kosum_pl.decode.constraint.tables import TokenTables, build_tables
 from kosum_pl.decode.constraint.token_bytes import token_bytes, vocabulary_fingerprint
+from kosum_pl.files import replacing
 
 _FORMAT: Final = 3
 
@@ -59,28 +59,21 @@ def load_tables(
 
 
 def _write(tables: TokenTables, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     automaton = tables.automaton
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
-        try:
-            np.savez(
-                file,
-                transitions=automaton.transitions,
-                is_accepting=automaton.is_accepting,
-                is_free=automaton.is_free,
-                start=automaton.start,
-                behind_word=automaton.behind_word,
-                columns=tables.columns,
-                following=tables.following,
-                distance=tables.distance,
-                lengths=np.array([len(piece) for piece in tables.written], dtype=np.int32),
-                written=np.frombuffer(b"".join(tables.written), dtype=np.uint8),
-            )
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            transitions=automaton.transitions,
+            is_accepting=automaton.is_accepting,
+            is_free=automaton.is_free,
+            start=automaton.start,
+            behind_word=automaton.behind_word,
+            columns=tables.columns,
+            following=tables.following,
+            distance=tables.distance,
+            lengths=np.array([len(piece) for piece in tables.written], dtype=np.int32),
+            written=np.frombuffer(b"".join(tables.written), dtype=np.uint8),
+        )
 
 
 def _read(path: Path) -> TokenTables | None:

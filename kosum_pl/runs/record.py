@@ -1,0 +1,140 @@
+"""`run.json`: what was run, on what, and how it ended.
+
+In: a run directory. Out: a `RunRecord`. The recorder writes it when a command begins and again when it ends: one that
+was killed stays `running`. Runs from before there was a `run.json` say the same, as far as they do, in `reproduce.sh`;
+that they are read too is a matter of this file alone. Only the standard library is imported.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from kosum_pl.files import read_json, write_json
+from kosum_pl.runs.files import RECORD_FILE, SCRIPT_FILE
+
+SCHEMA_VERSION: Final = 1
+State = Literal["", "running", "done", "interrupted", "failed"]
+_SCRIPT_HASH: Final = re.compile(r"^([0-9a-f]{64}) [ *](.+)$", re.MULTILINE)
+_SCRIPT_COMMAND: Final = re.compile(r"^started_as=\((.*?)\)$", re.MULTILINE | re.DOTALL)
+_LAUNCHER: Final = ("python", "-m", "kosum_pl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What is known of a command that writes into a run directory.
+
+    Attributes:
+        state: How it ended; empty where it is not known.
+        started: Time in ISO 8601.
+        ended: The same; None before.
+        command: `fit`, `validate`, `test` or `predict`.
+        arguments: What was typed after the command.
+        working_dir: Where relative names in the config start.
+        runs_dir: Folder of all runs, absolute.
+        config_name: Folder in it of this config's runs.
+        config_hash: Of the resolved config, as hex.
+        checkpoint: What is evaluated or gone on with.
+        lineage: Earlier runs whose weights it goes on with, the oldest first.
+        version: Of this project.
+        requirement: What pip takes to install the project as it was installed.
+        versions: Package to version, of everything that the project needs.
+        hashes: SHA-256 by file, for each kind of file: `data`, `presets` (a template too) and `weights` to start from.
+        not_compared: Data without files of its own.
+    """
+
+    state: State = ""
+    started: str | None = None
+    ended: str | None = None
+    command: str = ""
+    arguments: Sequence[str] = ()
+    working_dir: str = ""
+    runs_dir: str = ""
+    config_name: str = ""
+    config_hash: str = ""
+    checkpoint: str | None = None
+    lineage: Sequence[Mapping[str, str]] = ()
+    version: str = ""
+    requirement: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    not_compared: Sequence[str] = ()
+
+    @property
+    def started_as(self) -> str:
+        """The command line; empty where it is not known."""
+        return shlex.join([*_LAUNCHER, self.command, *self.arguments]) if self.command else ""
+
+    @property
+    def configs(self) -> tuple[str, ...]:
+        """What followed `--config`, as typed.
+
+        Example:
+            >>> RunRecord(arguments=["--config", "demo", "--model.preset", "fast", "-c=own.yaml"]).configs
+            ('demo', 'own.yaml')
+        """
+        return tuple(_configs(self.arguments))
+
+    @property
+    def file_hashes(self) -> dict[str, str]:
+        """SHA-256 of all files by name."""
+        return {name.removeprefix("demo:"): digest for kind in self.hashes.values() for name, digest in kind.items()}
+
+    def write(self, folder: Path) -> None:
+        """Write `run.json`."""
+        write_json(folder / RECORD_FILE, {"schema_version": SCHEMA_VERSION, **asdict(self)})
+
+
+def read_record(folder: Path) -> RunRecord:
+    """The record of a run, also of one that has no `run.json`; empty where nothing is known.
+
+    Raises:
+        ValueError: The file is of something else, or of a later version.
+    """
+    path = folder / RECORD_FILE
+    if not path.is_file():
+        script = folder / SCRIPT_FILE
+        return _from_script(script.read_text(encoding="utf-8")) if script.is_file() else RunRecord()
+    values = read_json(path)
+    if not isinstance(values, dict) or values.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"{path} is of a version that this one does not read")
+    known = {each.name for each in fields(RunRecord)}
+    return RunRecord(**{name: value for name, value in values.items() if name in known})
+
+
+def now() -> str:
+    """The present second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def parse_pins(text: str) -> dict[str, str]:
+    r"""Versions by package of a constraints file, names as they are written.
+
+    Example:
+        >>> parse_pins("# exact\nJinja2==3.1.6\ntorch==2.13.0  # cpu\n")
+        {'Jinja2': '3.1.6', 'torch': '2.13.0'}
+    """
+    lines = (line.partition("#")[0].partition(";")[0].partition("==") for line in text.splitlines())
+    return {name.strip(): version.strip() for name, is_pin, version in lines if is_pin}
+
+
+def _from_script(text: str) -> RunRecord:
+    found = _SCRIPT_COMMAND.search(text)
+    words = shlex.split(found[1])[len(_LAUNCHER) :] if found else []
+    hashes: dict[str, dict[str, Any]] = {"data": {name: digest for digest, name in _SCRIPT_HASH.findall(text)}}
+    return RunRecord(command=words[0] if words else "", arguments=words[1:], hashes=hashes)
+
+
+def _configs(arguments: Sequence[str]) -> Iterator[str]:
+    pending = iter(arguments)
+    for argument in pending:
+        name, has_value, value = argument.partition("=")
+        if name in ("--config", "-c"):
+            given = value if has_value else next(pending, None)
+            if given is not None:
+                yield given

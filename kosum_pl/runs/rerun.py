@@ -1,0 +1,98 @@
+"""Compares versions and files with those of a run, then runs its config again; `reproduce.sh` carries a copy of this.
+
+In: a Python, a run directory with its `run.json`, and `--check` or `--install`. Out: the run's command in place of this
+process, or a message and exit status 1. Only the standard library is imported: nothing else is known to be there.
+"""
+
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+KINDS = {"data": "data files", "presets": "presets or template", "weights": "weights to start from"}
+DEMO = "demo:"
+
+
+def main(python: str, run_dir: str, option: str = "") -> int:
+    """Compare, then run.
+
+    Args:
+        python: The Python to run with.
+        run_dir: Where `run.json` lies.
+        option: `--check` to compare only, `--install` to install the versions of the run first.
+
+    Returns:
+        The exit status, where nothing is run.
+    """
+    record = json.loads(Path(run_dir, "run.json").read_text(encoding="utf-8"))
+    try:
+        os.chdir(record["working_dir"])  # relative names in the config start here
+    except OSError as error:
+        print(f"reproduce.sh: {record['working_dir']}: {error.strerror}", file=sys.stderr)
+        return 1
+    print("started as:", shlex.join(["python", "-m", "kosum_pl", record["command"], *record["arguments"]]), flush=True)
+    if option == "--install":
+        pins = str(Path(run_dir, "constraints.txt"))
+        subprocess.run([python, "-m", "pip", "install", "--constraint", pins, record["requirement"]], check=True)
+    if not has_versions(record) and os.environ.get("KOSUM_ANY_VERSION") != "1":
+        return 1
+    for name in record["not_compared"]:
+        print(f"{name} comes from a hub and is not compared")
+    if not has_files(record["hashes"]):
+        return 1
+    if option == "--check":
+        return 0
+    options = ["--runs_dir", record["runs_dir"], "--run_name", record["config_name"]]
+    if record["checkpoint"] is not None and record["command"] != "fit":  # a resumed fit is run from its start
+        options += ["--ckpt_path", record["checkpoint"]]
+    config = str(Path(run_dir, "config.yaml"))
+    sys.stdout.flush()
+    os.execvp(python, [python, "-m", "kosum_pl", record["command"], "--config", config, *options])
+
+
+def has_versions(record: Mapping[str, Any]) -> bool:
+    """Whether everything is installed in the version of the run; says what is not."""
+    is_same = True
+    for name, wanted in {"kosum-pl": record["version"], **record["versions"]}.items():
+        try:
+            found = version(name).partition("+")[0]
+        except PackageNotFoundError:
+            found = "not installed"
+        if found != wanted:
+            is_same = False
+            print(f"reproduce.sh: {name} is {found}, and was {wanted}; use --install", file=sys.stderr)
+    return is_same
+
+
+def has_files(hashes: Mapping[str, Mapping[str, str]]) -> bool:
+    """Whether all files are what they were; says which are not."""
+    for kind, files in hashes.items():
+        changed = [name for name, digest in files.items() if digest_of(name) != digest]
+        if changed:
+            what = "data files of the embedded demo" if changed[0].startswith(DEMO) else KINDS[kind]
+            print(f"reproduce.sh: {what} differ from those of the run: {', '.join(changed)}", file=sys.stderr)
+            return False
+    return True
+
+
+def digest_of(name: str) -> str | None:
+    """SHA-256 of a file, in hex; None where it cannot be read."""
+    if name.startswith(DEMO):
+        from kosum_pl.lookup import resolve_path  # the package may lie elsewhere than it did
+
+        name = resolve_path(name)
+    try:
+        with open(name, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
