@@ -31,14 +31,21 @@ def row(number: int, *, text: str, reference: str | None = "비가 온다.", **c
     }
 
 
-def write_run(folder: Path, rows: Sequence[Row], metrics: Mapping[str, Any] | None = None) -> Path:
-    """A folder with predictions, scores and a config."""
+def write_run(
+    folder: Path,
+    rows: Sequence[Row],
+    metrics: Mapping[str, Any] | None = None,
+    files: Mapping[str, Any] | None = None,
+) -> Path:
+    """A folder with predictions, scores, a config and further files: texts, or values that become JSON."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = "".join(json.dumps(values, ensure_ascii=False) + "\n" for values in rows)
-    (folder / "predictions.jsonl").write_text(lines, encoding="utf-8")
     values = {"rouge_tokenizer": "space", "stage": "fit", "num_rows": len(rows), **(metrics or {})}
-    (folder / "metrics.json").write_text(json.dumps(values), encoding="utf-8")
-    (folder / "config.yaml").write_text("data:\n  seed: 1\nlineage: []\n", encoding="utf-8")
+    config = "data:\n  seed: 1\nlineage: []\n"
+    own = {"predictions.jsonl": list(rows), "metrics.json": values, "config.yaml": config}
+    for name, content in (own | dict(files or {})).items():
+        lines = content if isinstance(content, list) else [content]
+        texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+        (folder / name).write_text("\n".join(texts) + "\n", encoding="utf-8")
     return folder
 
 

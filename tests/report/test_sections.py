@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,10 @@ def page(*folders: Path) -> str:
     return html_page(runs, [compare_runs(runs[0], other) for other in runs[1:]])
 
 
+SLICES = ("slice,num_rows,score,value,low,high,difference", "all,6,rouge_sum,100,90,110,0")
+FEATURE = {"name": "turns", "is_real": True, "spreads": [{"median": 8.0}, {"median": 2.5}], "distance": {"js": 0.25}}
+
+
 def test_a_bare_run_leaves_sections_out_with_a_word(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("a: 1\n", encoding="utf-8")
     text = page(tmp_path)
@@ -35,27 +41,50 @@ def test_a_bare_run_leaves_sections_out_with_a_word(tmp_path: Path) -> None:
     assert "Scores: neither" in text
 
 
-def test_a_file_with_other_content_leaves_its_section_out(make_run: MakeRun) -> None:
-    folder = make_run()
-    (folder / "drift.json").write_text('{"splits": [1]}', encoding="utf-8")
-    (folder / "plan.json").write_text('{"peak": "x", "bytes": {"weights": "much"}}', encoding="utf-8")
-    text = page(folder)
-    assert "Drift: a file of it holds something unexpected" in text
-    assert "Memory: " in text
+@pytest.mark.parametrize(
+    ("files", "shown"),
+    [
+        (
+            {"slices.csv": [*SLICES, "weekday=7,2,rouge_sum,60,40,80,-40", "weekday=7,2,tag_recall,0.5,,,0.1"]},
+            ["[40.0, 80.0]", "<b>-40.0</b>", "0.500"],
+        ),
+        (
+            {"drift.json": {"splits": [{"name": "test", "words": ["shorter"], "features": [FEATURE]}]}},
+            ["<h3>train against test</h3>", "<li>shorter</li>", "<b>turns</b>", "8 → 2.5", ">0.250<"],
+        ),
+        (
+            {
+                "plan.json": {"peak": 4_000_000_000, "bytes": {"weights": 1_000_000_000}},
+                "metrics.csv": "step,train/memory_peak_gb\n9,3.5",
+            },
+            [f'<td class="number">{number}</td>' for number in ("4", "3.50", "0.88", "1")],
+        ),
+        ({"drift.json": {"splits": [1]}}, ["Drift: a file of it holds something unexpected"]),
+        ({"plan.json": {"peak": "x", "bytes": {"weights": "much"}}}, ["Memory: "]),
+        (
+            {"metrics.json": {"rouge_tokenizer": "space", "stage": "val"}, "metrics.csv": "step,val/loss\n0,4"},
+            ["<li>Training: no fit: only that writes metrics.jsonl</li>"],
+        ),
+    ],
+)
+def test_files_are_shown(make_run: MakeRun, files: dict[str, Any], shown: list[str]) -> None:
+    text = page(make_run(files=files))
+    assert not [words for words in shown if words not in text]
+
+
+def test_samples_show_a_summary_grow(make_run: MakeRun) -> None:
+    lines = [
+        {"step": step, "example_id": "dev_1", "dialogue": "d", "reference": "비가 온다.", "prediction": text}
+        for step, text in ((20, "비가 온다."), (10, "눈 온다."))
+    ]
+    text = page(make_run(files={"samples.jsonl": lines}))
+    assert text.index("step 10") < text.index("<ins>눈</ins> 온다.") < text.index("step 20")
 
 
 def test_nothing_of_the_data_becomes_markup(make_run: MakeRun) -> None:
-    folder = make_run(stage=NASTY, preset=NASTY)
-    (folder / "samples.jsonl").write_text(
-        json.dumps({"step": 1, "example_id": NASTY, "prediction": NASTY, "reference": "", "dialogue": NASTY}),
-        encoding="utf-8",
-    )
-    (folder / "slices.csv").write_text(
-        "slice,num_rows,score,value,low,high,difference\nall,6,rouge_sum,50,,,0\n"
-        "<b id='planted'>=1,6,rouge_sum,5,1,9,-45\n",
-        encoding="utf-8",
-    )
-    text = page(folder)
+    sample = {"step": 1, "example_id": NASTY, "prediction": NASTY, "reference": "", "dialogue": NASTY}
+    slices = [*SLICES, "<b id='planted'>=1,6,rouge_sum,5,1,9,-45"]
+    text = page(make_run(stage=NASTY, preset=NASTY, files={"samples.jsonl": sample, "slices.csv": slices}))
     assert "<b id=" not in text
     # The data block and the page's own script.
     assert text.count("</script>") == 2
@@ -63,15 +92,8 @@ def test_nothing_of_the_data_becomes_markup(make_run: MakeRun) -> None:
     assert "https:" not in text
 
 
-def test_slices_show_their_interval_and_difference(make_run: MakeRun) -> None:
-    folder = make_run()
-    lines = ["slice,num_rows,score,value,low,high,difference", "all,6,rouge_sum,100,90,110,0"]
-    lines += ["weekday=7,2,rouge_sum,60,40,80,-40", "weekday=7,2,tag_recall,0.5,,,0.1"]
-    (folder / "slices.csv").write_text("\n".join(lines), encoding="utf-8")
-    text = page(folder)
-    assert "[40.0, 80.0]" in text
-    assert "<b>-40.0</b>" in text
-    assert "0.500" in text
+def test_a_lone_surrogate_does_not_stop_the_page(make_run: MakeRun) -> None:
+    assert "비\ufffd" in page(make_run(files={"predictions.jsonl": row(1, text="비\ud800")}))
 
 
 def test_foreign_characters_in_context() -> None:
@@ -109,10 +131,8 @@ def test_the_table_has_the_rows_of_all_runs(make_run: MakeRun) -> None:
 
 
 def test_two_runs_side_by_side(make_run: MakeRun) -> None:
-    first = make_run("demo/a")
-    second = make_run("demo/b", rows=[dict(values, text="눈") for values in ROWS])
-    (second / "config.yaml").write_text("data:\n  seed: 2\n", encoding="utf-8")
-    text = page(first, second)
+    second = make_run("demo/b", [dict(values, text="눈") for values in ROWS], {"config.yaml": "data:\n  seed: 2"})
+    text = page(make_run("demo/a"), second)
     assert "6 rows in common" in text
     assert "data.seed" in text
     assert "A − B" in text
@@ -125,13 +145,9 @@ def test_configs_differ_by_their_classes() -> None:
 
 
 def test_the_markdown_summary(make_run: MakeRun, tmp_path: Path) -> None:
-    first, second = (
-        make_run("demo/a", **{"start/rouge_sum": 1.0}),
-        make_run("demo/b|c", rows=[dict(values, text="눈") for values in ROWS]),
-    )
-    lines = ["slice,num_rows,score,value,low,high,difference", "all,6,rouge_sum,100,90,110,0"]
-    lines += [f"weekday={day},2,rouge_sum,{day}0,40,80,-40" for day in (4, 2, 3, 1)]
-    (first / "slices.csv").write_text("\n".join(lines), encoding="utf-8")
+    slices = [*SLICES, *(f"weekday={day},2,rouge_sum,{day}0,40,80,-40" for day in (4, 2, 3, 1))]
+    first = make_run("demo/a", files={"slices.csv": slices}, **{"start/rouge_sum": 1.0})
+    second = make_run("demo/b|c", rows=[dict(values, text="눈") for values in ROWS])
     write_report([read_run(first), read_run(second)], html_file=tmp_path / "x.html", markdown_file=tmp_path / "x.md")
     text = (tmp_path / "x.md").read_text(encoding="utf-8")
     assert "### demo/a" in text
@@ -165,24 +181,18 @@ def test_drift_of_many_rows_is_left_to_its_command(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_lone_surrogate_does_not_stop_the_page(make_run: MakeRun) -> None:
-    folder = make_run()
-    broken = json.dumps({key: value for key, value in row(1, text="비\ud800").items()})
-    (folder / "predictions.jsonl").write_text(broken + "\n", encoding="utf-8")
-    write_report([read_run(folder)], html_file=folder / "x.html", markdown_file=folder / "x.md")
-    assert "비\ufffd" in (folder / "x.html").read_text(encoding="utf-8")
-
-
 def test_curves_are_over_steps_counted_from_one_and_mark_spikes(make_run: MakeRun) -> None:
-    folder = make_run("demo/a", **{"start/rouge_sum": 5.0, "lead/rouge_sum": 40.0})
-    # A resumed run has logged step 20 twice.
-    (folder / "metrics.csv").write_text("step,train/loss\n9,4\n19,3\n19,2\n", encoding="utf-8")
-    history = [{"step": 10, "val/rouge_sum": 50.0, "val/loss": 3.0}, {"step": 20, "val/rouge_sum": float("nan")}]
-    (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, history)), encoding="utf-8")
-    (folder / "grad_norms.csv").write_text("step,total\n1,1\n2,9\n3,1\n", encoding="utf-8")
-    (folder / "grad_norms.json").write_text(
-        json.dumps({"gradient_clip_val": 1.5, "spike_steps": [2], "advice": {"line": "clip higher"}}), encoding="utf-8"
-    )
+    files = {
+        # A resumed run has logged step 20 twice.
+        "metrics.csv": "step,train/loss\n9,4\n19,3\n19,2",
+        "metrics.jsonl": [
+            {"step": 10, "val/rouge_sum": 50.0, "val/loss": 3.0},
+            {"step": 20, "val/rouge_sum": math.nan},
+        ],
+        "grad_norms.csv": "step,total\n1,1\n2,9\n3,1",
+        "grad_norms.json": {"gradient_clip_val": 1.5, "spike_steps": [2], "advice": {"line": "clip higher"}},
+    }
+    folder = make_run(files=files, **{"start/rouge_sum": 5.0, "lead/rouge_sum": 40.0})
     [scored] = score_runs([read_run(folder)])
     assert logged(scored, "train/loss") == [(10, 4), (20, 2)]
     assert validated(scored, "val/rouge_sum") == [(10, 50.0)]
@@ -190,29 +200,3 @@ def test_curves_are_over_steps_counted_from_one_and_mark_spikes(make_run: MakeRu
     for words in ("lead-1 40", "clipped at 1.5", "spike: 9 at step 2", "spikes: 1", "clip higher", "rouge_sum: 5 at 0"):
         assert words in text
     assert "Tokens a second" not in text
-
-
-def test_an_evaluation_has_no_curves(make_run: MakeRun) -> None:
-    folder = make_run(stage="val")
-    (folder / "metrics.csv").write_text("step,val/loss\n0,4\n", encoding="utf-8")
-    assert "<li>Training: no fit: only that writes metrics.jsonl</li>" in page(folder)
-
-
-def test_memory_planned_and_measured(make_run: MakeRun) -> None:
-    folder = make_run(**{"train/memory_peak_gb": 3.0})
-    (folder / "plan.json").write_text('{"peak": 4000000000, "bytes": {"weights": 1000000000}}', encoding="utf-8")
-    (folder / "metrics.csv").write_text("step,train/memory_peak_gb\n9,3.5\n", encoding="utf-8")
-    text = page(folder)
-    for number in ("4", "3.50", "0.88", "1"):
-        assert f'<td class="number">{number}</td>' in text
-
-
-def test_samples_show_a_summary_grow(make_run: MakeRun) -> None:
-    folder = make_run()
-    lines = [
-        {"step": step, "example_id": "dev_1", "dialogue": "d", "reference": "비가 온다.", "prediction": text}
-        for step, text in ((20, "비가 온다."), (10, "눈 온다."))
-    ]
-    (folder / "samples.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    text = page(folder)
-    assert text.index("step 10") < text.index("<ins>눈</ins> 온다.") < text.index("step 20")
