@@ -19,7 +19,7 @@ CALLBACKS = REPOSITORY / "callbacks"
 # Top to bottom, as data flows. Rooms of one line may know each other in neither direction.
 ROOMS: list[tuple[str, ...]] = [
     ("__init__", "errors"),
-    ("lookup", "types"),
+    ("extensions", "lookup", "types"),
     ("files",),
     ("data",),
     ("encode",),

@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Final
 
 from kosum_pl.errors import one_line
+from kosum_pl.extensions import open_plugin_modules
 
 ENTRY_POINT_GROUP: Final = "kosum_pl.callbacks"
 _SHIPPED: Final = "kosum_pl.callbacks"
@@ -103,6 +104,8 @@ def load_plugins(modules: Sequence[str] = (), *, working_dir: Path | None = None
         _sort(_import_module(name), name, loaded, failures)
     for point in entry_points(group=ENTRY_POINT_GROUP):
         _sort(_import_entry_point(point), point.value, loaded, failures)
+    ours = {f"{_SHIPPED}.{name}" for name in shipped}
+    open_plugin_modules(sys.modules[name] for name in loaded if name in sys.modules and name not in ours)
     replaced = tuple(f"{_FOLDER}/{name}.py" for name in sorted(users.keys() & shipped.keys()))
     return LoadedPlugins(modules=tuple(loaded), replaced=replaced, failures=tuple(failures))
 
@@ -177,6 +180,6 @@ def _class_names(path: Path) -> tuple[str, ...]:
     """Names of the classes a file defines, also where it is no valid Python."""
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
-        return tuple(node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef))
+        return tuple(node.name for node in ast.parse(text).body if isinstance(node, (ast.ClassDef, ast.FunctionDef)))
     except (SyntaxError, ValueError):
         return tuple(re.findall(r"^class\s+(\w+)", text, flags=re.MULTILINE))

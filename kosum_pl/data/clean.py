@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+from kosum_pl.extensions import find_extension
+
 CleaningStep = Callable[[str], str]
 """One step: text of a cell or a turn → cleaned text; no state, nothing but the text decides. A plug-in is such a
 function under a name of its own in `CLEANING_STEPS`."""
@@ -53,7 +55,7 @@ def make_cleaner(steps: Sequence[str]) -> CleaningStep:
     r"""One function that runs the named steps in the given order.
 
     Args:
-        steps: Names out of `CLEANING_STEPS`; an empty list leaves texts as they are.
+        steps: Names out of `CLEANING_STEPS`, or of plug-ins; an empty list leaves texts as they are.
 
     Raises:
         ValueError: A step has no such name; the message lists those that exist.
@@ -62,10 +64,7 @@ def make_cleaner(steps: Sequence[str]) -> CleaningStep:
         >>> make_cleaner(DEFAULT_CLEANING)("#Person1#:  안녕!<br>#Person2#: 네.\\n")
         '#Person1#: 안녕!\n#Person2#: 네.'
     """
-    for step in steps:
-        if step not in CLEANING_STEPS:
-            raise ValueError(f"data.cleaning: unknown step '{step}'; known: {', '.join(CLEANING_STEPS)}")
-    functions = [CLEANING_STEPS[step] for step in steps]
+    functions = [find_step(step) for step in steps]
 
     def clean(text: str) -> str:
         for function in functions:
@@ -73,3 +72,9 @@ def make_cleaner(steps: Sequence[str]) -> CleaningStep:
         return text
 
     return clean
+
+
+def find_step(name: str) -> CleaningStep:
+    """A step by its name; a `ValueError` lists the known ones."""
+    step: CleaningStep = find_extension("cleaning_steps", name, shipped=CLEANING_STEPS, argument="data.cleaning")
+    return step

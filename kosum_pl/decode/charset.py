@@ -13,7 +13,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
+
+from kosum_pl.extensions import UnknownExtensionError, find_extension
 
 Span = tuple[int, int]
 """First and last code point of a range, both included."""
@@ -47,7 +49,7 @@ class Charset:
     A space is always among them, as tokenizers put it before words.
 
     Attributes:
-        name: Names of `NAMED_SETS` joined by `+`: `korean`, `korean+latin`.
+        name: Names of `NAMED_SETS`, or of plug-ins, joined by `+`: `korean`, `korean+latin`.
         ranges: Further ranges of code points: `U+4E00-U+9FFF`, or `가-힣`.
         characters: Further characters.
 
@@ -138,12 +140,16 @@ def subtract_spans(spans: Sequence[Span], removed: Sequence[Span]) -> tuple[Span
 
 
 def _named(name: str) -> tuple[Span, ...]:
-    if name not in NAMED_SETS:
+    try:
+        found: Any = find_extension("charsets", name, shipped=NAMED_SETS, argument="charset")
+    except UnknownExtensionError:
         raise ValueError(
             f"charset names '{name}'; known: {', '.join(NAMED_SETS)}, joined by '+'; "
             "anything else goes into ranges (U+4E00-U+9FFF) or characters"
-        )
-    return NAMED_SETS[name]
+        ) from None
+    if isinstance(found, str):
+        return tuple((ord(char), ord(char)) for char in found)
+    return tuple((int(first), int(last)) for first, last in found)
 
 
 def _read_range(text: str) -> Span:

@@ -44,7 +44,7 @@ def test_steps_run_in_the_order_given() -> None:
 
 def test_an_unknown_step_lists_the_known_ones() -> None:
     message = "data.cleaning: unknown step 'nfd'; known: line_ends, literal_newlines, br_tags, spaces, nfc"
-    with pytest.raises(ValueError, match=f"^{message}$"):
+    with pytest.raises(ValueError, match=f"^{message};"):
         make_cleaner(["nfc", "nfd"])
 
 

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
-from kosum_pl.data.clean import CLEANING_STEPS, make_cleaner
+from kosum_pl.data.clean import find_step, make_cleaner
 from kosum_pl.data.read.columns import Columns, ExistingColumns, match_columns
-from kosum_pl.data.read.formats import READERS, load_hub_dataset, open_hub_rows, open_rows
+from kosum_pl.data.read.formats import find_reader, load_hub_dataset, open_hub_rows, open_rows
 from kosum_pl.data.read.parse import RowParser
 from kosum_pl.data.read.row import DROP_HINT, RawRow, RowError, RowStream, locate
 from kosum_pl.data.read.seen_ids import SeenIds
@@ -111,8 +111,8 @@ def _fingerprint(hashes: Sequence[str], options: _Options, plugin_hashes: Sequen
 
 def _plugin_hashes(sources: Sequence[Source], cleaning: Sequence[str]) -> list[str]:
     """Hashes of the files in which plugged-in readers and cleaning steps stand: an edited one gives other rows."""
-    functions = [READERS[entry.format] for entry in sources if entry.format in READERS]
-    codes = [getattr(function, "__code__", None) for function in (*functions, *map(CLEANING_STEPS.get, cleaning))]
+    readers = [find_reader(entry.format) for entry in sources if entry.format != "hub"]
+    codes = [getattr(function, "__code__", None) for function in (*readers, *map(find_step, cleaning))]
     files = {Path(code.co_filename) for code in codes if code is not None}
     plugged_in = (file for file in files if _PACKAGE not in file.resolve().parents)
     return sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in plugged_in)

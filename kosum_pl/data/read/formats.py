@@ -14,6 +14,7 @@ from typing import Any, Final
 from kosum_pl.data.read.delimited import read_csv, read_tsv
 from kosum_pl.data.read.json_rows import read_json, read_json_lines
 from kosum_pl.data.read.row import DataReader, RawRow, RowStream
+from kosum_pl.extensions import find_extension
 
 _NUM_PEEKED: Final = 100
 _BATCH_ROWS: Final = 256
@@ -45,16 +46,29 @@ READERS: Final[dict[str, DataReader]] = {
     "jsonl": read_json_lines,
     "parquet": read_parquet,
 }
-"""Reader of each format by its name, which is the ending of its files too. A plug-in adds its own, see `DataReader`."""
+"""Reader of each format by its name, which is the ending of its files too. `format:` of a source may name a plug-in's."""
+
+
+def find_reader(file_format: str, *, argument: str = "data") -> DataReader:
+    """The reader of a format: ours or a plug-in's, which may give plain mappings.
+
+    Raises:
+        ValueError: Nothing has this name.
+    """
+    reader: DataReader = find_extension("readers", file_format, shipped=READERS, argument=argument)
+    return reader
 
 
 def open_rows(path: Path, file_format: str) -> RowStream:
-    """Opens one file of a format out of `READERS`.
+    """Opens one file of a format.
 
     Raises:
         ValueError: The file as a whole cannot be read; a bad row is part of the stream instead.
     """
-    return _with_columns(READERS[file_format](path))
+    rows = find_reader(file_format)(path)
+    if not isinstance(rows, RowStream):
+        rows = RowStream(rows=(RawRow(values=values) for values in rows))
+    return _with_columns(rows)
 
 
 def load_hub_dataset(name: str, *, split: str, argument: str) -> Any:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from kosum_pl.data.read.formats import READERS
+from kosum_pl.data.read.formats import READERS, find_reader
+from kosum_pl.extensions import UnknownExtensionError
 from kosum_pl.lookup import resolve_path
 
 STAGE_SPLITS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -88,8 +89,13 @@ def _find_source(entry: object, argument: str) -> Source:
         )
     name, wanted = str(entry["path"]), entry.get("format")
     weight = _check_weight(entry.get("weight", 1.0), name, argument)
-    if wanted is not None and wanted not in READERS:
-        raise ValueError(f"{argument}: unknown format '{wanted}' of '{name}'; known: {', '.join(READERS)}")
+    if wanted is not None:
+        try:
+            find_reader(wanted, argument=argument)
+        except UnknownExtensionError:
+            raise ValueError(
+                f"{argument}: unknown format '{wanted}' of '{name}'; known: {', '.join(READERS)}"
+            ) from None
     path = Path(resolve_path(name))
     if path.is_dir():
         files, file_format = _find_shards(path, wanted, argument)

@@ -18,6 +18,7 @@ from kosum_pl.decode.licence import RowLicence, row_licence
 from kosum_pl.decode.literals import DEFAULT_LITERALS
 from kosum_pl.decode.postprocess.script_filter import filter_scripts
 from kosum_pl.decode.postprocess.tag_repair import repair_tags
+from kosum_pl.extensions import find_extension
 
 _KOREAN: Final = Charset()
 # U+3164, the Hangul filler, is a letter to Unicode and a blank to the reader.
@@ -117,13 +118,17 @@ def check_steps(steps: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: A step has no such name; the message lists those that exist.
     """
-    known = ", ".join(POSTPROCESS_STEPS)
     if isinstance(steps, str):
+        known = ", ".join(POSTPROCESS_STEPS)
         raise ValueError(f"model.postprocess: '{steps}' is no list of steps; write [{steps}], out of: {known}")
-    for step in steps:
-        if step not in POSTPROCESS_STEPS:
-            raise ValueError(f"model.postprocess: unknown step '{step}'; known: {known}")
-    return tuple(dict.fromkeys(steps))
+    return tuple({step: _find_step(step) for step in steps})
+
+
+def _find_step(name: str) -> Callable[[str, RowLicence], str]:
+    step: Callable[[str, RowLicence], str] = find_extension(
+        "postprocess_steps", name, shipped=POSTPROCESS_STEPS, argument="model.postprocess"
+    )
+    return step
 
 
 class Postprocessor:
@@ -132,7 +137,8 @@ class Postprocessor:
     So its own output is always left as it is.
 
     Args:
-        steps: Names out of `POSTPROCESS_STEPS`, run in this order; an empty list leaves texts as they are.
+        steps: Names out of `POSTPROCESS_STEPS`, or of plug-ins, run in this order; an empty list leaves texts
+            as they are.
         charset: Characters that need no licence.
         literals: Licensed in every row.
 
@@ -154,6 +160,7 @@ class Postprocessor:
         literals: Sequence[str] = DEFAULT_LITERALS,
     ) -> None:
         self.steps = check_steps(steps)
+        self._functions = {step: _find_step(step) for step in self.steps}
         self.charset = charset
         self.literals = tuple(literals)
 
@@ -170,8 +177,8 @@ class Postprocessor:
         changed: set[str] = set()
         for _ in range(_MAX_ROUNDS):
             before = text
-            for step in self.steps:
-                after = POSTPROCESS_STEPS[step](text, row)
+            for step, function in self._functions.items():
+                after = function(text, row)
                 if after != text:
                     changed.add(step)
                 text = after
