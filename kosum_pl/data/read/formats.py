@@ -46,7 +46,7 @@ READERS: Final[dict[str, DataReader]] = {
     "jsonl": read_json_lines,
     "parquet": read_parquet,
 }
-"""Reader of each format by its name, which is the ending of its files too. `format:` of a source may name a plug-in's."""
+"""Reader of each format by its name, which is the ending of its files too; a source's `format` may name a plug-in's."""
 
 
 def find_reader(file_format: str, *, argument: str = "data") -> DataReader:
