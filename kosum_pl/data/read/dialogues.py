@@ -111,8 +111,9 @@ def _fingerprint(hashes: Sequence[str], options: _Options, plugin_hashes: Sequen
 
 def _plugin_hashes(sources: Sequence[Source], cleaning: Sequence[str]) -> list[str]:
     """Hashes of the files in which plugged-in readers and cleaning steps stand: an edited one gives other rows."""
-    readers = [find_reader(entry.format) for entry in sources if entry.format != "hub"]
-    codes = [getattr(function, "__code__", None) for function in (*readers, *map(find_step, cleaning))]
+    functions: list[object] = [find_reader(entry.format) for entry in sources if entry.format != "hub"]
+    functions += map(find_step, cleaning)
+    codes = [getattr(function, "__code__", None) for function in functions]
     files = {Path(code.co_filename) for code in codes if code is not None}
     plugged_in = (file for file in files if _PACKAGE not in file.resolve().parents)
     return sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in plugged_in)

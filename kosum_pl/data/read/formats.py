@@ -7,7 +7,7 @@ pyarrow and the hub through `datasets`, both in batches, so that no format needs
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,13 +49,17 @@ READERS: Final[dict[str, DataReader]] = {
 """Reader of each format by its name, which is the ending of its files too; a source's `format` may name a plug-in's."""
 
 
-def find_reader(file_format: str, *, argument: str = "data") -> DataReader:
+def find_reader(
+    file_format: str, *, argument: str = "data"
+) -> Callable[[Path], RowStream | Iterable[Mapping[str, Any]]]:
     """The reader of a format: ours or a plug-in's, which may give plain mappings.
 
     Raises:
         ValueError: Nothing has this name.
     """
-    reader: DataReader = find_extension("readers", file_format, shipped=READERS, argument=argument)
+    reader: Callable[[Path], RowStream | Iterable[Mapping[str, Any]]] = find_extension(
+        "readers", file_format, shipped=READERS, argument=argument
+    )
     return reader
 
 
