@@ -1,7 +1,7 @@
 """Which rows of a split a slice holds: `weekday=7`, `weekday=6,7`, `length=q4`.
 
-In: conditions as they are typed, and a split's rows. Out: row numbers, or one line that says which columns and values
-there are. The scores per slice and `validate --slice` both ask here, so that a name means the same rows to both.
+In: rows' profiles and lengths, or conditions as they are typed. Out: row numbers, or one line that says which columns
+and values there are. The scores per slice and `validate --slice` both ask here, so that a name means the same rows.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kosum_pl.data.profiles import profile_columns, profile_values
 from kosum_pl.types import Dialogue, natural_key, profile_text
 
 LENGTH_COLUMN: Final = "length"
 """Column of the quartiles `q1` to `q4`, unless the data has one of this name."""
 
 _MIN_ROWS: Final = 8
-_MAX_NAMED: Final = 12
+_MAX_VALUES: Final = 12
 
 
 def length_quartiles(lengths: Sequence[int] | NDArray[Any]) -> list[str]:
@@ -43,6 +42,62 @@ def length_quartiles(lengths: Sequence[int] | NDArray[Any]) -> list[str]:
         return [""] * len(lengths)
     edges = np.quantile(lengths, [0.25, 0.5, 0.75])
     return [f"q{quartile + 1}" for quartile in np.searchsorted(edges, lengths, side="left")]
+
+
+def column_values(profiles: Sequence[Mapping[str, str]], lengths: Sequence[int]) -> dict[str, list[str]]:
+    """Canonical values of every column that any of N rows has a value in, one a row, empty texts where a row has none.
+
+    The same texts that a preset's `when` is compared with, where 7.0 is 7. The column `length` holds the quartiles of
+    `lengths` over just these rows, unless the data has one of this name.
+
+    Args:
+        profiles: Column to value, one mapping a row.
+        lengths: Characters of each row's dialogue, (N,); without them there are no quartiles.
+    """
+    names = dict.fromkeys(name for profile in profiles for name in profile)
+    columns = {name: [profile_text(profile.get(name, "")) for profile in profiles] for name in names}
+    columns = {name: values for name, values in columns.items() if any(values)}
+    if LENGTH_COLUMN not in columns and any(quartiles := length_quartiles(lengths)):
+        columns[LENGTH_COLUMN] = quartiles
+    return columns
+
+
+def slice_names(
+    profiles: Sequence[Mapping[str, str]], *, columns: Sequence[str] | None, lengths: Sequence[int] = ()
+) -> dict[str, list[int]]:
+    """Row numbers by name of the slice: all rows of one value of a column.
+
+    A mean over a split hides that its Saturdays are bad. A row without a value in a column is in none of that column's
+    slices, and a column with more than a dozen different values is no slice but an id or a free text.
+
+    Args:
+        profiles: Column to value, one mapping a row.
+        columns: In the order that slices shall have; None for all that there are, and `length`.
+        lengths: See `column_values`.
+
+    Returns:
+        `column=value` to row numbers, numbers before texts and by their size.
+
+    Raises:
+        ValueError: `columns` are a bare text.
+
+    Example:
+        >>> rows = [{"weekday": "10"}, {"weekday": "7"}, {"weekday": "7.0"}, {}]
+        >>> slice_names(rows, columns=["weekday", "topic"])
+        {'weekday=7': [1, 2], 'weekday=10': [0]}
+    """
+    if isinstance(columns, str):
+        raise ValueError(f"slices: columns are the bare text {columns!r}; give a list of profile columns")
+    values = column_values(profiles, lengths)
+    slices: dict[str, list[int]] = {}
+    for column in dict.fromkeys(values if columns is None else columns):
+        rows_of: dict[str, list[int]] = {}
+        for row, value in enumerate(values.get(column, ())):
+            rows_of.setdefault(value, []).append(row)
+        rows_of.pop("", None)
+        if len(rows_of) <= _MAX_VALUES:
+            slices |= {f"{column}={value}": rows_of[value] for value in sorted(rows_of, key=natural_key)}
+    return slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +152,8 @@ class SliceFilter:
         Raises:
             ValueError: A column that no row has, or no row is left.
         """
-        columns = _columns(list(dialogues))
+        every = list(dialogues)
+        columns = column_values([row.profile for row in every], [len(row.text) for row in every])
         kept: NDArray[np.bool_] | None = None
         for column, wanted in self.conditions:
             if column not in columns:
@@ -124,14 +180,6 @@ class SliceFilter:
         return f"slice {self.name}: {num_kept:,} of {num_rows:,} rows"
 
 
-def _columns(dialogues: Sequence[Dialogue]) -> Mapping[str, list[str]]:
-    """Values of every column that can be asked for, one a row."""
-    columns = {name: profile_values(dialogues, column=name) for name in profile_columns(dialogues)}
-    if LENGTH_COLUMN not in columns and len(dialogues) >= _MIN_ROWS:
-        columns[LENGTH_COLUMN] = length_quartiles([len(dialogue.text) for dialogue in dialogues])
-    return columns
-
-
 def _matches(values: Sequence[str], wanted: str) -> NDArray[np.bool_]:
     """Rows that have one of the wanted values; a value that itself holds a comma is tried first."""
     whole = profile_text(wanted)
@@ -140,7 +188,7 @@ def _matches(values: Sequence[str], wanted: str) -> NDArray[np.bool_]:
 
 
 def _named(values: Iterable[str]) -> str:
-    """The different values, sorted as numbers where all are, and not too many of them."""
+    """The different values in their natural order, and not too many of them."""
     ordered = sorted({value for value in values if value}, key=natural_key)
-    more = f" and {len(ordered) - _MAX_NAMED:,} more" if len(ordered) > _MAX_NAMED else ""
-    return ", ".join(ordered[:_MAX_NAMED]) + more
+    more = f" and {len(ordered) - _MAX_VALUES:,} more" if len(ordered) > _MAX_VALUES else ""
+    return ", ".join(ordered[:_MAX_VALUES]) + more

@@ -1,23 +1,24 @@
-"""Room of scores: predictions and references to numbers, each a torchmetrics `Metric` over a pure function.
+"""Room of scores: predictions and references to numbers.
 
-In: texts. Out: named values without the stage prefix (`rouge_sum`, `tag_recall`). Every metric sums integers, so that
-a score is the same to the bit however rows are spread over batches and ranks.
+In: predictions. Out: named values without the stage prefix (`rouge_sum`, `tag_recall`), all of them sums and quotients
+over one table that holds each row once. A metric of one's own is a class as `RowMetric` describes it.
 """
 
-from kosum_pl.metrics.contamination import ContaminationMetric, count_foreign
+from kosum_pl.metrics.contamination import count_foreign
 from kosum_pl.metrics.lead import lead_summary
-from kosum_pl.metrics.overlap import OVERLAP_NAMES, OverlapMetric
-from kosum_pl.metrics.quality import TextQuality, hangul_letters, is_broken
-from kosum_pl.metrics.rouge import RougeMetric, rouge_scores, score_rows
+from kosum_pl.metrics.overlap import OVERLAP_NAMES
+from kosum_pl.metrics.quality import hangul_letters, is_broken
+from kosum_pl.metrics.rouge import rouge_scores, score_rows
+from kosum_pl.metrics.row_metric import CorpusMetric, RowMetric
+from kosum_pl.metrics.score_table import ScoreTable, SliceScore
 from kosum_pl.metrics.scripts import SCRIPTS, script_of
 from kosum_pl.metrics.semantic.bertscore import BERTSCORE_NAMES
-from kosum_pl.metrics.semantic.scorer import SemanticMetric, SemanticScorer
+from kosum_pl.metrics.semantic.scorer import SemanticScorer
 from kosum_pl.metrics.semantic.settings import BertScoreSettings, SemanticSettings, SimilaritySettings
 from kosum_pl.metrics.semantic.similarity import SIMILARITY_NAMES
-from kosum_pl.metrics.slices import slice_names
-from kosum_pl.metrics.slots import SlotRecall, find_slots
-from kosum_pl.metrics.summary import SummaryStatistics
-from kosum_pl.metrics.tags import TagScores, has_swapped_speakers, tag_precision, tag_recall
+from kosum_pl.metrics.settings import ScoreSettings
+from kosum_pl.metrics.slots import find_slots
+from kosum_pl.metrics.tags import has_swapped_speakers, tag_precision, tag_recall
 from kosum_pl.metrics.tokenize import RougeTokenizer, get_tokenizer
 
 __all__ = [
@@ -26,18 +27,15 @@ __all__ = [
     "SCRIPTS",
     "SIMILARITY_NAMES",
     "BertScoreSettings",
-    "ContaminationMetric",
-    "OverlapMetric",
-    "RougeMetric",
+    "CorpusMetric",
     "RougeTokenizer",
-    "SemanticMetric",
+    "RowMetric",
+    "ScoreSettings",
+    "ScoreTable",
     "SemanticScorer",
     "SemanticSettings",
     "SimilaritySettings",
-    "SlotRecall",
-    "SummaryStatistics",
-    "TagScores",
-    "TextQuality",
+    "SliceScore",
     "count_foreign",
     "find_slots",
     "get_tokenizer",
@@ -48,7 +46,6 @@ __all__ = [
     "rouge_scores",
     "score_rows",
     "script_of",
-    "slice_names",
     "tag_precision",
     "tag_recall",
 ]

@@ -1,18 +1,22 @@
-"""Intervals of a mean over rows, and of the difference between two systems on the same rows.
+"""Bootstrap intervals: of a mean over rows, of a ratio of sums, and of the difference between two systems.
 
-In: one score a row. Out: the mean with its percentile interval, and for a difference how likely chance alone explains
-it. A validation set of a hundred rows moves by several points when other rows are drawn: a gain is worth a word only
-with the width of that beside it.
+In: scores of rows, or their numerators and denominators. Out: percentile intervals, and for a difference how likely
+chance alone explains it. A validation set of a hundred rows moves by several points when other rows are drawn: a gain
+is worth a word only with the width of that beside it.
+
+Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+NUM_RESAMPLES: Final = 2000
 _BLOCK_CELLS: Final = 4_000_000  # Drawn row numbers held at once: 32 MB.
 
 
@@ -53,7 +57,7 @@ class Difference:
 
 
 def mean_interval(
-    values: Sequence[float] | np.ndarray, *, seed: int, num_resamples: int = 2000, level: float = 0.95
+    values: Sequence[float] | NDArray[Any], *, seed: int, num_resamples: int = NUM_RESAMPLES, level: float = 0.95
 ) -> Interval:
     """Mean of rows' scores with its percentile bootstrap interval.
 
@@ -69,23 +73,21 @@ def mean_interval(
     Raises:
         ValueError: No rows, a value that is not finite, or a `level` outside of 0 to 1.
 
-    Source:
-        Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
-
     Example:
         >>> mean_interval([1.0, 1.0, 1.0], seed=0)
         Interval(mean=1.0, low=1.0, high=1.0)
     """
     rows = _checked(values)
+    _check_options(num_resamples, level)
     return _interval(rows, _resampled_means(rows, seed=seed, num_resamples=num_resamples), level=level)
 
 
 def paired_difference(
-    values: Sequence[float] | np.ndarray,
-    baseline: Sequence[float] | np.ndarray,
+    values: Sequence[float] | NDArray[Any],
+    baseline: Sequence[float] | NDArray[Any],
     *,
     seed: int,
-    num_resamples: int = 2000,
+    num_resamples: int = NUM_RESAMPLES,
     level: float = 0.95,
 ) -> Difference:
     """Mean difference of two systems on the same rows, with its interval; above 0 where `values` are higher.
@@ -110,6 +112,7 @@ def paired_difference(
     if len(values) != len(baseline):
         raise ValueError(f"bootstrap: {len(values)} values against {len(baseline)} of the baseline; give the same rows")
     rows = _checked(values) - _checked(baseline)
+    _check_options(num_resamples, level)
     means = _resampled_means(rows, seed=seed, num_resamples=num_resamples)
     # One is added, as the rows at hand are themselves a resample: chance is never ruled out by drawing too few.
     tail = min(int((means <= 0).sum()), int((means >= 0).sum()))
@@ -117,7 +120,58 @@ def paired_difference(
     return Difference(interval=_interval(rows, means, level=level), p_value=p_value)
 
 
-def _checked(values: Sequence[float] | np.ndarray) -> np.ndarray:
+def ratio_intervals(
+    numerators: NDArray[Any],
+    denominators: NDArray[Any],
+    *,
+    seed: int,
+    num_resamples: int = NUM_RESAMPLES,
+    level: float = 0.95,
+) -> NDArray[np.float64]:
+    """Percentile intervals of K ratios of sums over N rows, on the same resamples for all of them.
+
+    Resampling rows' own ratios would give another score's interval: `length_ratio` is characters over characters of all
+    rows together. With denominators of 1 it is `mean_interval`, resample for resample.
+
+    Args:
+        numerators: Each row's, (N, K).
+        denominators: Each row's, (N, K).
+        seed: Of the resamples; they depend on it and on N alone.
+        num_resamples: How often N rows are drawn with replacement.
+        level: Share of resampled ratios inside the interval.
+
+    Returns:
+        Lower and upper ends, (K, 2); NaN where there is none, as for fewer than two rows. A resample whose denominators
+        sum to 0 measures nothing and is left out.
+
+    Raises:
+        ValueError: The shapes differ, or `level` or `num_resamples` is out of range.
+
+    Example:
+        >>> ratio_intervals(np.array([[2.0], [4.0]]), np.array([[1.0], [2.0]]), seed=0)
+        array([[2., 2.]])
+    """
+    if numerators.ndim != 2 or numerators.shape != denominators.shape:
+        raise ValueError(
+            f"bootstrap: numerators of shape {numerators.shape} over {denominators.shape}; give (rows, scores) of both"
+        )
+    _check_options(num_resamples, level)
+    num_rows, num_scores = numerators.shape
+    ends = np.full((num_scores, 2), np.nan)
+    if num_rows < 2 or not num_scores:
+        return ends
+    # C order: the order in memory decides how a matrix product rounds.
+    rows = np.ascontiguousarray(np.hstack([numerators, denominators]), dtype=np.float64)
+    sums = np.concatenate([_counts(drawn) @ rows for drawn in _resamples(num_rows, seed, num_resamples)])
+    resampled, divisors = sums[:, :num_scores], sums[:, num_scores:]
+    ratios = np.divide(resampled, divisors, out=np.full_like(resampled, np.nan), where=divisors != 0)
+    is_measured = ~np.isnan(ratios).all(axis=0)
+    if is_measured.any():
+        ends[is_measured] = np.nanquantile(ratios[:, is_measured], _tails(level), axis=0).T
+    return ends
+
+
+def _checked(values: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:
     rows = np.asarray(values, dtype=np.float64)
     if rows.ndim != 1 or not len(rows):
         raise ValueError(f"bootstrap: values of shape {rows.shape}; give one score a row, and at least one row")
@@ -128,18 +182,36 @@ def _checked(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return rows
 
 
-def _resampled_means(rows: np.ndarray, *, seed: int, num_resamples: int) -> np.ndarray:
-    """Mean of each resample, (R,), drawn in blocks so that memory does not grow with their number."""
+def _check_options(num_resamples: int, level: float) -> None:
     if num_resamples < 1:
-        raise ValueError(f"bootstrap: num_resamples is {num_resamples}; give 1 or more, 2000 as a rule")
-    draw = np.random.default_rng(seed)
-    block = max(1, _BLOCK_CELLS // len(rows))
-    sizes = [min(block, num_resamples - start) for start in range(0, num_resamples, block)]
-    return np.concatenate([rows[draw.integers(len(rows), size=(size, len(rows)))].mean(axis=1) for size in sizes])
-
-
-def _interval(rows: np.ndarray, means: np.ndarray, *, level: float) -> Interval:
+        raise ValueError(f"bootstrap: num_resamples is {num_resamples}; give 1 or more, {NUM_RESAMPLES} as a rule")
     if not 0 < level < 1:
         raise ValueError(f"bootstrap: level is {level}; give a share between 0 and 1, such as 0.95")
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+
+
+def _resamples(num_rows: int, seed: int, num_resamples: int) -> Iterator[NDArray[np.int64]]:
+    """Drawn row numbers, (B, N) at a time, so that memory does not grow with the number of resamples."""
+    draw = np.random.default_rng(seed)
+    block = max(1, _BLOCK_CELLS // num_rows)
+    for start in range(0, num_resamples, block):
+        yield draw.integers(num_rows, size=(min(block, num_resamples - start), num_rows))
+
+
+def _counts(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How often each row was drawn, (B, N): summing by one product is far faster than gathering the rows."""
+    size, num_rows = drawn.shape
+    shifted = drawn + num_rows * np.arange(size)[:, None]
+    return np.bincount(shifted.ravel(), minlength=size * num_rows).reshape(size, num_rows).astype(np.float64)
+
+
+def _resampled_means(rows: NDArray[np.float64], *, seed: int, num_resamples: int) -> NDArray[np.float64]:
+    return np.concatenate([rows[drawn].mean(axis=1) for drawn in _resamples(len(rows), seed, num_resamples)])
+
+
+def _tails(level: float) -> list[float]:
+    return [(1 - level) / 2, (1 + level) / 2]
+
+
+def _interval(rows: NDArray[np.float64], means: NDArray[np.float64], *, level: float) -> Interval:
+    low, high = np.quantile(means, _tails(level))
     return Interval(mean=float(rows.mean()), low=float(low), high=float(high))

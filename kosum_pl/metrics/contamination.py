@@ -1,4 +1,4 @@
-"""`ContaminationMetric`: do summaries hold characters that are no Korean text and that their dialogue does not license?
+"""`Contamination`: do summaries hold characters that are no Korean text and that their dialogue does not license?
 
 In: predictions and their dialogues. Out: `contamination_rate` (the share of rows, 0-1), `foreign_per_mille` and
 `foreign_per_mille/han`, … A character counts here exactly when constrained decoding would have forbidden it, so that
@@ -11,15 +11,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-import torch
-from torch import Tensor
-from torchmetrics import Metric
-
 from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.licence import row_licence
 from kosum_pl.decode.literals import DEFAULT_LITERALS, foreign_places
-from kosum_pl.metrics import sums
+from kosum_pl.metrics.row_metric import Pair
 from kosum_pl.metrics.scripts import SCRIPTS, script_of
+from kosum_pl.types import Prediction
 
 _KOREAN: Final = Charset()
 
@@ -46,93 +43,39 @@ def count_foreign(
     return Counter(script_of(text[place]) for place in places)
 
 
-class ContaminationMetric(Metric):
-    """Foreign characters of a split's summaries.
+class Contamination:
+    """Foreign characters of summaries as a `RowMetric`.
 
     `contamination_rate` is the share of rows with at least one foreign character (혼입율@N, where N is the number of
     rows); `foreign_per_mille` are foreign characters among a thousand of all predictions together, and
-    `foreign_per_mille/SCRIPT` those of one script, for the scripts that were found.
+    `foreign_per_mille/SCRIPT` those of one script, for the scripts that were found. `raw_contamination_rate` is the
+    rate of what the model generated before post-processing.
 
     Args:
         charset: Characters that need no licence.
-        literals: Licensed in every row.
-        prefix: Before every name: `raw_` for what the model said before post-processing.
+        literals: Allowed in every row.
 
     Raises:
         ValueError: `literals` are a bare text.
-
-    Example:
-        >>> metric = ContaminationMetric()
-        >>> metric.update(["KTX로 會議에 간다.", "비가 온다."], ["#Person1#: KTX 타자.", "#Person1#: 비 온다."])
-        >>> {name: round(float(value), 1) for name, value in metric.compute().items()}
-        {'contamination_rate': 0.5, 'foreign_per_mille': 111.1, 'foreign_per_mille/han': 111.1}
     """
 
-    full_state_update = False
-    is_differentiable = False
-    higher_is_better = False
-    num_foreign: Tensor
-    num_chars: Tensor
-    num_contaminated: Tensor
-    num_rows: Tensor
+    names = (
+        *("contamination_rate", "foreign_per_mille"),
+        *(f"foreign_per_mille/{script.lower()}" for script in SCRIPTS),
+        "raw_contamination_rate",
+    )
 
-    def __init__(
-        self, charset: Charset = _KOREAN, *, literals: Sequence[str] = DEFAULT_LITERALS, prefix: str = ""
-    ) -> None:
-        super().__init__()
+    def __init__(self, charset: Charset = _KOREAN, *, literals: Sequence[str] = DEFAULT_LITERALS) -> None:
         if isinstance(literals, str):
-            raise ValueError(f"ContaminationMetric: literals are the bare text {literals!r}; give a list of texts")
-        self.charset = charset
-        self.literals = tuple(literals)
-        self.prefix = prefix
-        self.add_state("num_foreign", default=sums.zeros(len(SCRIPTS)), dist_reduce_fx="sum")
-        for name in ("num_chars", "num_contaminated", "num_rows"):
-            self.add_state(name, default=sums.zeros(), dist_reduce_fx="sum")
+            raise ValueError(f"contamination: literals are the bare text {literals!r}; give a list of texts")
+        self.charset, self.literals = charset, tuple(literals)
 
-    def update(self, predictions: Sequence[str], dialogues: Sequence[str]) -> None:
-        """Add rows.
-
-        Args:
-            predictions: One text a row.
-            dialogues: The dialogue of each.
-
-        Raises:
-            ValueError: The lengths differ.
-        """
-        sums.check_lengths("ContaminationMetric", predictions=predictions, dialogues=dialogues)
-        rows = [
-            count_foreign(text, dialogue, charset=self.charset, literals=self.literals)
-            for text, dialogue in zip(predictions, dialogues, strict=True)
-        ]
-        by_script = [sum(row[script] for row in rows) for script in SCRIPTS]
-        self.num_foreign = self.num_foreign + self.num_foreign.new_tensor(by_script)
-        self.num_chars = self.num_chars + sum(map(len, predictions))
-        self.num_contaminated = self.num_contaminated + sum(map(bool, rows))
-        self.num_rows = self.num_rows + len(rows)
-
-    def compute(self) -> dict[str, Tensor]:
-        """Rates by name, 0-dim float64; nothing per thousand where all predictions are empty.
-
-        Raises:
-            ValueError: No rows were added.
-        """
-        values = {
-            "contamination_rate": int(self.num_contaminated) / sums.check_rows(type(self).__name__, self.num_rows)
-        }
-        # States are summed over ranks before, so all ranks name the same scripts.
-        by_script = dict(zip(SCRIPTS, self.num_foreign.tolist(), strict=True))
-        if num_chars := int(self.num_chars):
-            values["foreign_per_mille"] = 1000 * sum(by_script.values()) / num_chars
-            for script, count in by_script.items():
-                if count:
-                    values[f"foreign_per_mille/{script.lower()}"] = 1000 * count / num_chars
-        return {self.prefix + name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
-
-    def record(self) -> dict[str, str]:
-        """What must stand beside the scores for them to mean something.
-
-        Example:
-            >>> ContaminationMetric(Charset(name="korean+latin")).record()
-            {'contamination_charset': 'korean+latin'}
-        """
-        return {"contamination_charset": str(self.charset)}
+    def row_values(self, prediction: Prediction) -> list[Pair]:
+        """Counts of one row."""
+        found, raw = (
+            count_foreign(text, prediction.dialogue, charset=self.charset, literals=self.literals)
+            for text in (prediction.text, prediction.raw_text)
+        )
+        counts = [found.total(), *(found[script] for script in SCRIPTS)]
+        per_mille = [(1000 * count, len(prediction.text)) for count in counts]
+        return [(bool(found), 1), *per_mille, (bool(raw), 1)]

@@ -9,86 +9,61 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import torch
-from torch import Tensor
-from torchmetrics import Metric
-
-from kosum_pl.metrics import sums
+from kosum_pl.metrics.row_metric import Pair
 from kosum_pl.metrics.semantic.embedding import import_extra
-from kosum_pl.metrics.tokenize import get_tokenizer
+from kosum_pl.metrics.tokenize import RougeTokenizer
+from kosum_pl.types import Prediction
 
 OVERLAP_NAMES: Final = ("bleu", "chrf")
 _NUM_BLEU: Final = 10
 _NUM_CHRF: Final = 18
 
 
-class OverlapMetric(Metric):
-    """Corpus BLEU-4 over the tokens of ROUGE, and chrF over the text.
+class Overlap:
+    """Corpus BLEU-4 over the tokens of ROUGE, and chrF over the text, as a `CorpusMetric`.
 
-    A row's references are used as both scores define it, whatever `multi_reference` says: BLEU counts an n-gram that
+    A row's references are used as both scores define it, whatever `multi_reference` is: BLEU counts an n-gram that
     any of them has, chrF takes the one that fits best.
 
     Args:
-        tokenizer: `kiwi`, `mecab`, `char` or `space`.
+        tokenizer: From `get_tokenizer`.
 
     Raises:
-        ValueError: An unknown tokenizer, or one or sacrebleu is not installed.
+        ValueError: sacrebleu is not installed.
 
     Source:
         Post, "A Call for Clarity in Reporting BLEU Scores", 2018; Popović, "chrF", 2015.
     """
 
-    full_state_update = False
-    is_differentiable = False
-    higher_is_better = True
-    bleu_counts: Tensor
-    chrf_counts: Tensor
-    num_rows: Tensor
+    names = tuple(f"overlap_counts/{pair}" for pair in range((_NUM_BLEU + _NUM_CHRF) // 2))
 
-    def __init__(self, *, tokenizer: str = "kiwi") -> None:
-        super().__init__()
+    def __init__(self, tokenizer: RougeTokenizer) -> None:
         package = import_extra("sacrebleu", setting="model.semantic.overlap")
-        self.tokenizer = get_tokenizer(tokenizer)
+        self.tokenizer = tokenizer
         self._package_version: str = package.__version__
         self._bleu: Any = package.metrics.BLEU(tokenize="none", force=True)
         self._chrf: Any = package.metrics.CHRF()
-        self.add_state("bleu_counts", default=sums.zeros(_NUM_BLEU), dist_reduce_fx="sum")
-        self.add_state("chrf_counts", default=sums.zeros(_NUM_CHRF), dist_reduce_fx="sum")
-        self.add_state("num_rows", default=sums.zeros(), dist_reduce_fx="sum")
 
-    def update(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-        """Add rows.
+    def row_values(self, prediction: Prediction) -> list[Pair]:
+        """The counts of both scores for a row with references, two by two."""
+        if not prediction.references:
+            return []
+        texts = list(prediction.references)
+        tokens, *wanted = map(_join, self.tokenizer.tokenize_batch([prediction.text, *texts]))
+        counts = [*_counts(self._bleu, tokens, wanted), *_counts(self._chrf, prediction.text, texts)]
+        return list(zip(counts[::2], counts[1::2], strict=True))
 
-        Args:
-            predictions: One text a row, perhaps empty.
-            references: One or more texts a row.
-
-        Raises:
-            ValueError: The lengths differ, or a row has no reference.
-        """
-        sums.check_lengths("BLEU", predictions=predictions, references=references)
-        sums.check_references("BLEU", references)
-        flat = [*predictions, *(text for texts in references for text in texts)]
-        tokens = dict(zip(flat, map(_join, self.tokenizer.tokenize_batch(flat)), strict=True))
-        for prediction, texts in zip(predictions, references, strict=True):
-            bleu = _counts(self._bleu, tokens[prediction], [tokens[text] for text in texts])
-            chrf = _counts(self._chrf, prediction, texts)
-            # Not in place: a state made under inference mode could not be changed outside it.
-            self.bleu_counts = self.bleu_counts + self.bleu_counts.new_tensor(bleu)
-            self.chrf_counts = self.chrf_counts + self.chrf_counts.new_tensor(chrf)
-        self.num_rows = self.num_rows + len(predictions)
-
-    def compute(self) -> dict[str, Tensor]:
-        """`bleu` and `chrf`, 0-100, 0-dim float64.
-
-        Raises:
-            ValueError: No rows were added.
-        """
-        sums.check_rows("BLEU", self.num_rows)
+    def corpus_scores(self, sums: Sequence[Pair]) -> dict[str, float]:
+        """`bleu` and `chrf`, 0-100."""
         # The sums of counts are the counts of the corpus: what sacrebleu's corpus_score computes from.
-        bleu = self._bleu._compute_score_from_stats(self.bleu_counts.tolist()).score
-        chrf = self._chrf._compute_score_from_stats(self.chrf_counts.tolist()).score
-        return {name: torch.tensor(value, dtype=torch.float64) for name, value in (("bleu", bleu), ("chrf", chrf))}
+        counts = [int(count) for pair in sums for count in pair]
+        if not any(counts):
+            return {}
+        bleu, chrf = counts[:_NUM_BLEU], counts[_NUM_BLEU:]
+        return {
+            "bleu": self._bleu._compute_score_from_stats(bleu).score,
+            "chrf": self._chrf._compute_score_from_stats(chrf).score,
+        }
 
     def record(self) -> dict[str, str]:
         """What must stand beside the scores for them to mean something."""

@@ -6,16 +6,12 @@ what a generous charset or a wrong list of literals would hide.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import regex
-import torch
-from torch import Tensor
-from torchmetrics import Metric
 
-from kosum_pl.metrics import sums
-from kosum_pl.types import TAG_PATTERN
+from kosum_pl.metrics.row_metric import Pair
+from kosum_pl.types import TAG_PATTERN, Prediction
 
 _LETTER: Final = regex.compile(r"\p{L}")
 _HANGUL_LETTER: Final = regex.compile(r"(?=\p{L})\p{Script=Hangul}")
@@ -52,54 +48,15 @@ def is_broken(text: str) -> bool:
     return _BROKEN.search(text) is not None
 
 
-class TextQuality(Metric):
-    """Hangul and broken characters of a split's summaries.
+class TextQuality:
+    """Hangul and broken characters as a `RowMetric`.
 
     `hangul_ratio` are the Hangul letters among all letters of all predictions together, without those of tags;
-    `broken_rate` is the share of rows with a broken character, as `is_broken` says.
-
-    Example:
-        >>> metric = TextQuality()
-        >>> metric.update(["#Person1#은 KTX를 탄다.", "비가 온\ufffd"])
-        >>> {name: round(float(value), 2) for name, value in metric.compute().items()}
-        {'hangul_ratio': 0.7, 'broken_rate': 0.5}
+    `broken_rate` is the share of rows with a broken character.
     """
 
-    full_state_update = False
-    is_differentiable = False
-    num_hangul: Tensor
-    num_letters: Tensor
-    num_broken: Tensor
-    num_rows: Tensor
+    names = ("hangul_ratio", "broken_rate")
 
-    def __init__(self) -> None:
-        super().__init__()
-        for name in ("num_hangul", "num_letters", "num_broken", "num_rows"):
-            self.add_state(name, default=sums.zeros(), dist_reduce_fx="sum")
-
-    def update(self, predictions: Sequence[str]) -> None:
-        """Add rows.
-
-        Args:
-            predictions: One text a row.
-
-        Raises:
-            ValueError: A bare text in place of a list.
-        """
-        sums.check_lengths("TextQuality", predictions=predictions)
-        letters = [hangul_letters(text) for text in predictions]
-        self.num_hangul = self.num_hangul + sum(hangul for hangul, _ in letters)
-        self.num_letters = self.num_letters + sum(every for _, every in letters)
-        self.num_broken = self.num_broken + sum(map(is_broken, predictions))
-        self.num_rows = self.num_rows + len(predictions)
-
-    def compute(self) -> dict[str, Tensor]:
-        """Both by name, 0-dim float64; no `hangul_ratio` where no prediction has a letter.
-
-        Raises:
-            ValueError: No rows were added.
-        """
-        num_rows = sums.check_rows("TextQuality", self.num_rows)
-        values = {"hangul_ratio": int(self.num_hangul) / int(self.num_letters)} if self.num_letters else {}
-        values["broken_rate"] = int(self.num_broken) / num_rows
-        return {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+    def row_values(self, prediction: Prediction) -> list[Pair]:
+        """Counts of one row."""
+        return [hangul_letters(prediction.text), (is_broken(prediction.text), 1)]

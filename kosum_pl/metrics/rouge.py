@@ -10,16 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
-from torch import Tensor
-from torchmetrics import Metric
 
-from kosum_pl.metrics import sums
-from kosum_pl.metrics.tokenize import RougeTokenizer, get_tokenizer
-
-_NAMES: Final = ("rouge1", "rouge2", "rougeL")
+from kosum_pl.metrics.row_metric import Pair, in_units, quotients
+from kosum_pl.metrics.tokenize import RougeTokenizer
+from kosum_pl.types import Prediction
 
 
 def rouge_scores(prediction_tokens: Sequence[str], reference_tokens: Sequence[str]) -> tuple[float, float, float]:
@@ -57,14 +54,14 @@ def lcs_length(first: Sequence[str], second: Sequence[str]) -> int:
         >>> lcs_length("abcde", "badce")
         3
     """
-    places: dict[str, int] = {}
-    for place, token in enumerate(first):
-        places[token] = places.get(token, 0) | 1 << place
+    positions: dict[str, int] = {}
+    for position, token in enumerate(first):
+        positions[token] = positions.get(token, 0) | 1 << position
     full = (1 << len(first)) - 1
-    # A zero bit at place i: the subsequence grows by one when the i-th token is allowed for.
+    # A zero bit at position i: the subsequence grows by one when the i-th token is allowed for.
     row = full
     for token in second:
-        matches = row & places.get(token, 0)
+        matches = row & positions.get(token, 0)
         row = (row + matches | row - matches) & full
     return len(first) - row.bit_count()
 
@@ -89,11 +86,11 @@ def score_rows(
         ValueError: The lengths differ, or a row has no reference or an empty one.
 
     Example:
+        >>> from kosum_pl.metrics.tokenize import get_tokenizer
         >>> score_rows(["밥을 먹었다"], [["밥을 먹었다", "잠을 잤다"]], tokenizer=get_tokenizer("space"))
         array([[0.5, 0.5, 0.5]])
     """
-    sums.check_lengths("ROUGE", predictions=predictions, references=references)
-    sums.check_references("ROUGE", references)
+    _check(predictions, references)
     flat = [text for texts in references for text in texts]
     # One call for all texts: an analyser spreads them over threads.
     tokens = tokenizer.tokenize_batch([*predictions, *flat])
@@ -108,78 +105,62 @@ def score_rows(
     return scores
 
 
-class RougeMetric(Metric):
-    """ROUGE of a split: the mean over its rows.
+class Rouge:
+    """ROUGE of rows as a `RowMetric`: means over rows, and the sum and mean of the three means.
 
     Args:
-        tokenizer: `kiwi`, `mecab`, `char` or `space`.
+        tokenizer: From `get_tokenizer`.
         multi_reference: `mean` or `max` over a row's references; see `score_rows`.
 
     Raises:
-        ValueError: An unknown tokenizer or rule, or a tokenizer that is not installed.
-
-    Example:
-        >>> metric = RougeMetric(tokenizer="space")
-        >>> metric.update(["밥을 먹었다"], [["밥을 많이 먹었다"]])
-        >>> {name: round(float(value), 1) for name, value in metric.compute().items()}
-        {'rouge1': 80.0, 'rouge2': 0.0, 'rougeL': 80.0, 'rouge_sum': 160.0, 'rouge_mean': 53.3}
+        ValueError: Another rule.
     """
 
-    full_state_update = False
-    is_differentiable = False
-    higher_is_better = True
-    totals: Tensor
-    num_rows: Tensor
+    names = ("rouge1", "rouge2", "rougeL", "rouge_sum", "rouge_mean")
 
-    def __init__(self, *, tokenizer: str = "kiwi", multi_reference: str = "mean") -> None:
-        super().__init__()
+    def __init__(self, tokenizer: RougeTokenizer, *, multi_reference: Literal["mean", "max"] = "mean") -> None:
         if multi_reference not in ("mean", "max"):
             raise ValueError(f"multi_reference is '{multi_reference}'; write mean or max")
-        self.tokenizer = get_tokenizer(tokenizer)
-        self.multi_reference: Literal["mean", "max"] = "max" if multi_reference == "max" else "mean"
-        self.add_state("totals", default=sums.zeros(len(_NAMES)), dist_reduce_fx="sum")
-        self.add_state("num_rows", default=sums.zeros(), dist_reduce_fx="sum")
+        self.tokenizer, self.multi_reference = tokenizer, multi_reference
 
-    def update(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-        """Add rows.
-
-        Args:
-            predictions: One text a row.
-            references: One or more texts a row.
+    def row_values(self, prediction: Prediction) -> list[Pair]:
+        """Scores of a row with references, 0-100 each and 0-300.
 
         Raises:
-            ValueError: The lengths differ, or a row has no reference or an empty one.
+            ValueError: A reference is empty.
         """
-        self.update_scores(
-            score_rows(predictions, references, tokenizer=self.tokenizer, multi_reference=self.multi_reference)
+        if not prediction.references:
+            return []
+        (scores,) = score_rows(
+            [prediction.text],
+            [prediction.references],
+            tokenizer=self.tokenizer,
+            multi_reference=self.multi_reference,
+        ).tolist()
+        each = [in_units(score) for score in scores]
+        return [(value, 1) for value in (*(100 * score for score in each), 100 * sum(each), 100 / 3 * sum(each))]
+
+    def corpus_scores(self, sums: Sequence[Pair]) -> dict[str, float]:
+        """Means over rows; `rouge_sum` adds those of the three, so that what is shown adds up."""
+        scores = quotients(self.names[:3], sums[:3])
+        total = sum(scores.values())
+        return {**scores, "rouge_sum": total, "rouge_mean": total / 3} if scores else {}
+
+
+def _check(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    """Check that there are one text and a list of references a row, none of them without any."""
+    for column, values in (("predictions", predictions), ("references", references)):
+        if isinstance(values, str):
+            raise ValueError(f"ROUGE: {column} is str; give a list with one entry a row")
+    if len(predictions) != len(references):
+        raise ValueError(
+            f"ROUGE got {len(predictions)} predictions, {len(references)} references; give one of each a row"
         )
-
-    def update_scores(self, scores: np.ndarray) -> None:
-        """Add rows whose scores are known, (B, 3), from `score_rows` with this metric's settings."""
-        units = [sum(map(sums.to_units, column)) for column in scores.T.tolist()]
-        # Not in place: a state made under inference mode could not be changed outside it.
-        self.totals = self.totals + self.totals.new_tensor(units)
-        self.num_rows = self.num_rows + len(scores)
-
-    def compute(self) -> dict[str, Tensor]:
-        """Scores by name, 0-dim float64.
-
-        Raises:
-            ValueError: No rows were added.
-        """
-        num_rows = sums.check_rows("ROUGE", self.num_rows)
-        values = 100 * sums.from_units(self.totals) / num_rows
-        scores = dict(zip(_NAMES, values, strict=True))
-        return {**scores, "rouge_sum": values.sum(), "rouge_mean": values.mean()}
-
-    def record(self) -> dict[str, str]:
-        """What must stand beside the scores for them to mean something.
-
-        Example:
-            >>> RougeMetric(tokenizer="char").record()
-            {'rouge_tokenizer': 'char', 'multi_reference': 'mean'}
-        """
-        return {"rouge_tokenizer": self.tokenizer.label, "multi_reference": self.multi_reference}
+    for row, texts in enumerate(references):
+        if isinstance(texts, str):
+            raise ValueError(f"ROUGE: references of row {row} are a bare text; give a list of texts a row")
+        if not any(text.strip() for text in texts):
+            raise ValueError(f"ROUGE: row {row} has no reference; leave it out, as nothing can be measured on it")
 
 
 def _count_shared(prediction: Iterable[object], reference: Iterable[object]) -> int:

@@ -1,24 +1,24 @@
 """All scores of one evaluation, from the first batch to the end of the epoch.
 
-In: losses and predictions, batch by batch. Out: one flat mapping of full names (`val/rouge_sum`,
-`val/rouge_sum/weekday=7`) to floats, the same on every rank, and all predictions in input order.
+In: losses and predictions, batch by batch. Out: a `ScoreTable` of all rows in input order, and one flat mapping of full
+names (`val/rouge_sum`, `val/rouge_sum/weekday=7`) to floats, the same on every rank.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from kosum_pl.metrics import SemanticScorer, slice_names
-from kosum_pl.metrics.row_scores import RowScores
-from kosum_pl.metrics.slice_scores import SliceScores
-from kosum_pl.metrics.summary_scores import ScoreSettings, SummaryScores
+from kosum_pl.data.slices import slice_names
+from kosum_pl.metrics.score_table import ScoreTable, encoder_vectors, row_vectors
+from kosum_pl.metrics.semantic.scorer import SemanticScorer
+from kosum_pl.metrics.settings import Metrics, ScoreSettings
 from kosum_pl.types import Prediction
 
 
@@ -55,7 +55,9 @@ class EvaluationScores(nn.Module):
         steps: Post-processing steps, each of which reports how many rows it changed.
 
     Attributes:
-        slice_scores: Scores of the last evaluation's slices; None before the first.
+        settings: How summaries are scored.
+        semantic: What scores by encoders; None where none is asked for.
+        table: Rows and scores of the last evaluation; None before the first.
     """
 
     def __init__(
@@ -66,12 +68,12 @@ class EvaluationScores(nn.Module):
         self.slices = None if slices is None else tuple(slices)
         self.steps = tuple(steps)
         self.loss = TokenMeanLoss()
-        self.summaries = SummaryScores(settings)
-        # No nn.Module, so that encoders are in no checkpoint and no optimizer.
+        # No nn.Modules, so that encoders are in no checkpoint and no optimizer.
+        self.metrics = Metrics(settings)
         self.semantic = (
             SemanticScorer(settings.semantic, multi_reference=settings.multi_reference) if settings.semantic else None
         )
-        self.slice_scores: SliceScores | None = None
+        self.table: ScoreTable | None = None
         self._predictions: list[tuple[int, Prediction]] = []
 
     def update_loss(self, loss_sum: Tensor, *, num_tokens: int) -> None:
@@ -79,57 +81,65 @@ class EvaluationScores(nn.Module):
         self.loss.update(loss_sum, num_tokens)
 
     def update(self, rows: Sequence[int], predictions: Sequence[Prediction]) -> None:
-        """Add a batch's predictions.
-
-        Args:
-            rows: Each prediction's place in the input.
-            predictions: One for every row.
-        """
+        """Add a batch's predictions, each with its row number in the input."""
         self._predictions += zip(rows, predictions, strict=True)
-        self.summaries.update(predictions)
 
-    def gather(self) -> list[Prediction]:
-        """All ranks' predictions in input order, the same list on every rank."""
-        parts = [self._predictions]
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            parts = [[] for _ in range(torch.distributed.get_world_size())]
-            torch.distributed.all_gather_object(parts, self._predictions)
-        return [prediction for _, prediction in sorted((pair for part in parts for pair in part), key=lambda p: p[0])]
-
-    def compute(self, stage: str, predictions: Sequence[Prediction]) -> dict[str, float]:
-        """Every score that has a value, by its full name.
+    def finish(self, stage: str) -> tuple[ScoreTable, dict[str, float]]:
+        """All ranks' rows and every score that has a value, the same on every rank; then forget them.
 
         Args:
             stage: `val`, `test` or `predict`.
-            predictions: From `gather`; decides what can be scored, alike on all ranks.
+
+        Raises:
+            ValueError: A reference is empty, or a metric or an encoder fails.
         """
+        table = self._gather()
+        predictions = table.predictions
         has_references = any(prediction.references for prediction in predictions)
         # Without generation there are no predictions, and the loss is all there is.
         scores: dict[str, Any] = {"loss": self.loss.compute()} if has_references or not predictions else {}
-        semantic = self._score_semantics(predictions)
-        scores |= self.summaries.compute(predictions)
-        if predictions:
-            scores |= self._changes(predictions)
-        named, _ = slice_names(
-            [prediction.profile for prediction in predictions],
-            columns=self.slices,
-            lengths=[len(prediction.dialogue) for prediction in predictions],
-        )
-        self.slice_scores = SliceScores(RowScores(self.settings, predictions, semantic=semantic), named)
-        scores |= self.slice_scores.flat()
-        return {f"{stage}/{name}": float(value) for name, value in scores.items()}
+        scores |= table.scores() | self._changes(predictions) | table.slice_values()
+        self.table, self._predictions = table, []
+        self.loss.reset()
+        return table, {f"{stage}/{name}": float(value) for name, value in scores.items()}
 
-    def _score_semantics(self, predictions: Sequence[Prediction]) -> NDArray[np.float64] | None:
-        """Each row's semantic scores, (N, K), on every rank; this rank's share of them is added."""
-        if self.semantic is None or not predictions:
-            return None
-        texts, references = [row.text for row in predictions], [row.references for row in predictions]
-        rows = self.semantic.score(texts, references, device=torch.device(self.loss.device))
-        self.summaries.update_semantic(self.semantic.share(rows))
-        return rows
+    def _gather(self) -> ScoreTable:
+        """Rows in input order, each scored by the rank that has it."""
+        rows, predictions = [row for row, _ in self._predictions], [row for _, row in self._predictions]
+        parts = [(rows, predictions, row_vectors(predictions, self.metrics))]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            parts *= torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(parts, parts[0])
+        order = np.argsort([row for rows, _, _ in parts for row in rows], kind="stable")
+        every = [prediction for _, predictions, _ in parts for prediction in predictions]
+        table = ScoreTable(
+            metrics=self.metrics,
+            predictions=[every[position] for position in order],
+            vectors=np.concatenate([vectors for _, _, vectors in parts])[order.astype(np.intp)],
+        )
+        self._add_encoder_scores(table)
+        slices = slice_names(
+            [prediction.profile for prediction in table.predictions],
+            columns=self.slices,
+            lengths=[len(prediction.dialogue) for prediction in table.predictions],
+        )
+        return replace(table, slices=slices)
+
+    def _add_encoder_scores(self, table: ScoreTable) -> None:
+        if self.semantic is None or not self.semantic.names or not table.predictions:
+            return
+        scores = self.semantic.score(
+            [row.text for row in table.predictions],
+            [row.references for row in table.predictions],
+            device=torch.device(self.loss.device),
+        )
+        start = self.metrics.names.index(self.semantic.names[0])
+        table.vectors[:, start : start + len(self.semantic.names)] = encoder_vectors(scores)
 
     def _changes(self, predictions: Sequence[Prediction]) -> dict[str, int]:
         """Rows that each step of post-processing changed, and rows that were generated again."""
+        if not predictions:
+            return {}
         changes = {
             f"changed_rows/{step}": sum(step in prediction.changed_steps for prediction in predictions)
             for step in self.steps
@@ -139,10 +149,4 @@ class EvaluationScores(nn.Module):
 
     def record(self) -> dict[str, Any]:
         """What must stand beside the scores for them to mean something."""
-        return {**self.summaries.record(), **(self.semantic.record() if self.semantic else {})}
-
-    def reset(self) -> None:
-        """Forget everything, before the next evaluation."""
-        self._predictions = []
-        self.loss.reset()
-        self.summaries.reset()
+        return {**self.metrics.record(), **(self.semantic.record() if self.semantic else {})}

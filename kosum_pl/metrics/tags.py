@@ -7,14 +7,10 @@ names the wrong person reads as well as a right one and loses one token of ROUGE
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from typing import Final
 
-from torch import Tensor
-from torchmetrics import Metric
-
-from kosum_pl.metrics import sums
-from kosum_pl.types import TAG_PATTERN
+from kosum_pl.metrics.row_metric import Pair, in_units
+from kosum_pl.types import TAG_PATTERN, Prediction
 
 _SPEAKER: Final = re.compile(r"#Person\d+#")
 
@@ -58,62 +54,18 @@ def has_swapped_speakers(prediction: str, reference: str) -> bool | None:
     return first != second
 
 
-_SCORES: Final[dict[str, Callable[[str, str], float | None]]] = {
-    "tag_recall": tag_recall,
-    "tag_precision": tag_precision,
-    "swapped_speakers": has_swapped_speakers,
-}
-
-
-class TagScores(Metric):
-    """Means of `tag_recall`, `tag_precision` and `has_swapped_speakers`, each over the rows where it can be measured.
+class TagScores:
+    """Means of the three as a `RowMetric`, each over the rows where it can be measured.
 
     The first reference alone is asked: over all of them a summary would have to name everybody any of them names.
-
-    Example:
-        >>> metric = TagScores()
-        >>> metric.update(["#Person1#이 온다.", "비가 온다."], [["#Person1#이 온다."], ["#Person2#와 비를 본다."]])
-        >>> metric.compute()
-        {'tag_recall': tensor(0.5000, dtype=torch.float64), 'tag_precision': tensor(1., dtype=torch.float64)}
     """
 
-    full_state_update = False
-    is_differentiable = False
-    totals: Tensor
-    num_measured: Tensor
-    num_rows: Tensor
+    names = ("tag_recall", "tag_precision", "swapped_speakers")
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("totals", default=sums.zeros(len(_SCORES)), dist_reduce_fx="sum")
-        self.add_state("num_measured", default=sums.zeros(len(_SCORES)), dist_reduce_fx="sum")
-        self.add_state("num_rows", default=sums.zeros(), dist_reduce_fx="sum")
-
-    def update(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-        """Add rows.
-
-        Args:
-            predictions: One text a row.
-            references: One or more texts a row.
-
-        Raises:
-            ValueError: The lengths differ, or a row has no reference.
-        """
-        sums.check_lengths("TagScores", predictions=predictions, references=references)
-        sums.check_references("TagScores", references)
-        rows = [(text, texts[0]) for text, texts in zip(predictions, references, strict=True)]
-        columns = [[score(text, reference) for text, reference in rows] for score in _SCORES.values()]
-        measured = [[value for value in column if value is not None] for column in columns]
-        self.totals = self.totals + self.totals.new_tensor([sum(map(sums.to_units, column)) for column in measured])
-        self.num_measured = self.num_measured + self.num_measured.new_tensor([len(column) for column in measured])
-        self.num_rows = self.num_rows + len(rows)
-
-    def compute(self) -> dict[str, Tensor]:
-        """Means by name, 0-dim float64; a score that no row could be measured by is left out.
-
-        Raises:
-            ValueError: No rows were added.
-        """
-        sums.check_rows("TagScores", self.num_rows)
-        columns = zip(_SCORES, sums.from_units(self.totals), self.num_measured.tolist(), strict=True)
-        return {name: total / count for name, total, count in columns if count}
+    def row_values(self, prediction: Prediction) -> list[Pair]:
+        """Scores of a row with references."""
+        if not prediction.references:
+            return []
+        texts = prediction.text, prediction.references[0]
+        scores = (tag_recall(*texts), tag_precision(*texts), has_swapped_speakers(*texts))
+        return [(0, 0) if score is None else (in_units(score), 1) for score in scores]

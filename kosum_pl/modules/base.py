@@ -24,7 +24,7 @@ from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import Batch, ChatPrompt, Encoder, SourcePrompt, add_new_tokens, load_tokenizer
 from kosum_pl.metrics import SemanticSettings
 from kosum_pl.metrics.scores import EvaluationScores
-from kosum_pl.metrics.summary_scores import ScoreSettings
+from kosum_pl.metrics.settings import ScoreSettings
 from kosum_pl.models.adapters import AdapterSettings, check_combination
 from kosum_pl.models.build import build_model
 from kosum_pl.models.new_tokens import NewTokenRows
@@ -322,9 +322,8 @@ class SummarizationModule(LightningModule):
 
     def _finish_evaluation(self, stage: str, *, prefix: str) -> None:
         self._constraint_name = self.decoding.constraint_name(stage)
-        self.predictions = self.evaluation.gather()
-        self.scores = self.evaluation.compute(prefix, self.predictions)
-        self.evaluation.reset()
+        table, self.scores = self.evaluation.finish(prefix)
+        self.predictions = list(table.predictions)
         if self.trainer.sanity_checking:
             self.start_scores = self.scores
         elif stage != "predict":  # where nothing can be logged

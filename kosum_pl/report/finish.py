@@ -14,7 +14,7 @@ from typing import Final
 from kosum_pl.drift.compare import compare
 from kosum_pl.errors import one_line
 from kosum_pl.files import write_atomically
-from kosum_pl.metrics.row_scores import RowScores
+from kosum_pl.metrics.score_table import ScoreTable
 from kosum_pl.report.page import report_folder
 from kosum_pl.types import Dialogue
 
@@ -24,13 +24,13 @@ MAX_DRIFT_ROWS: Final = 20_000
 
 
 def finish_report(
-    folder: Path, *, row_scores: RowScores | None = None, tables: Mapping[str, Iterable[Dialogue]] | None = None
+    folder: Path, *, table: ScoreTable | None = None, tables: Mapping[str, Iterable[Dialogue]] | None = None
 ) -> list[str]:
     """Write the report of a finished command into its folder.
 
     Args:
         folder: With the files of the command.
-        row_scores: Of its rows, where an evaluation has made them.
+        table: Of its rows, where an evaluation has made them.
         tables: Rows by split, where train shall be held against val.
 
     Returns:
@@ -43,7 +43,7 @@ def finish_report(
     except Exception as error:
         lines.append(_failure(DRIFT_FILE, error))
     try:
-        lines.append(f"report: {report_folder(folder, row_scores=row_scores)}")
+        lines.append(f"report: {report_folder(folder, table=table)}")
     except Exception as error:
         lines.append(_failure("the report", error))
     return lines

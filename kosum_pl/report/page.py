@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from kosum_pl import __version__
 from kosum_pl.files import write_atomically
-from kosum_pl.metrics.row_scores import RowScores
+from kosum_pl.metrics.score_table import ScoreTable
 from kosum_pl.report.config_diff import config_differences
 from kosum_pl.report.render import render
 from kosum_pl.report.row_table import row_data
@@ -49,15 +49,15 @@ class Section(NamedTuple):
     view: Callable[[Sequence[ScoredRun]], Any] | None = None
 
 
-def score_runs(runs: Sequence[Run], *, row_scores: RowScores | None = None) -> list[ScoredRun]:
+def score_runs(runs: Sequence[Run], *, table: ScoreTable | None = None) -> list[ScoredRun]:
     """Score runs, and give each its letter.
 
     Args:
         runs: At most `MAX_RUNS`.
-        row_scores: Of the first run's rows, where an evaluation has just made them.
+        table: Of the first run's rows, where an evaluation has just made them.
     """
     return [
-        score_run(run, letter=letter, row_scores=row_scores if letter == "A" else None)
+        score_run(run, letter=letter, table=table if letter == "A" else None)
         for run, letter in zip(runs, _LETTERS, strict=False)
     ]
 
@@ -94,32 +94,30 @@ def markdown(runs: Sequence[ScoredRun], comparisons: Sequence[Comparison] = ()) 
     return render("summary.md.j2", first=runs[0], against=against, weakest=weakest(runs[0])).rstrip() + "\n"
 
 
-def write_report(
-    runs: Sequence[Run], *, html_file: Path, markdown_file: Path, row_scores: RowScores | None = None
-) -> None:
+def write_report(runs: Sequence[Run], *, html_file: Path, markdown_file: Path, table: ScoreTable | None = None) -> None:
     """Write the page and the Markdown summary, each in one step.
 
     Args:
         runs: The first is what is reported.
         html_file: Where the page goes.
         markdown_file: Where the summary goes.
-        row_scores: Of the first run's rows, where an evaluation has just made them.
+        table: Of the first run's rows, where an evaluation has just made them.
 
     Raises:
         ValueError: A tokenizer that a run was scored with is not installed.
     """
-    scored = score_runs(runs, row_scores=row_scores)
+    scored = score_runs(runs, table=table)
     comparisons = [compare_runs(scored[0], other) for other in scored[1:]]
     write_atomically(html_file, html_page(scored, comparisons))
     write_atomically(markdown_file, markdown(scored, comparisons))
 
 
-def report_folder(folder: Path, *, row_scores: RowScores | None = None) -> Path:
+def report_folder(folder: Path, *, table: ScoreTable | None = None) -> Path:
     """Write the report of one run into its own folder.
 
     Args:
         folder: With the files of a finished command.
-        row_scores: Of its rows, where an evaluation has just made them.
+        table: Of its rows, where an evaluation has just made them.
 
     Returns:
         The page.
@@ -128,7 +126,7 @@ def report_folder(folder: Path, *, row_scores: RowScores | None = None) -> Path:
         ValueError: The folder is no run.
     """
     path = folder / REPORT_FILE
-    write_report([read_run(folder)], html_file=path, markdown_file=folder / MARKDOWN_FILE, row_scores=row_scores)
+    write_report([read_run(folder)], html_file=path, markdown_file=folder / MARKDOWN_FILE, table=table)
     return path
 
 

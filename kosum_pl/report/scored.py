@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from kosum_pl.decode import DEFAULT_LITERALS, Charset
 from kosum_pl.metrics.bootstrap import Difference, paired_difference
 from kosum_pl.metrics.rouge import score_rows
-from kosum_pl.metrics.row_scores import RATIOS, RowScores
-from kosum_pl.metrics.summary_scores import ScoreSettings
+from kosum_pl.metrics.score_table import SEED, ScoreTable
+from kosum_pl.metrics.settings import ScoreSettings
 from kosum_pl.metrics.tokenize import get_tokenizer
 from kosum_pl.report.run_files import Run
 from kosum_pl.types import Prediction
 
-SEED: Final = 42
 MAIN_SCORE: Final = "rouge_sum"
 # Those that are means over rows; a ratio of sums, such as length_ratio, has no score of a row to pair.
 COMPARED: Final = (
@@ -78,13 +77,13 @@ class ScoredRun:
         return sorted((row for row in range(len(sums)) if not math.isnan(sums[row])), key=lambda row: -sums[row])
 
 
-def score_run(run: Run, *, letter: str = "A", row_scores: RowScores | None = None) -> ScoredRun:
+def score_run(run: Run, *, letter: str = "A", table: ScoreTable | None = None) -> ScoredRun:
     """Score a run's rows.
 
     Args:
         run: From `read_run`.
         letter: Stands for it where there are several.
-        row_scores: Of the same rows, where an evaluation has just made them; else they are made here, about 4 ms a row.
+        table: Of the same rows, where an evaluation has just made them; else they are made here, about 4 ms a row.
 
     Raises:
         ValueError: The tokenizer that it was scored with is not installed.
@@ -95,14 +94,10 @@ def score_run(run: Run, *, letter: str = "A", row_scores: RowScores | None = Non
         return ScoredRun(
             run=run, letter=letter, settings=settings, scores=scores, intervals={}, values={}, notes=run.notes
         )
-    if row_scores is None or not _are_same(row_scores.predictions, run.predictions):
-        row_scores = RowScores(settings, run.predictions)
-    rows = range(len(run.predictions))
-    counted = row_scores.scores(rows)
-    names = [name for name in counted if name in RATIOS]
-    above, below = row_scores.ratio_parts(rows, names)
-    each = np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
-    intervals = row_scores.intervals(rows, names, seed=SEED)
+    if table is None or not _are_same(table.predictions, run.predictions):
+        table = ScoreTable.of(run.predictions, settings)
+    counted = table.scores()
+    intervals = table.intervals()
     same = {name for name in intervals if abs(scores.get(name, counted[name]) - counted[name]) <= _SAME}
     notes = list(run.notes)
     if len(same) < len(intervals):
@@ -113,10 +108,10 @@ def score_run(run: Run, *, letter: str = "A", row_scores: RowScores | None = Non
     return ScoredRun(
         run=run,
         letter=letter,
-        settings=row_scores.settings,
+        settings=table.settings,
         scores={**counted, **scores},
         intervals={name: ends for name, ends in intervals.items() if name in same},
-        values={name: each[:, column] for column, name in enumerate(names)},
+        values=table.row_scores(),
         notes=tuple(notes),
     )
 

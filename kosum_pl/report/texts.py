@@ -15,7 +15,7 @@ from typing import Final
 from kosum_pl.decode.licence import row_licence
 from kosum_pl.decode.literals import foreign_places
 from kosum_pl.metrics.scripts import script_of
-from kosum_pl.metrics.summary_scores import ScoreSettings
+from kosum_pl.metrics.settings import ScoreSettings
 from kosum_pl.metrics.tags import has_swapped_speakers
 from kosum_pl.report.diff import Piece
 from kosum_pl.report.plots import Figure, scatter_plot

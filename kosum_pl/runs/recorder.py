@@ -17,8 +17,7 @@ from typing import Any, Final, Protocol
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kosum_pl.files import copy_atomically, read_json_lines, write_atomically, write_json, write_json_lines
-from kosum_pl.metrics.row_scores import RowScores
-from kosum_pl.metrics.slice_scores import SliceScore
+from kosum_pl.metrics.score_table import ScoreTable
 from kosum_pl.runs.files import (
     CONFIG_FILE,
     CONFIG_KEY,
@@ -41,7 +40,7 @@ from kosum_pl.runs.trainer_view import (
     best_checkpoint,
     command_of,
     criterion_of,
-    evaluated_rows,
+    evaluated_table,
     prefixed,
     rejected_rows,
     scored,
@@ -56,7 +55,7 @@ class PageWriter(Protocol):
     """Writes pages for readers, such as the report, into the folder of a finished command."""
 
     def __call__(
-        self, folder: Path, *, row_scores: RowScores | None = None, tables: Mapping[str, Any] | None = None
+        self, folder: Path, *, table: ScoreTable | None = None, tables: Mapping[str, Any] | None = None
     ) -> list[str]:
         """Lines for the terminal: what was written, and what went wrong."""
 
@@ -95,8 +94,7 @@ class RunRecorder(Callback):
         self._write_pages = write_pages or _write_nothing
         self._history = ValidationHistory()
         self._best_predictions: Sequence[Prediction] = ()
-        self._best_slices: Sequence[SliceScore] = ()
-        self._best_rows: RowScores | None = None
+        self._best_table: ScoreTable | None = None
         self._start_scores: dict[str, float] = {}
         self._lead_scores: dict[str, float] = {}
         self._written_checkpoint = ""
@@ -175,8 +173,9 @@ class RunRecorder(Callback):
         if is_best and self._best_predictions:
             self._lead_scores = self._lead_scores or baseline_scores(self._best_predictions, pl_module)
             num_filled = write_predictions(self._best_predictions, self.folders.output_dir)
-            self._best_slices = write_slices(pl_module, self.folders.output_dir)
-            self._best_rows = evaluated_rows(pl_module)
+            self._best_table = evaluated_table(pl_module)
+            if self._best_table is not None:
+                write_slices(self._best_table.slice_scores, self.folders.output_dir)
             self._history.best_record["num_empty_predictions"] = num_filled
         self._write_fit_metrics(trainer)
 
@@ -203,13 +202,13 @@ class RunRecorder(Callback):
                 f"best (step {record.get('best_step', 0):,})": bare(self._history.best_scores, "val"),
             },
             predictions=self._best_predictions,
-            slices=self._best_slices,
+            slices=self._best_table.slice_scores if self._best_table else (),
             lines=[
                 f"best checkpoint: {checkpoint or ('none was written' if self._history.lines else _NO_VALIDATION)}",
                 *([f"why: {choice}"] if choice else []),
                 *filled_line(record.get("num_empty_predictions", 0)),
                 f"run directory: {self.folders.run_dir}",
-                *self._write_pages(self.folders.output_dir, row_scores=self._best_rows, tables=tables),
+                *self._write_pages(self.folders.output_dir, table=self._best_table, tables=tables),
             ],
         )
 
@@ -262,7 +261,9 @@ class RunRecorder(Callback):
         added = {"num_empty_predictions": num_filled, "stage": stage, "best_checkpoint": checkpoint}
         added |= {"slice": slice_name} if slice_name else {}
         self._write_metrics(scores, prefixed(baseline, "lead"), record, added)
-        slices = write_slices(pl_module, output_dir)
+        table = evaluated_table(pl_module)
+        if table is not None:
+            write_slices(table.slice_scores, output_dir)
         self._end("done")
         self.report = RunReport(
             columns={
@@ -270,7 +271,7 @@ class RunRecorder(Callback):
                 " ".join(filter(None, [stage, slice_name, f"(preset {record.get('preset')})"])): bare(scores, stage),
             },
             predictions=predictions,
-            slices=slices,
+            slices=table.slice_scores if table else (),
             lines=[
                 *([slice_line] if slice_line else []),
                 f"checkpoint: {checkpoint or 'none; the model as the config makes it'}",
@@ -278,7 +279,7 @@ class RunRecorder(Callback):
                 f"{len(predictions):,} summaries: {(run_dir if is_copied else output_dir) / SUBMISSION_FILE}",
                 *([f"this evaluation: {output_dir}"] if output_dir != run_dir else []),
                 f"run directory: {run_dir}",
-                *self._write_pages(output_dir, row_scores=evaluated_rows(pl_module)),
+                *self._write_pages(output_dir, table=table),
             ],
         )
 
@@ -312,6 +313,6 @@ class RunRecorder(Callback):
 
 
 def _write_nothing(
-    folder: Path, *, row_scores: RowScores | None = None, tables: Mapping[str, Any] | None = None
+    folder: Path, *, table: ScoreTable | None = None, tables: Mapping[str, Any] | None = None
 ) -> list[str]:
     return []

@@ -6,33 +6,29 @@ are a file's matter; the terminal has one line a slice.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from rich.table import Table
 
-from kosum_pl.metrics.slice_scores import WHOLE, SliceScore, SliceScores
+from kosum_pl.files import open_atomically
+from kosum_pl.metrics.score_table import WHOLE, SliceScore
+from kosum_pl.runs.files import SLICES_FILE
 
 SLICE_COLUMNS: Final = ("rouge_sum", "contamination_rate")
+_FIELDS: Final = ("slice", "num_rows", "score", "value", "low", "high", "difference")
 
 
-def write_slices(pl_module: LightningModule, folder: Path) -> Sequence[SliceScore]:
-    """Write `slices.csv` of the evaluation that has just ended; nothing where nothing was generated.
-
-    Args:
-        pl_module: What was evaluated.
-        folder: Where the file goes.
-
-    Returns:
-        The lines of the file.
-    """
-    scores: SliceScores | None = getattr(getattr(pl_module, "evaluation", None), "slice_scores", None)
-    if scores is None or not scores.table:
-        return ()
-    scores.write(folder)
-    return scores.table
+def write_slices(scores: Sequence[SliceScore], folder: Path) -> None:
+    """Write `slices.csv` in one step: a line for each slice and score, empty ends where there is no interval."""
+    with open_atomically(folder / SLICES_FILE) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_FIELDS)
+        for line in scores:
+            writer.writerow([line.name, line.num_rows, line.score, line.value, line.low, line.high, line.difference])
 
 
 def evaluated_slice(trainer: Trainer) -> tuple[str, str]:
@@ -47,7 +43,7 @@ def slice_table(scores: Sequence[SliceScore]) -> Table | None:
     The interval and the difference from all rows are those of the first score in `SLICE_COLUMNS` that was measured.
 
     Args:
-        scores: From `SliceScores.table`.
+        scores: From `ScoreTable.slice_scores`.
     """
     by_slice: dict[str, dict[str, SliceScore]] = {}
     for score in scores:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from kosum_pl.errors import one_line
 from kosum_pl.metrics import get_tokenizer, score_rows
-from kosum_pl.metrics.slice_scores import SliceScore
+from kosum_pl.metrics.score_table import SliceScore
 from kosum_pl.runs.predictions import submitted_summary
 from kosum_pl.runs.slice_table import slice_table
 from kosum_pl.types import Prediction
@@ -33,8 +33,6 @@ def lead_scores(
     predictions: Sequence[Prediction], *, rouge_tokenizer: str, multi_reference: Literal["mean", "max"]
 ) -> dict[str, float]:
     """ROUGE of the lead-1 baseline on the same rows, by bare names (`rouge_sum`); empty without references.
-
-    Not by a torchmetrics `Metric`: that would wait for the other ranks, and only one of them reports.
 
     Args:
         predictions: Rows to score; what was predicted plays no part.

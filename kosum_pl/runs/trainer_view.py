@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 from lightning.pytorch import LightningModule, Trainer
 
-from kosum_pl.metrics.row_scores import RowScores
+from kosum_pl.metrics.score_table import ScoreTable
 from kosum_pl.runs.history import Criterion
 from kosum_pl.runs.summary import lead_scores
 from kosum_pl.types import Prediction
@@ -90,11 +90,10 @@ def baseline_scores(predictions: Sequence[Prediction], pl_module: LightningModul
     return lead_scores(predictions, rouge_tokenizer=tokenizer, multi_reference="max" if is_max else "mean")
 
 
-def evaluated_rows(pl_module: LightningModule) -> RowScores | None:
-    """Row scores of the module's last evaluation; None where nothing was scored."""
-    scores = getattr(getattr(pl_module, "evaluation", None), "slice_scores", None)
-    rows = getattr(scores, "rows", None)
-    return rows if isinstance(rows, RowScores) else None
+def evaluated_table(pl_module: LightningModule) -> ScoreTable | None:
+    """Rows and scores of the module's last evaluation; None where nothing was generated."""
+    table = getattr(getattr(pl_module, "evaluation", None), "table", None)
+    return table if isinstance(table, ScoreTable) and table.predictions else None
 
 
 def rejected_rows(datamodule: Any) -> list[dict[str, Any]]:

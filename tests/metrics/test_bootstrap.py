@@ -1,4 +1,8 @@
-"""Intervals against scipy's bootstrap, and what must hold of them."""
+"""Intervals of means and of ratios against naive loops and scipy's bootstrap, and what must hold of them."""
+
+from __future__ import annotations
+
+import time
 
 import numpy as np
 import pytest
@@ -7,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from kosum_pl.metrics import bootstrap
-from kosum_pl.metrics.bootstrap import mean_interval, paired_difference
+from kosum_pl.metrics.bootstrap import mean_interval, paired_difference, ratio_intervals
 
 
 def test_the_interval_is_that_of_scipy():
@@ -111,3 +115,98 @@ def test_an_interval_reads_as_one():
 def test_what_cannot_be_computed_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def rows(number: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Ratios of three kinds: a mean, a ratio of lengths, and a mean over the rows that can be measured."""
+    draw = np.random.default_rng(seed)
+    lengths = draw.integers(20, 90, size=number).astype(float)
+    measured = (draw.random(number) < 0.5).astype(float)
+    numerators = np.stack([draw.random(number), lengths * draw.random(number), measured * draw.random(number)], axis=1)
+    return numerators, np.stack([np.ones(number), lengths, measured], axis=1)
+
+
+@pytest.mark.parametrize("block_cells", [4_000_000, 70])
+def test_a_naive_loop_over_the_same_resamples_agrees(monkeypatch: pytest.MonkeyPatch, block_cells: int) -> None:
+    monkeypatch.setattr(bootstrap, "_BLOCK_CELLS", block_cells)
+    numerators, denominators = rows(23)
+    resamples = np.random.default_rng(7).integers(23, size=(400, 23))
+    found = ratio_intervals(numerators, denominators, seed=7, num_resamples=400, level=0.9)
+    for column in range(3):
+        ratios = []
+        for resample in resamples:
+            total = sum(float(denominators[row, column]) for row in resample)
+            if total:
+                ratios.append(sum(float(numerators[row, column]) for row in resample) / total)
+        assert found[column] == pytest.approx(np.quantile(ratios, [0.05, 0.95]), rel=1e-12)
+
+
+def test_a_mean_has_the_interval_of_a_mean() -> None:
+    numerators, denominators = rows(50)
+    interval = mean_interval(numerators[:, 0], seed=3, num_resamples=500)
+    found = ratio_intervals(numerators, denominators, seed=3, num_resamples=500)[0]
+    assert found == pytest.approx([interval.low, interval.high], rel=1e-12)
+
+
+def test_scipy_finds_much_the_same() -> None:
+    numerators, denominators = rows(200)
+
+    def ratio(numerators: np.ndarray, denominators: np.ndarray, axis: int) -> np.ndarray:
+        return np.asarray(numerators.sum(axis=axis) / denominators.sum(axis=axis))
+
+    found = ratio_intervals(numerators, denominators, seed=0, num_resamples=4000)
+    for column in range(3):
+        oracle = stats.bootstrap(
+            (numerators[:, column], denominators[:, column]),
+            ratio,
+            paired=True,
+            vectorized=True,
+            n_resamples=4000,
+            method="percentile",
+            rng=np.random.default_rng(5),
+        ).confidence_interval
+        width = oracle.high - oracle.low
+        assert found[column] == pytest.approx([oracle.low, oracle.high], abs=0.1 * width)
+
+
+def test_the_interval_of_a_ratio_is_not_that_of_a_mean_of_ratios() -> None:
+    denominators = np.array([[1.0], [1.0], [1.0], [97.0]] * 10)
+    numerators = np.array([[1.0], [1.0], [1.0], [0.0]] * 10)
+    low, high = ratio_intervals(numerators, denominators, seed=0)[0]
+    assert low < 0.03 < high < 0.1, "long rows weigh more; the mean of the rows' own ratios is 0.75"
+
+
+def test_what_cannot_be_measured_has_no_interval() -> None:
+    numerators, denominators = rows(30)
+    denominators[:, 2] = 0
+    found = ratio_intervals(numerators, denominators, seed=0, num_resamples=100)
+    assert np.isfinite(found[:2]).all()
+    assert np.isnan(found[2]).all()
+    assert np.isnan(ratio_intervals(numerators[:1], denominators[:1], seed=0)).all()
+    assert ratio_intervals(numerators[:, :0], denominators[:, :0], seed=0).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_resamples": 0}, "num_resamples is 0"),
+        ({"level": 1.0}, "level is 1.0"),
+    ],
+)
+def test_settings_out_of_range_are_errors(options: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ratio_intervals(*rows(3), seed=0, **options)  # type: ignore[arg-type]
+
+
+def test_shapes_that_differ_are_an_error() -> None:
+    with pytest.raises(ValueError, match=r"numerators of shape \(3, 3\) over \(3, 2\)"):
+        ratio_intervals(np.ones((3, 3)), np.ones((3, 2)), seed=0)
+
+
+def test_twenty_slices_take_less_than_a_second() -> None:
+    numerators, denominators = rows(500)
+    numerators, denominators = (np.tile(part, (1, 3))[:, :8] for part in (numerators, denominators))
+    start = time.process_time()
+    for _ in range(20):
+        ratio_intervals(numerators, denominators, seed=0)
+    assert time.process_time() - start < 1.0

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.literals import DEFAULT_LITERALS, row_literals
-from kosum_pl.metrics import SCRIPTS, ContaminationMetric, count_foreign
+from kosum_pl.metrics import count_foreign
+from kosum_pl.metrics.settings import Metrics, ScoreSettings
+from tests.metrics import rows
 
 KOREAN = Charset()
 DIALOGUE = "#Person1#: KTX로 5km 가서 Jimmy랑 会う 이야기를 하자.\n#Person2#: Wi-Fi가 있나요?"
@@ -26,14 +28,9 @@ ROWS = [
 ]
 
 
-def values(metric: ContaminationMetric) -> dict[str, float]:
-    return {name: float(value) for name, value in metric.compute().items()}
-
-
-def scored(rows: Sequence[tuple[str, str]], **settings: Any) -> dict[str, float]:
-    metric = ContaminationMetric(**settings)
-    metric.update([text for text, _ in rows], [dialogue for _, dialogue in rows])
-    return values(metric)
+def scored(texts: Sequence[tuple[str, str]], **settings: Any) -> dict[str, float]:
+    predictions = [rows.prediction(text, dialogue=dialogue) for text, dialogue in texts]
+    return rows.scored(predictions, "contamination_rate", "foreign_per_mille", **settings)
 
 
 @pytest.mark.parametrize(
@@ -133,39 +130,11 @@ def test_empty_predictions_have_no_share_of_characters() -> None:
     assert scored([("", DIALOGUE)]) == {"contamination_rate": 0.0}
 
 
-def test_a_prefix_stands_before_every_name() -> None:
-    assert scored([("漢", "")], prefix="raw_") == {
-        "raw_contamination_rate": 1.0,
-        "raw_foreign_per_mille": 1000.0,
-        "raw_foreign_per_mille/han": 1000.0,
-    }
-
-
 def test_the_charset_stands_beside_the_scores() -> None:
-    assert ContaminationMetric().record() == {"contamination_charset": "korean"}
-    assert ContaminationMetric(Charset(characters="é")).record() == {"contamination_charset": "korean + é"}
+    for charset, name in ((Charset(), "korean"), (Charset(characters="é"), "korean + é")):
+        assert Metrics(ScoreSettings(rouge_tokenizer="char", charset=charset)).record()["contamination_charset"] == name
 
 
-def test_ranks_add_up() -> None:
-    first, second, whole = ContaminationMetric(), ContaminationMetric(), ContaminationMetric()
-    for metric, rows in ((first, ROWS[:2]), (second, ROWS[2:]), (whole, ROWS)):
-        metric.update([text for text, _ in rows], [dialogue for _, dialogue in rows])
-    first.merge_state(second)
-    assert first.compute() == whole.compute()
-    assert whole.num_foreign.shape == (len(SCRIPTS),)
-
-
-def test_no_rows_are_an_error() -> None:
-    with pytest.raises(ValueError, match=r"^ContaminationMetric has seen no row; give it predictions"):
-        ContaminationMetric().compute()
-
-
-def test_wrong_rows_and_settings_are_named() -> None:
-    with pytest.raises(
-        ValueError, match=r"^ContaminationMetric got 1 predictions, 0 dialogues; give one of each a row$"
-    ):
-        ContaminationMetric().update(["가"], [])
-    with pytest.raises(
-        ValueError, match=r"^ContaminationMetric: literals are the bare text '#A#'; give a list of texts$"
-    ):
-        ContaminationMetric(literals="#A#")
+def test_a_bare_text_of_literals_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"^contamination: literals are the bare text '#A#'; give a list of texts$"):
+        scored(ROWS, literals="#A#")

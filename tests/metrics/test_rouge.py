@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import copy
-import random
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score import rouge_scorer
-from torch import nn
 
-from kosum_pl.metrics import RougeMetric, RougeTokenizer, get_tokenizer, rouge_scores, score_rows
+from kosum_pl.metrics import ScoreSettings, get_tokenizer, rouge_scores, score_rows
 from kosum_pl.metrics.rouge import lcs_length
+from kosum_pl.metrics.settings import Metrics
+from tests.metrics.rows import prediction, scored
 
 NAMES = ["rouge1", "rouge2", "rougeL"]
 words = st.sampled_from(["가", "나", "다", "라", "#Person1#"])
@@ -42,6 +40,14 @@ def oracle(prediction: str, references: Sequence[str], *, tokenize: Any, rule: s
     return [sum(scores[name].fmeasure for scores in each) / len(each) for name in NAMES]
 
 
+def rouge(
+    rows: Sequence[tuple[str, Sequence[str]]], *, tokenizer: str = "char", rule: str = "mean"
+) -> dict[str, float]:
+    """Scores of rows."""
+    settings = {"rouge_tokenizer": tokenizer, "multi_reference": rule}
+    return scored([prediction(*row) for row in rows], *NAMES, "rouge_sum", "rouge_mean", **settings)
+
+
 @given(prediction=token_lists, reference=token_lists)
 @settings(max_examples=500, deadline=None)
 def test_pairs_equal_rouge_score(prediction: list[str], reference: list[str]) -> None:
@@ -59,17 +65,13 @@ def test_lcs_equals_the_table(first: list[str], second: list[str]) -> None:
     assert lcs_length(first, second) == table[-1, -1] == lcs_length(second, first)
 
 
-@given(rows=rows, rule=st.sampled_from(["mean", "max"]), sizes=st.integers(1, 6))
+@given(rows=rows, rule=st.sampled_from(["mean", "max"]))
 @settings(max_examples=100, deadline=None)
-def test_a_split_equals_rouge_score(rows: list[tuple[str, list[str]]], rule: str, sizes: int) -> None:
-    metric = RougeMetric(tokenizer="space", multi_reference=rule)
-    for start in range(0, len(rows), sizes):
-        part = rows[start : start + sizes]
-        metric.update([prediction for prediction, _ in part], [references for _, references in part])
+def test_a_split_equals_rouge_score(rows: list[tuple[str, list[str]]], rule: str) -> None:
     tokenize = get_tokenizer("space")
     each = [oracle(prediction, references, tokenize=tokenize, rule=rule) for prediction, references in rows]
     expected = 100 * np.mean(each, axis=0)
-    scores = {name: float(value) for name, value in metric.compute().items()}
+    scores = rouge(rows, tokenizer="space", rule=rule)
     assert [scores[name] for name in NAMES] == pytest.approx(expected, abs=1e-9)
     assert scores["rouge_sum"] == pytest.approx(sum(expected), abs=1e-9)
     assert scores["rouge_mean"] == pytest.approx(sum(expected) / 3, abs=1e-9)
@@ -88,11 +90,9 @@ def test_real_rows_equal_rouge_score(dev_references: list[list[str]], name: str,
         oracle(prediction, texts, tokenize=known.__getitem__, rule=rule)
         for prediction, texts in zip(predictions, references, strict=True)
     ]
-    metric = RougeMetric(tokenizer=name, multi_reference=rule)
-    metric.update(predictions, references)
-    scores = metric.compute()
-    assert [float(scores[name]) for name in NAMES] == pytest.approx(100 * np.mean(expected, axis=0), abs=1e-9)
-    assert 60 < float(scores["rouge_sum"]) < 240
+    scores = rouge(list(zip(predictions, references, strict=True)), tokenizer=name, rule=rule)
+    assert [scores[name] for name in NAMES] == pytest.approx(100 * np.mean(expected, axis=0), abs=1e-9)
+    assert 60 < scores["rouge_sum"] < 240
 
 
 def test_max_takes_the_best_reference_for_each_score_apart() -> None:
@@ -122,18 +122,7 @@ def test_korean_is_scored(name: str) -> None:
 
 
 def test_an_empty_prediction_scores_zero() -> None:
-    metric = RougeMetric(tokenizer="char")
-    metric.update(["", "비"], [["비"], ["비"]])
-    assert float(metric.compute()["rouge1"]) == 50.0
-
-
-def test_no_rows_are_an_error_not_a_score() -> None:
-    metric = RougeMetric(tokenizer="char")
-    with pytest.raises(ValueError, match=r"^ROUGE has seen no row; give it predictions before compute\(\)"):
-        metric.compute()
-    metric.update([], [])
-    with pytest.raises(ValueError, match=r"^ROUGE has seen no row"):
-        metric.compute()
+    assert rouge([("", ["비"]), ("비", ["비"])])["rouge1"] == 50.0
 
 
 @pytest.mark.parametrize(
@@ -150,78 +139,17 @@ def test_no_rows_are_an_error_not_a_score() -> None:
     ],
 )
 def test_wrong_rows_are_named(predictions: Any, references: Any, message: str) -> None:
-    metric = RougeMetric(tokenizer="char")
     with pytest.raises(ValueError, match=r"^ROUGE") as caught:
-        metric.update(predictions, references)
+        score_rows(predictions, references, tokenizer=get_tokenizer("char"))
     assert str(caught.value) == message
-    assert int(metric.num_rows) == 0
 
 
 def test_unknown_rule() -> None:
     with pytest.raises(ValueError, match=r"^multi_reference is 'best'; write mean or max$"):
-        RougeMetric(tokenizer="char", multi_reference="best")
+        rouge([("비", ["비"])], rule="best")
 
 
-def test_record() -> None:
-    metric = RougeMetric(tokenizer="kiwi", multi_reference="max")
-    assert metric.record() == {"rouge_tokenizer": get_tokenizer("kiwi").label, "multi_reference": "max"}
-    assert metric.record()["rouge_tokenizer"].startswith("kiwi 0.")
-
-
-def some_rows(count: int) -> tuple[list[str], list[list[str]]]:
-    chooser = random.Random(0)
-    texts = [" ".join(chooser.choices("가나다라마바사", k=chooser.randint(1, 9))) for _ in range(4 * count)]
-    return texts[:count], [texts[count + 3 * row : count + 3 * row + 1 + row % 3] for row in range(count)]
-
-
-def test_the_same_bits_however_rows_are_spread() -> None:
-    predictions, references = some_rows(200)
-    whole = RougeMetric(tokenizer="space")
-    whole.update(predictions, references)
-    first, second = RougeMetric(tokenizer="space"), RougeMetric(tokenizer="space")
-    for row in sorted(range(200), key=lambda row: predictions[row]):
-        part = first if row % 3 else second
-        part.update([predictions[row]], [references[row]])
-    first.merge_state(second)
-    assert first.compute() == whole.compute()
-    assert int(first.num_rows) == 200
-
-
-def test_a_cast_module_keeps_exact_sums() -> None:
-    """`bf16-true` casts the whole module; a state in bfloat16 would stop counting at 256 rows."""
-
-    class Module(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.rouge = RougeMetric(tokenizer="space")
-
-    predictions, references = some_rows(300)
-    plain, cast = Module(), Module().to(torch.bfloat16).half()
-    with torch.inference_mode():
-        plain.rouge.update(predictions, references)
-        cast.rouge.update(predictions, references)
-    assert plain.rouge.compute() == cast.rouge.compute()
-    # Validation resets under inference mode, and somebody may score outside it.
-    with torch.inference_mode():
-        cast.rouge.reset()
-    cast.rouge.update(predictions, references)
-    cast.rouge.update(predictions, references)
-    assert plain.rouge.compute() == cast.rouge.compute()
-
-
-def test_clones_are_independent() -> None:
-    metric = RougeMetric(tokenizer="kiwi")
-    metric.update(["비가 온다."], [["비가 온다."]])
-    cloned = copy.deepcopy(metric)
-    cloned.update(["눈"], [["비가 온다."]])
-    assert float(metric.compute()["rouge1"]) == 100
-    assert float(cloned.compute()["rouge1"]) == 50
-
-
-def test_known_scores_may_be_added() -> None:
-    predictions, references = some_rows(9)
-    tokenizer: RougeTokenizer = get_tokenizer("space")
-    by_text, by_score = RougeMetric(tokenizer="space"), RougeMetric(tokenizer="space")
-    by_text.update(predictions, references)
-    by_score.update_scores(score_rows(predictions, references, tokenizer=tokenizer))
-    assert by_text.compute() == by_score.compute()
+def test_tokenizer_and_rule_stand_beside_the_scores() -> None:
+    record = Metrics(ScoreSettings(rouge_tokenizer="kiwi", multi_reference="max")).record()
+    assert (record["rouge_tokenizer"], record["multi_reference"]) == (get_tokenizer("kiwi").label, "max")
+    assert record["rouge_tokenizer"].startswith("kiwi 0.")

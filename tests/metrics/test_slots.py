@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosum_pl.metrics import SlotRecall, find_slots
+from kosum_pl.metrics import find_slots
 
 
 @pytest.mark.parametrize(
@@ -48,45 +46,3 @@ def test_slots_stand_as_they_are(slot: str, prediction: str, is_found: bool) -> 
 def test_a_number_is_found_where_it_is_one_of_the_numbers(numbers: list[int], wanted: int) -> None:
     text = " ".join(f"{number:,}원을" for number in numbers)
     assert bool(find_slots(text, [f"{wanted:,}원"])) == (wanted in numbers)
-
-
-def test_share_over_all_rows_together() -> None:
-    metric = SlotRecall()
-    metric.update(["민수는 13시에 온다.", "비가 온다."], [["민수", "3시", "민수"], []])
-    metric.update(["KTX"], [["KTX", "부산"]])
-    assert {name: float(value) for name, value in metric.compute().items()} == {"slot_recall": 0.5}
-
-
-def test_nothing_to_measure_is_no_score() -> None:
-    metric = SlotRecall()
-    metric.update(["비"], [[]])
-    assert metric.compute() == {}
-
-
-def test_no_rows_are_an_error() -> None:
-    with pytest.raises(ValueError, match=r"^SlotRecall has seen no row"):
-        SlotRecall().compute()
-
-
-@pytest.mark.parametrize(
-    ("predictions", "slots", "message"),
-    [
-        (["가"], [], "SlotRecall got 1 predictions, 0 slots; give one of each a row"),
-        (["가"], ["민수"], "SlotRecall: slots of row 0 are a bare text; give a list of texts a row"),
-        (["가"], [[" "]], "SlotRecall: a slot is empty, which every summary holds; leave it out"),
-    ],
-)
-def test_wrong_rows_are_named(predictions: Any, slots: Any, message: str) -> None:
-    metric = SlotRecall()
-    with pytest.raises(ValueError, match=r"^SlotRecall") as caught:
-        metric.update(predictions, slots)
-    assert str(caught.value) == message
-    assert int(metric.num_rows) == 0
-
-
-def test_ranks_add_up() -> None:
-    first, second = SlotRecall(), SlotRecall()
-    first.update(["가"], [["가", "나"]])
-    second.update(["다", "라"], [["다"], ["마"]])
-    first.merge_state(second)
-    assert float(first.compute()["slot_recall"]) == 0.5

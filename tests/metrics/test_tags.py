@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import re
 from itertools import permutations
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosum_pl.metrics import TagScores, has_swapped_speakers, tag_precision, tag_recall
-
-
-def values(metric: TagScores) -> dict[str, float]:
-    return {name: float(value) for name, value in metric.compute().items()}
+from kosum_pl.metrics import has_swapped_speakers, tag_precision, tag_recall
 
 
 @pytest.mark.parametrize(
@@ -66,56 +61,6 @@ def test_swapped_means_some_pair_changed_places(first: list[int], second: list[i
     texts = [" ".join(f"#Person{speaker}#" for speaker in speakers) for speakers in (first, second)]
     assert has_swapped_speakers(*texts) is (expected if pairs else None)
     assert has_swapped_speakers(*texts) is has_swapped_speakers(*reversed(texts))
-
-
-def test_means_over_rows_that_can_be_measured_by_their_first_reference() -> None:
-    metric = TagScores()
-    metric.update(["#Person1#", "#Person3#"], [["#Person1#은 #Person2#"], ["없다", "#Person3#"]])
-    metric.update(["#Person1# #Person2#"], [["#Person1# #Person2#", "#Person2# #Person1#"]])
-    metric.update(["#Person2# #Person1#"], [["#Person1# #Person2#"]])
-    assert values(metric) == pytest.approx(
-        {"tag_recall": (0.5 + 1 + 1) / 3, "tag_precision": (1 + 0 + 1 + 1) / 4, "swapped_speakers": 1 / 2}
-    )
-
-
-def test_nothing_to_measure_is_no_score() -> None:
-    metric = TagScores()
-    metric.update(["비"], [["비"]])
-    assert metric.compute() == {}
-    metric.update(["비"], [["#Person1#"]])
-    assert values(metric) == {"tag_recall": 0.0}
-
-
-def test_no_rows_are_an_error() -> None:
-    with pytest.raises(ValueError, match=r"^TagScores has seen no row; give it predictions before compute\(\)"):
-        TagScores().compute()
-
-
-@pytest.mark.parametrize(
-    ("predictions", "references", "message"),
-    [
-        (["가"], [], "TagScores got 1 predictions, 0 references; give one of each a row"),
-        (["가"], [[]], "TagScores: row 0 has no reference; leave it out, as nothing can be measured on it"),
-    ],
-)
-def test_wrong_rows_are_named(predictions: Any, references: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=r"^TagScores") as caught:
-        TagScores().update(predictions, references)
-    assert str(caught.value) == message
-
-
-def test_ranks_add_up() -> None:
-    first, second, whole = TagScores(), TagScores(), TagScores()
-    first.update(["#Person1#"], [["#Person1# #Person2# #Person3#"]])
-    second.update(["#Person2# #Person1#", "비"], [["#Person1# #Person2#"], ["비"]])
-    whole.update(
-        ["#Person1#", "#Person2# #Person1#", "비"], [["#Person1# #Person2# #Person3#"], ["#Person1# #Person2#"], ["비"]]
-    )
-    first.merge_state(second)
-    assert first.compute() == whole.compute()
-    assert values(whole) == pytest.approx(
-        {"tag_recall": 2 / 3, "tag_precision": 1.0, "swapped_speakers": 1.0}, abs=1e-11
-    )
 
 
 @pytest.mark.shared

@@ -157,7 +157,7 @@ def test_missing_mecab_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> No
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(tokenize_module, "version", no_version)
-    with pytest.raises(ValueError, match=r"^rouge_tokenizer 'mecab' needs .*: pip install kosum-pl\[mecab\]$"):
+    with pytest.raises(ValueError, match=r"^rouge_tokenizer 'mecab' needs .*: pip install python-mecab-ko$"):
         get_tokenizer("mecab")
 
 
@@ -186,7 +186,7 @@ def test_a_fork_does_not_wait_for_threads_it_lacks() -> None:
 
 def test_analysers_are_loaded_at_first_use() -> None:
     code = (
-        "import sys; from kosum_pl.metrics import RougeMetric; RougeMetric(tokenizer='kiwi'); "
+        "import sys; from kosum_pl.metrics import get_tokenizer; get_tokenizer('kiwi'); "
         "sys.exit(' '.join({'kiwipiepy', 'mecab', 'rouge_score'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kosum_pl.metrics import ScoreSettings, ScoreTable
 from kosum_pl.metrics.bootstrap import paired_difference
-from kosum_pl.metrics.row_scores import RowScores
-from kosum_pl.metrics.summary_scores import ScoreSettings
 from kosum_pl.report.run_files import read_run
 from kosum_pl.report.scored import best_reference, compare_runs, score_run, settings_of
 from kosum_pl.types import Prediction
@@ -42,13 +41,13 @@ def test_scores_of_another_evaluation_have_no_interval_and_a_note(make_run: Make
     assert "another evaluation" in scored.notes[0]
 
 
-def test_row_scores_at_hand_are_used_where_they_are_of_the_same_rows(make_run: MakeRun) -> None:
+def test_a_table_at_hand_is_used_where_it_is_of_the_same_rows(make_run: MakeRun) -> None:
     run = read_run(make_run())
     settings = ScoreSettings(rouge_tokenizer="char")
-    same = RowScores(settings, run.predictions)
-    assert score_run(run, row_scores=same).settings is settings
+    same = ScoreTable.of(run.predictions, settings)
+    assert score_run(run, table=same).settings is settings
     changed = [dataclasses.replace(run.predictions[0], text="다른 말"), *run.predictions[1:]]
-    assert score_run(run, row_scores=RowScores(settings, changed)).settings.rouge_tokenizer == "space"
+    assert score_run(run, table=ScoreTable.of(changed, settings)).settings.rouge_tokenizer == "space"
 
 
 def test_without_references_there_is_no_rouge(make_run: MakeRun) -> None:

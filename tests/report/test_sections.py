@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kosum_pl.metrics.summary_scores import ScoreSettings
+from kosum_pl.metrics.settings import ScoreSettings
 from kosum_pl.report.config_diff import config_differences
 from kosum_pl.report.finish import finish_report, write_drift
 from kosum_pl.report.page import html_page, score_runs, write_report

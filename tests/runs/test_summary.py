@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from kosum_pl.metrics import RougeMetric, lead_summary
-from kosum_pl.metrics.slice_scores import SliceScore
+from kosum_pl.metrics import ScoreSettings, ScoreTable, SliceScore, lead_summary
+from kosum_pl.runs.files import SLICES_FILE
+from kosum_pl.runs.slice_table import write_slices
 from kosum_pl.runs.summary import NUM_SHOWN, RunReport, lead_scores, shown_rows
 from kosum_pl.types import Prediction
 
@@ -40,13 +43,12 @@ def shown(report: RunReport, width: int = 60) -> str:
 @pytest.mark.parametrize("multi_reference", ["mean", "max"])
 def test_the_baseline_is_rouge_of_the_first_turns(multi_reference: str) -> None:
     predictions = [prediction(row, f"다른 말 {row}") for row in range(4)]
-    oracle = RougeMetric(tokenizer="space", multi_reference=multi_reference)
-    oracle.update([lead_summary(row.dialogue) for row in predictions], [row.references for row in predictions])
-    expected = {name: float(value) for name, value in oracle.compute().items()}
+    settings = ScoreSettings(rouge_tokenizer="space", multi_reference="max" if multi_reference == "max" else "mean")
+    expected = ScoreTable.of([replace(row, text=lead_summary(row.dialogue)) for row in predictions], settings).scores()
     scores = lead_scores(
         predictions, rouge_tokenizer="space", multi_reference="max" if multi_reference == "max" else "mean"
     )
-    assert scores == pytest.approx(expected, abs=1e-6)
+    assert scores == pytest.approx({name: expected[name] for name in scores}, abs=1e-6)
     assert scores["rouge_sum"] > 0
 
 
@@ -141,3 +143,13 @@ def test_a_split_without_slices_has_no_such_table() -> None:
     text = shown(RunReport(columns={"val": {"rouge_sum": 200.0}}, predictions=[], lines=[], slices=whole))
     assert "slice" not in text
     assert "post-processing" not in text
+
+
+def test_the_file_of_slices_has_a_line_for_each_and_empty_ends_without_an_interval(tmp_path: Path) -> None:
+    write_slices([slice_score("all", "rouge_sum", 200.0), slice_score("weekday=1", "rouge_sum", 140.0, None)], tmp_path)
+    assert (tmp_path / SLICES_FILE).read_text(encoding="utf-8").splitlines() == [
+        "slice,num_rows,score,value,low,high,difference",
+        "all,1200,rouge_sum,200.0,190.0,210.0,0.0",
+        "weekday=1,1,rouge_sum,140.0,,,-60.0",
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == [SLICES_FILE]

@@ -28,7 +28,7 @@ from kosum_pl.export.folder import load_folder, write_folder
 from kosum_pl.export.merge import merge_adapter, take_quantized_values
 from kosum_pl.files import make_folders, make_free_folder, remove_empty_folders
 from kosum_pl.inference import InferenceSettings, find_device, summarize_dialogues
-from kosum_pl.metrics.summary_scores import SummaryScores
+from kosum_pl.metrics.score_table import ScoreTable
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.types import Dialogue
 
@@ -109,9 +109,7 @@ def _score(
     if not dialogues:
         return {}
     predictions = summarize_dialogues(module, dialogues, settings, device=device)
-    scores = SummaryScores(module.evaluation.settings, is_local=True)
-    scores.update(predictions)
-    return {name: float(value) for name, value in scores.compute(predictions).items()}
+    return ScoreTable.of(predictions, module.evaluation.settings).scores()
 
 
 def _check(module: SummarizationModule, options: ExportOptions) -> None:

@@ -1,4 +1,4 @@
-"""Semantic scores of a split: each row's, and their means.
+"""Semantic scores of a split, row by row.
 
 In: predictions with references. Out: `bertscore_precision`, `bertscore_recall`,
 `bertscore_f1` and `similarity`, all on the 0-1 scale of their fields. Rows are scored when all of them are there, as
@@ -14,10 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torchmetrics import Metric
 
-from kosum_pl.metrics import sums
 from kosum_pl.metrics.semantic.bertscore import BertScorer
 from kosum_pl.metrics.semantic.embedding import TextEncoder
 from kosum_pl.metrics.semantic.settings import SemanticSettings
@@ -103,58 +100,9 @@ class SemanticScorer:
             scores[measured[place::num_ranks]] = part
         return scores
 
-    @staticmethod
-    def share(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """This rank's rows of all rows' scores, (M, K): for sums that go over ranks."""
-        rank, num_ranks = _rank()
-        return scores[rank::num_ranks]
-
     def record(self) -> dict[str, str]:
         """What must stand beside the scores for them to mean something."""
         return {name: value for scorer in self.scorers for name, value in scorer.record().items()}
-
-
-class SemanticMetric(Metric):
-    """Means of row scores.
-
-    Args:
-        names: Names of the K scores.
-
-    Example:
-        >>> metric = SemanticMetric(("similarity",))
-        >>> metric.update(np.array([[0.5], [1.0], [np.nan]]))
-        >>> {name: float(value) for name, value in metric.compute().items()}
-        {'similarity': 0.75}
-    """
-
-    full_state_update = False
-    is_differentiable = False
-    higher_is_better = True
-    totals: Tensor
-    num_rows: Tensor
-
-    def __init__(self, names: Sequence[str]) -> None:
-        super().__init__()
-        self.names = tuple(names)
-        self.add_state("totals", default=sums.zeros(len(self.names)), dist_reduce_fx="sum")
-        self.add_state("num_rows", default=sums.zeros(), dist_reduce_fx="sum")
-
-    def update(self, scores: NDArray[np.float64]) -> None:
-        """Add rows.
-
-        Args:
-            scores: From `SemanticScorer.score`, (B, K); rows of NaN were not measured and are left out.
-        """
-        measured = scores[~np.isnan(scores).any(axis=1)]
-        units = [sum(map(sums.to_units, column)) for column in measured.T.tolist()]
-        # Not in place: a state made under inference mode could not be changed outside it.
-        self.totals = self.totals + self.totals.new_tensor(units)
-        self.num_rows = self.num_rows + len(measured)
-
-    def compute(self) -> dict[str, Tensor]:
-        """Scores by name, 0-dim float64; none where no row was measured."""
-        num_rows = int(self.num_rows)
-        return dict(zip(self.names, sums.from_units(self.totals) / num_rows, strict=True)) if num_rows else {}
 
 
 def _rank() -> tuple[int, int]:

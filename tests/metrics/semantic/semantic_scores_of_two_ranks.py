@@ -1,4 +1,4 @@
-"""Run by `test_semantic_scores.py` under two ranks: scores of rows that no rank has all of."""
+"""Run by `test_scores_of_modules.py` under two ranks: scores of rows that no rank has all of."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from kosum_pl.metrics import BertScoreSettings, SemanticSettings, SimilaritySettings
+from kosum_pl.metrics import BertScoreSettings, ScoreSettings, SemanticSettings, SimilaritySettings
 from kosum_pl.metrics.scores import EvaluationScores
-from kosum_pl.metrics.summary_scores import ScoreSettings
 from kosum_pl.types import Prediction
+from tests.metrics.rows import prediction
 
 TEXTS = ("비가 온다.", "눈", "나는 사자를 먹었고 갔다", "", "#Person1#은 차에서 온다")
 
@@ -28,10 +28,9 @@ def settings(encoder: str) -> ScoreSettings:
 def rows() -> list[Prediction]:
     """Five rows in two slices, one of them without a reference."""
     return [
-        Prediction(
-            example_id=f"row_{place}", text=text, raw_text=text, dialogue="비가 온다",
-            references=() if place == 2 else (text[::-1] + "가 갔다", "눈이 온다"), profile={"weekday": str(place % 2)},
-            log_prob=-1.0, num_tokens=3, reached_eos=True, attempts=1, preset="fast",
+        prediction(
+            text, () if place == 2 else (text[::-1] + "가 갔다", "눈이 온다"), example_id=f"row_{place}",
+            dialogue="비가 온다 3시", profile={"weekday": str(place % 2)}, slots=("3시", "비"), reached_eos=place != 1,
         )
         for place, text in enumerate(TEXTS)
     ]  # fmt: skip
@@ -45,9 +44,10 @@ def main(folder: Path, encoder: str) -> None:
         if place % 2 == rank:
             scores.update([place], [row])
     scores.update_loss(torch.tensor(1.0), num_tokens=1)
-    found = scores.compute("val", scores.gather())
+    table, found = scores.finish("val")
     known = [len(scorer.encoder._known) for scorer in scores.semantic.scorers]
-    (folder / f"rank_{rank}.json").write_text(json.dumps({"scores": found, "known": known}), encoding="utf-8")
+    record = {"scores": found, "known": known, "ids": [row.example_id for row in table.predictions]}
+    (folder / f"rank_{rank}.json").write_text(json.dumps(record), encoding="utf-8")
     torch.distributed.destroy_process_group()
 
 

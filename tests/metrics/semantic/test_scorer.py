@@ -15,7 +15,6 @@ import torch
 from kosum_pl.metrics import (
     BERTSCORE_NAMES,
     BertScoreSettings,
-    SemanticMetric,
     SemanticScorer,
     SemanticSettings,
     SimilaritySettings,
@@ -44,24 +43,6 @@ def test_rows_without_references_are_not_measured(settings: SemanticSettings) ->
     assert ((scores[[0, 3]] > 0) & (scores[[0, 3]] <= 1)).all()
     assert np.isnan(scorer.score(["가"], [()], device=CPU)).all()
     assert scorer.record().keys() == {"bertscore_encoder", "similarity_encoder"}
-
-
-def test_two_metrics_merge_into_one_and_survive_a_cast() -> None:
-    scores = np.random.default_rng(0).random((7, 3))
-    whole, first, second = (SemanticMetric(BERTSCORE_NAMES).to(torch.bfloat16).bfloat16() for _ in range(3))
-    whole.update(scores)
-    first.update(scores[:3])
-    second.update(np.concatenate([scores[3:], np.full((1, 3), np.nan)]))
-    assert first.totals.dtype == torch.int64
-    first.totals, first.num_rows = first.totals + second.totals, first.num_rows + second.num_rows
-    assert first.compute() == whole.compute()
-    assert [float(value) for value in whole.compute().values()] == pytest.approx(scores.mean(axis=0), abs=1e-11)
-
-
-def test_nothing_measured_has_no_score() -> None:
-    metric = SemanticMetric(("similarity",))
-    metric.update(np.full((2, 1), np.nan))
-    assert metric.compute() == {}
 
 
 def test_a_copy_shares_the_encoder_and_a_pickle_leaves_it_behind(settings: SemanticSettings) -> None:

@@ -18,18 +18,12 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from kosum_pl.datamodule import SummarizationDataModule
-from kosum_pl.metrics import (
-    BertScoreSettings,
-    OverlapMetric,
-    SemanticScorer,
-    SemanticSettings,
-    SimilaritySettings,
-)
-from kosum_pl.metrics.row_scores import RowScores
+from kosum_pl.metrics import BertScoreSettings, ScoreTable, SemanticScorer, SemanticSettings, SimilaritySettings
 from kosum_pl.metrics.scores import EvaluationScores
 from kosum_pl.metrics.semantic import embedding as embedding_file
 from kosum_pl.modules import SummarizationModule
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 SCRIPT = Path(__file__).with_name("semantic_scores_of_two_ranks.py")
 NAMES = ("bertscore_precision", "bertscore_recall", "bertscore_f1", "similarity", "bleu", "chrf")
 MakeModule = Callable[..., SummarizationModule]
@@ -54,16 +48,16 @@ def settings(encoder: str) -> SemanticSettings:
     )
 
 
-def scored(script: ModuleType, encoder: str) -> tuple[dict[str, float], EvaluationScores]:
+def scored(script: ModuleType, encoder: str) -> tuple[ScoreTable, dict[str, float], EvaluationScores]:
     scores = EvaluationScores(script.settings(encoder), slices=["weekday"])
     for place, row in enumerate(script.rows()):
         scores.update([place], [row])
     scores.update_loss(torch.tensor(1.0), num_tokens=1)
-    return scores.compute("val", scores.gather()), scores
+    return *scores.finish("val"), scores
 
 
 def test_a_split_and_its_slices_have_means_of_their_rows(script: ModuleType, tiny_encoder: str) -> None:
-    scores, evaluation = scored(script, tiny_encoder)
+    found, scores, _ = scored(script, tiny_encoder)
     rows = script.rows()
     each = SemanticScorer(script.settings(tiny_encoder).semantic).score(
         [row.text for row in rows], [row.references for row in rows], device=torch.device("cpu")
@@ -72,10 +66,7 @@ def test_a_split_and_its_slices_have_means_of_their_rows(script: ModuleType, tin
         assert scores[f"val/{name}"] == pytest.approx(each[[0, 1, 3, 4], column].mean(), abs=1e-6)
         assert scores[f"val/{name}/weekday=0"] == pytest.approx(each[[0, 4], column].mean(), abs=1e-6)
         assert scores[f"val/{name}/weekday=1"] == pytest.approx(each[[1, 3], column].mean(), abs=1e-6)
-    overlap = OverlapMetric(tokenizer="char")
-    overlap.update([row.text for row in rows if row.references], [row.references for row in rows if row.references])
-    assert {f"val/{name}": float(value) for name, value in overlap.compute().items()}.items() <= scores.items()
-    table = {(line.name, line.score): line for line in evaluation.slice_scores.table}
+    table = {(line.name, line.score): line for line in found.slice_scores}
     for name in NAMES:
         line = table["all", name]
         assert line.value == pytest.approx(scores[f"val/{name}"])
@@ -94,7 +85,7 @@ def test_the_record_says_how_it_was_scored(script: ModuleType, tiny_encoder: str
 
 def test_rows_without_their_scores_have_none_of_these(script: ModuleType, tiny_encoder: str) -> None:
     """As when predictions are read from a file: nothing is embedded, and nothing stands in for it."""
-    found = RowScores(script.settings(tiny_encoder), script.rows()).scores([0, 1])
+    found = ScoreTable.of(script.rows(), script.settings(tiny_encoder)).scores([0, 1])
     assert "rouge_sum" in found
     assert "bleu" in found
     assert not {"similarity", "bertscore_f1"} & found.keys()
@@ -104,16 +95,21 @@ def test_rows_without_their_scores_have_none_of_these(script: ModuleType, tiny_e
 def test_two_ranks_score_what_one_scores(script: ModuleType, tiny_encoder: str, tmp_path: Path) -> None:
     """12 s: four measured rows, two for each rank, of which each embeds the references of its own."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(SCRIPT)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
-        [*command, str(tmp_path), tiny_encoder], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True,
-        text=True, timeout=300,
-    )  # fmt: skip
+        [*command, str(tmp_path), tiny_encoder], env=environment, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-3000:]
-    alone, evaluation = scored(script, tiny_encoder)
+    _, alone, evaluation = scored(script, tiny_encoder)
     assert [len(scorer.encoder._known) for scorer in evaluation.semantic.scorers] == [5, 5]
     for rank in range(2):
         found = json.loads((tmp_path / f"rank_{rank}.json").read_text(encoding="utf-8"))
+        assert found["ids"] == [f"row_{row}" for row in range(5)]
+        assert list(found["scores"]) == list(alone)
         assert found["scores"] == pytest.approx(alone, rel=1e-6)
+        # What is counted is the same to the bit; encoders read other batches.
+        is_counted = {name: name.split("/")[1] not in NAMES[:4] for name in alone}
+        assert {name: alone[name] for name in alone if is_counted[name]}.items() <= found["scores"].items()
         assert found["known"] == [3, 3]
 
 
