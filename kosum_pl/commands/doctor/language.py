@@ -6,19 +6,19 @@ tokenizer spends twice the tokens on a syllable reads half the dialogue in the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 from kosum_pl.cli.arguments import read_yaml
-from kosum_pl.commands.doctor.finding import Finding
+from kosum_pl.commands.doctor.finding import Finding, note, ok, warning
 from kosum_pl.commands.doctor.tokens import local_folder
 from kosum_pl.decode.constraint.token_bytes import token_bytes
 from kosum_pl.encode import load_tokenizer
 from kosum_pl.lookup import find_config, list_configs
 
-_AREA: Final = "language fit"
 MAX_TEXTS: Final = 2_000
 """References that are measured."""
 _MAX_UNKNOWN: Final = 0.001
@@ -32,8 +32,6 @@ class LanguageFit:
 
     Attributes:
         name: Of its config.
-        model_name: Where it comes from.
-        num_tokens: Its vocabulary.
         tokens_per_hangul: Tokens of the references for each of their Hangul characters; None where they hold none.
         common_share: Of the 2,350 syllables of KS X 1001, those that one token writes; None where that is not known.
         all_share: The same of all 11,172.
@@ -66,14 +64,7 @@ def all_syllables() -> tuple[str, ...]:
 
 
 def measure(tokenizer: Any, texts: Sequence[str], *, name: str, model_name: str = "") -> LanguageFit:
-    """One tokenizer on the same texts as the others.
-
-    Args:
-        tokenizer: A transformers tokenizer.
-        texts: References.
-        name: Of its config.
-        model_name: Where it comes from.
-    """
+    """One config's transformers tokenizer on the same references as the others."""
     rows = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"] if texts else []
     ids = [token for row in rows for token in row]
     num_hangul = sum("가" <= char <= "힣" for text in texts for char in text)
@@ -101,12 +92,25 @@ def _shares(tokenizer: Any) -> tuple[float | None, float | None]:
     return len(whole.intersection(common)) / len(common), len(whole) / len(every)
 
 
-def neighbours(own: str) -> Iterable[tuple[str, str]]:
-    """(config, model) of the other configs whose tokenizer is on this machine, each tokenizer once.
+def measure_neighbours(own: str, texts: Sequence[str]) -> list[LanguageFit]:
+    """The other configs' tokenizers on the same texts; one that does not load is left out.
 
     Args:
         own: `model.model_name` of the config at hand.
+        texts: References.
     """
+    fits = []
+    for name, model_name, folder in _neighbours(own):
+        try:
+            tokenizer, _ = load_tokenizer(str(folder))
+        except ValueError:
+            continue
+        fits.append(measure(tokenizer, texts, name=name, model_name=model_name))
+    return fits
+
+
+def _neighbours(own: str) -> Iterator[tuple[str, str, Path]]:
+    """(config, model, folder) of the other configs whose tokenizer is on this machine, each tokenizer once."""
     seen = {local_folder(own)}
     for name in list_configs():
         try:
@@ -118,51 +122,22 @@ def neighbours(own: str) -> Iterable[tuple[str, str]]:
         folder = local_folder(model_name) if isinstance(model_name, str) else None
         if folder is not None and folder not in seen:
             seen.add(folder)
-            yield name, str(model_name)
+            yield name, str(model_name), folder
 
 
-def measure_neighbours(own: str, texts: Sequence[str]) -> list[LanguageFit]:
-    """The other configs' tokenizers on the same texts; one that does not load is left out.
-
-    Args:
-        own: `model.model_name` of the config at hand.
-        texts: References.
-    """
-    fits = []
-    for name, model_name in neighbours(own):
-        try:
-            tokenizer, _ = load_tokenizer(str(local_folder(model_name)))
-        except ValueError:
-            continue
-        fits.append(measure(tokenizer, texts, name=name, model_name=model_name))
-    return fits
-
-
-def language_findings(own: LanguageFit, others: Sequence[LanguageFit]) -> list[Finding]:
-    """What the figures mean.
-
-    Args:
-        own: Of the config at hand.
-        others: Of the other configs.
-    """
+def language_findings(own: LanguageFit, others: Sequence[LanguageFit]) -> Iterator[Finding]:
+    """What the figures of the config at hand mean, beside those of the other configs."""
     if own.tokens_per_hangul is None:
-        text = "there is no Hangul in the training references: tokens per character cannot be told"
-        return [Finding(area=_AREA, level="note", text=text)]
-    text = f"{own.tokens_per_hangul:.2f} tokens per Hangul character of the training references"
-    findings = [Finding(area=_AREA, level="ok", text=text)]
+        yield note("there is no Hangul in the training references: tokens per character cannot be told")
+        return
+    yield ok(f"{own.tokens_per_hangul:.2f} tokens per Hangul character of the training references")
     if own.unknown_rate > _MAX_UNKNOWN:
-        findings.append(
-            Finding(
-                area=_AREA,
-                level="warning",
-                text=f"{own.unknown_rate:.2%} of the references' tokens are unknown ones, learnt and never said",
-                remedy="see `charset` for the characters; reword these, or choose a model that falls back on bytes",
-            )
+        text = f"{own.unknown_rate:.2%} of the references' tokens are unknown ones, learnt and never said"
+        yield warning(
+            text, "see `charset` for the characters; reword these, or choose a model that falls back on bytes"
         )
     rates = {fit.tokens_per_hangul: fit.name for fit in others if fit.tokens_per_hangul is not None}
     least = min(rates, default=own.tokens_per_hangul)
     if own.tokens_per_hangul > _MUCH_MORE * least:
         ratio = own.tokens_per_hangul / least
-        text = f"{rates[least]} needs {least:.2f}: this tokenizer spends {ratio:.1f} times as many tokens"
-        findings.append(Finding(area=_AREA, level="note", text=text))
-    return findings
+        yield note(f"{rates[least]} needs {least:.2f}: this tokenizer spends {ratio:.1f} times as many tokens")

@@ -8,17 +8,17 @@ terminator, a doubled BOS, a prompt at inference that differs from training.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from kosum_pl.commands.doctor.finding import Finding, Level
+from kosum_pl.commands.doctor.finding import Finding, broken, ok, warning_if
 from kosum_pl.encode import CollateItem, Collator, Encoder, TokenLimits
 from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample
 
-_AREA: Final = "mask"
 _MAX_NAMED: Final = 3
+_BY_LENGTH: Final = "mask by length, not by pad id"
 _MANY_TRUNCATED, _MANY_CUT = 0.05, 0.01
 Kind = Literal["prompt", "supervised", "terminator", "masked"]
 
@@ -41,13 +41,11 @@ class Piece:
 
 @dataclass(kw_only=True)
 class MaskCounts:
-    """Counts over the rows that were looked at; lists hold ids of rows.
+    """Counts over the rows that were looked at, and ids of rows.
 
     Attributes:
-        num_rows: Rows.
         num_supervised: Tokens that are learnt.
-        num_truncated: Rows whose dialogue lost turns.
-        num_cut: Rows whose summary was cut.
+        num_truncated: Rows whose dialogue lost turns; `num_cut`: whose summary was cut.
         unended: Rows whose last label is no terminator.
         doubled: Rows that begin with two BOS, or whose labels begin with one.
         unsupervised: Rows without anything to learn.
@@ -64,10 +62,6 @@ class MaskCounts:
     unsupervised: list[str] = field(default_factory=list)
     learnt_prompts: list[str] = field(default_factory=list)
     shifted: list[str] = field(default_factory=list)
-
-    def values(self) -> dict[str, Any]:
-        """All of it as plain values."""
-        return asdict(self)
 
 
 def count_mask(examples: Iterable[EncodedExample], *, encoder: Encoder, learns_history: bool = False) -> MaskCounts:
@@ -101,73 +95,50 @@ def count_mask(examples: Iterable[EncodedExample], *, encoder: Encoder, learns_h
     return counts
 
 
-def mask_findings(counts: MaskCounts, *, encoder: Encoder) -> list[Finding]:
-    """What the counts mean.
-
-    Args:
-        counts: From `count_mask`.
-        encoder: Rendered the rows.
-    """
+def mask_findings(counts: MaskCounts, *, encoder: Encoder) -> Iterator[Finding]:
+    """What the counts of `count_mask` mean."""
     tokenizer, rows = encoder.tokenizer, counts.num_rows
     mean = counts.num_supervised / rows if rows else 0.0
     text = f"{counts.num_supervised:,} supervised tokens in {rows:,} rows, {mean:.0f} a row, the terminator included"
-    findings = [_finding("ok" if counts.num_supervised else "broken", text)]
+    yield ok(text) if counts.num_supervised else broken(text)
     is_eos = tokenizer.pad_token_id in encoder.terminator_ids
     reason = f": PAD is EOS ('{tokenizer.pad_token}'), and EOS is masked with it" if is_eos else ""
-    faults = (
-        (
-            counts.unended,
-            f"do not learn to stop, the last label is no terminator{reason}",
-            "mask by length, not by pad id",
-        ),
+    unended = f"do not learn to stop, the last label is no terminator{reason}"
+    for names, what, remedy in (
+        (counts.unended, unended, _BY_LENGTH),
         (counts.doubled, "begin with two BOS", "let the template or the tokenizer write BOS, not both"),
         (counts.unsupervised, "have nothing to learn", "raise data.max_summary_tokens, or drop them"),
         (counts.learnt_prompts, "learn their prompt", "labels of the prompt must be -100"),
         (counts.shifted, "have labels that are not the ids beside them", "labels must stand where their ids stand"),
-    )
-    for names, what, remedy in faults:
+    ):
         if names:
-            findings.append(_finding("broken", f"{len(names):,} of {rows:,} rows {what}{_named(names)}", remedy))
+            yield broken(f"{len(names):,} of {rows:,} rows {what}{_named(names)}", remedy)
     if not counts.unended and counts.num_supervised:
         ends = " or ".join(f"'{tokenizer.convert_ids_to_tokens(token)}'" for token in encoder.terminator_ids)
-        findings.append(_finding("ok", f"every row's last label is a terminator, {ends}"))
-    return findings + _limit_findings(counts)
-
-
-def _limit_findings(counts: MaskCounts) -> list[Finding]:
-    findings = []
+        yield ok(f"every row's last label is a terminator, {ends}")
     for number, what, share, option in (
         (counts.num_truncated, "dialogues truncated", _MANY_TRUNCATED, "--data.max_source_tokens"),
         (counts.num_cut, "summaries cut", _MANY_CUT, "--data.max_summary_tokens"),
     ):
-        is_many = number > share * counts.num_rows
-        text = f"{number:,} of {counts.num_rows:,} {what} ({number / max(counts.num_rows, 1):.1%})"
-        findings.append(_finding("warning" if is_many else "ok", text, f"raise {option}" if is_many else ""))
-    return findings
+        text = f"{number:,} of {rows:,} {what} ({number / max(rows, 1):.1%})"
+        yield warning_if(number > share * rows, text, f"raise {option}")
 
 
-def batch_findings(examples: Sequence[EncodedExample], *, encoder: Encoder) -> list[Finding]:
-    """Whether terminators are still learnt once rows are padded into a batch.
-
-    Args:
-        examples: A few rows of different lengths, with labels.
-        encoder: Rendered them.
-    """
+def batch_findings(examples: Sequence[EncodedExample], *, encoder: Encoder) -> Iterator[Finding]:
+    """Whether terminators are still learnt once a few rows of different lengths are padded into a batch."""
     pad = int(encoder.tokenizer.pad_token_id)
     collate = Collator(pad_token_id=pad, is_causal=encoder.is_causal, for_generation=False)
     labels = collate([CollateItem(example=example, row=row) for row, example in enumerate(examples)]).labels
     assert labels is not None, "training rows have labels"
     wanted = sum(label != IGNORE_INDEX for example in examples for label in example.labels)
     kept = int((labels != IGNORE_INDEX).sum())
-    if wanted == kept:
-        return []
-    text = f"padding a batch leaves {kept} of {wanted} labels"
-    return [_finding("broken", text, "mask by length, not by pad id")]
+    if wanted != kept:
+        yield broken(f"padding a batch leaves {kept} of {wanted} labels", _BY_LENGTH)
 
 
 def prompt_findings(
     rows: Sequence[tuple[Dialogue, EncodedExample]], *, encoder: Encoder, limits: TokenLimits
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Whether inference would read, to the id, the prompts that training reads.
 
     Args:
@@ -187,25 +158,20 @@ def prompt_findings(
     training, inference = (digest.hexdigest()[:12] for digest in hashes)
     if differing:
         text = f"{len(differing)} of {len(rows)} prompts differ: training {training}, inference {inference}"
-        return [_finding("broken", text + _named(differing), "encode both with the module's own encoder")]
-    text = f"the ids of {len(rows)} prompts are the same in training ({training}) and at inference ({inference})"
-    return [_finding("ok", text)]
+        yield broken(text + _named(differing), "encode both with the module's own encoder")
+    else:
+        yield ok(f"the ids of {len(rows)} prompts are the same in training ({training}) and at inference ({inference})")
 
 
 def pieces(example: EncodedExample, *, encoder: Encoder) -> list[Piece]:
-    """A row as text, cut where what a token is for changes.
-
-    Args:
-        example: With labels.
-        encoder: Rendered it.
-    """
+    """A row as text, cut where what a token is for changes."""
     ids, labels = list(example.input_ids), list(example.labels)
     if not encoder.is_causal:  # the source is read, the labels are a sequence of their own
         ids, labels = ids + labels, [IGNORE_INDEX] * len(ids) + labels
     marked = []
-    for place, (token, label) in enumerate(zip(ids, labels, strict=True)):
+    for index, (token, label) in enumerate(zip(ids, labels, strict=True)):
         if label == IGNORE_INDEX:
-            kind: Kind = "prompt" if place < example.prompt_length else "masked"
+            kind: Kind = "prompt" if index < example.prompt_length else "masked"
         else:
             kind = "terminator" if token in encoder.terminator_ids else "supervised"
         # A masked label of an encoder-decoder is no id.
@@ -221,7 +187,3 @@ def pieces(example: EncodedExample, *, encoder: Encoder) -> list[Piece]:
 def _named(names: Sequence[str]) -> str:
     more = ", …" if len(names) > _MAX_NAMED else ""
     return f" ({', '.join(names[:_MAX_NAMED])}{more})"
-
-
-def _finding(level: Level, text: str, remedy: str = "") -> Finding:
-    return Finding(area=_AREA, level=level, text=text, remedy=remedy)

@@ -6,8 +6,8 @@ In: findings, rows, figures. Out: rich tables and text, or a dictionary.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Any, Final
 
@@ -40,12 +40,7 @@ _LEGEND: Final = "rows as trained: grey is read, green is learnt, the terminator
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedRow:
-    """A row of the mask view.
-
-    Attributes:
-        example_id: The row's id.
-        pieces: Its text, by what each piece is for.
-    """
+    """A row of the mask view: its text, by what each piece is for."""
 
     example_id: str
     pieces: Sequence[Piece]
@@ -53,12 +48,11 @@ class MaskedRow:
 
 @dataclass(kw_only=True)
 class DoctorReport:
-    """What `doctor` tells.
+    """What `doctor` has found.
 
     Attributes:
-        config_name: Of the config.
         findings: All of them, in the order of the page.
-        rows: Rows of the mask view.
+        rows: Of the mask view.
         counts: Of the mask; None where no row could be encoded.
         language: The config's own tokenizer first.
         lengths: Of all splits.
@@ -70,6 +64,10 @@ class DoctorReport:
     counts: MaskCounts | None = None
     language: list[LanguageFit] = field(default_factory=list)
     lengths: list[Lengths] = field(default_factory=list)
+
+    def add(self, area: str, findings: Iterable[Finding]) -> None:
+        """Put findings under their heading."""
+        self.findings += [replace(finding, area=area) for finding in findings]
 
     @property
     def status(self) -> Level:
@@ -84,7 +82,7 @@ class DoctorReport:
             "num_findings": dict(Counter(finding.level for finding in self.findings)),
             "findings": [asdict(finding) for finding in self.findings],
             "mask": {
-                "counts": self.counts.values() if self.counts else None,
+                "counts": asdict(self.counts) if self.counts else None,
                 "rows": [asdict(row) for row in self.rows],
             },
             "language": [asdict(fit) for fit in self.language],
@@ -103,8 +101,8 @@ class DoctorReport:
     def verdict(self) -> Text:
         """How many findings there are of each level."""
         counts = Counter(finding.level for finding in self.findings)
-        told = ", ".join(_counted(counts[level], level) for level in reversed(LEVELS) if counts[level])
-        return Text(f"{self.config_name}: {told}", style=_MARKS[self.status][1])
+        numbers = ", ".join(_counted(counts[level], level) for level in reversed(LEVELS) if counts[level])
+        return Text(f"{self.config_name}: {numbers}", style=_MARKS[self.status][1])
 
     def _parts(self, area: str) -> list[RenderableType]:
         if area == "language fit" and self.language:

@@ -7,17 +7,16 @@ findings. No weights are needed: these two files are where checkpoints disagree 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from kosum_pl.commands.doctor.finding import Finding
+from kosum_pl.commands.doctor.finding import Finding, broken, note, ok, warning
 from kosum_pl.decode import DecodingPreset
 from kosum_pl.encode import Encoder
 from kosum_pl.lookup import resolve_path
 
-_AREA: Final = "special tokens"
 _SPECIAL: Final = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 _FORCED: Final = ("forced_bos_token_id", "forced_eos_token_id")
 _NO_SETTINGS: Final = frozenset({*_SPECIAL, *_FORCED, "transformers_version", "use_cache"})
@@ -34,35 +33,30 @@ class ModelFiles:
     """A checkpoint's own settings.
 
     Attributes:
-        place: Folder or hub id, as the user knows it.
+        name: Folder or hub id, as the user knows it.
         is_found: Whether its files are on this machine.
-        has_weights: Whether weights lie there.
-        config: `config.json`; empty for none.
-        generation: `generation_config.json`; empty for none.
+        config: `config.json`; empty for none, as `generation` of `generation_config.json`.
     """
 
-    place: str
+    name: str
     is_found: bool = True
     has_weights: bool = False
-    config: Mapping[str, Any]
-    generation: Mapping[str, Any]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    generation: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_model_files(model_name: str) -> ModelFiles:
     """A checkpoint's settings, from its folder or the hub's cache; nothing is downloaded.
-
-    Args:
-        model_name: `model.model_name`.
 
     Raises:
         ValueError: One of the files is no JSON.
     """
     folder = local_folder(model_name)
     if folder is None:
-        return ModelFiles(place=model_name, is_found=False, config={}, generation={})
+        return ModelFiles(name=model_name, is_found=False)
     weights = [path for pattern in ("*.safetensors", "*.bin", "*.gguf") for path in folder.glob(pattern)]
     return ModelFiles(
-        place=model_name,
+        name=model_name,
         has_weights=bool(weights),
         config=_read_json(folder / _CONFIG),
         generation=_read_json(folder / _GENERATION),
@@ -84,8 +78,8 @@ def local_folder(model_name: str) -> Path | None:
 
 def token_findings(
     files: ModelFiles, *, encoder: Encoder, presets: Sequence[DecodingPreset], is_random: bool = False
-) -> list[Finding]:
-    """What a checkpoint says otherwise than its tokenizer and the presets.
+) -> Iterator[Finding]:
+    """What a checkpoint says otherwise than its tokenizer and the presets that may serve a row.
 
     Args:
         files: From `read_model_files`.
@@ -94,97 +88,82 @@ def token_findings(
         is_random: Whether the weights are random ones.
     """
     tokenizer = encoder.tokenizer
-    ends = " or ".join(_named(tokenizer, token) for token in encoder.terminator_ids)
-    pads = _named(tokenizer, tokenizer.pad_token_id)
-    findings = [
-        _note("ok", f"a summary ends with {ends}, {pads} pads, BOS is {_named(tokenizer, tokenizer.bos_token_id)}")
-    ]
+    ends, pads = _named(tokenizer, *encoder.terminator_ids), _named(tokenizer, tokenizer.pad_token_id)
+    yield ok(f"a summary ends with {ends}, {pads} pads, BOS is {_named(tokenizer, tokenizer.bos_token_id)}")
     if tokenizer.pad_token_id in encoder.terminator_ids:
-        text = "PAD is a terminator too; harmless here, as masks go by length: see the rows below"
-        findings.append(_note("note", text))
-    findings += _missing_findings(files, is_random=is_random)
-    findings += _difference_findings(files, encoder=encoder)
-    findings += _forced_findings(files, encoder=encoder)
-    return [*findings, *_setting_findings(files, presets), *_size_findings(files, encoder, is_random=is_random)]
+        yield note("PAD is a terminator too; harmless here, as masks go by length: see the rows below")
+    yield from _missing_findings(files, is_random=is_random)
+    yield from _difference_findings(files, encoder=encoder)
+    yield from _forced_findings(files, encoder=encoder)
+    yield from _setting_findings(files, presets)
+    size = files.config.get("vocab_size")
+    if not is_random and isinstance(size, int) and size < len(tokenizer):
+        text = f"the model has {size:,} embeddings, and the tokenizer {len(tokenizer):,} tokens"
+        yield broken(text, "use the tokenizer that belongs to the model")
 
 
-def _missing_findings(files: ModelFiles, *, is_random: bool) -> list[Finding]:
+def _missing_findings(files: ModelFiles, *, is_random: bool) -> Iterator[Finding]:
     if not files.is_found:
-        text = f"'{files.place}' is not on this machine: fit would download it; only its tokenizer could be looked at"
-        return [_note("note", text)]
-    findings = []
+        yield note(
+            f"'{files.name}' is not on this machine: fit would download it; only its tokenizer could be looked at"
+        )
+        return
     if not files.config:
-        text = f"{files.place} holds no {_CONFIG}: fit cannot load such a model; only its tokenizer was looked at"
-        remedy = "give the whole model's folder, or model_type and shape in model.config_overrides"
-        findings.append(Finding(area=_AREA, level="note", text=text, remedy=remedy))
+        text = f"{files.name} holds no {_CONFIG}: fit cannot load such a model; only its tokenizer was looked at"
+        yield note(text, "give the whole model's folder, or model_type and shape in model.config_overrides")
     elif not files.has_weights and not is_random:
-        text = f"{files.place} holds no weights (*.safetensors, *.bin, *.gguf)"
-        remedy = "give the whole model's folder, or --model.random_init true"
-        findings.append(Finding(area=_AREA, level="note", text=text, remedy=remedy))
+        text = f"{files.name} holds no weights (*.safetensors, *.bin, *.gguf)"
+        yield note(text, "give the whole model's folder, or --model.random_init true")
     if files.config and not files.generation:
-        findings.append(_note("note", f"{files.place} holds no {_GENERATION}; nothing in it to disagree with"))
-    return findings
+        yield note(f"{files.name} holds no {_GENERATION}; nothing in it to disagree with")
 
 
-def _difference_findings(files: ModelFiles, *, encoder: Encoder) -> list[Finding]:
+def _difference_findings(files: ModelFiles, *, encoder: Encoder) -> Iterator[Finding]:
     tokenizer = encoder.tokenizer
     wanted: dict[str, Sequence[int]] = {
         "pad_token_id": [tokenizer.pad_token_id],
         "bos_token_id": [tokenizer.bos_token_id],
         "eos_token_id": encoder.terminator_ids,
     }
-    findings = []
     for name, values in ((_CONFIG, files.config), (_GENERATION, files.generation)):
-        for field, ids in wanted.items():
-            stored = values.get(field)
-            if stored is not None and ids[0] not in (stored if isinstance(stored, list) else [stored]):
-                told = f"{name} says {field}={_all_named(tokenizer, stored)}, the tokenizer and its template "
-                findings.append(_note("note", f"{told}{_all_named(tokenizer, list(ids))}, which counts"))
+        for field_name, ids in wanted.items():
+            stored = _as_list(values.get(field_name))
+            if stored and ids[0] not in stored:
+                yield note(
+                    f"{name} says {field_name}={_named(tokenizer, *stored)}, the tokenizer and its template "
+                    f"{_named(tokenizer, *ids)}, which counts"
+                )
     start = files.generation.get("decoder_start_token_id", files.config.get("decoder_start_token_id"))
-    if (
-        not encoder.is_causal
-        and isinstance(start, int)
-        and start not in (tokenizer.bos_token_id, *encoder.terminator_ids)
-    ):
-        text = f"the decoder starts with {_named(tokenizer, start)}, neither BOS nor EOS; kept, as it was pretrained so"
-        findings.append(_note("note", text))
-    return findings
+    known = (tokenizer.bos_token_id, *encoder.terminator_ids)
+    if not encoder.is_causal and isinstance(start, int) and start not in known:
+        named = _named(tokenizer, start)
+        yield note(f"the decoder starts with {named}, neither BOS nor EOS; kept, as it was pretrained so")
 
 
-def _forced_findings(files: ModelFiles, *, encoder: Encoder) -> list[Finding]:
-    findings = []
-    for field in _FORCED:
-        name = _GENERATION if field in files.generation else _CONFIG
-        forced = files.generation.get(field, files.config.get(field))
-        if forced is None:
-            continue
-        token = _all_named(encoder.tokenizer, forced)
-        ids = forced if isinstance(forced, list) else [forced]
-        if field == "forced_eos_token_id" and not set(ids) & set(encoder.terminator_ids):
+def _forced_findings(files: ModelFiles, *, encoder: Encoder) -> Iterator[Finding]:
+    for field_name in _FORCED:
+        name = _GENERATION if field_name in files.generation else _CONFIG
+        forced = _as_list(files.generation.get(field_name, files.config.get(field_name)))
+        token = _named(encoder.tokenizer, *forced)
+        if field_name == "forced_eos_token_id" and forced and not set(forced) & set(encoder.terminator_ids):
             ends = _named(encoder.tokenizer, encoder.terminator_ids[0])
             text = (
                 f"forced EOS conflict: {name} forces {token} as the last token, and summaries end with {ends}; "
                 "it is not used here, but other programs that load this folder would cut summaries with it"
             )
-            remedy = f"set {field} to null in {files.place}/{name}"
-            findings.append(Finding(area=_AREA, level="warning", text=text, remedy=remedy))
-        else:
-            findings.append(_note("note", f"the checkpoint's {field} {token} is not used, the preset decides"))
-    return findings
+            yield warning(text, f"set {field_name} to null in {files.name}/{name}")
+        elif forced:
+            yield note(f"the checkpoint's {field_name} {token} is not used, the preset decides")
 
 
-def _setting_findings(files: ModelFiles, presets: Sequence[DecodingPreset]) -> list[Finding]:
+def _setting_findings(files: ModelFiles, presets: Sequence[DecodingPreset]) -> Iterator[Finding]:
     """Decoding settings of the checkpoint that a preset replaces."""
     legacy = {name: files.config[name] for name in _LEGACY_SETTINGS if name in files.config}
-    stored = {**legacy, **files.generation}
-    findings = []
-    for name, value in sorted(stored.items()):
+    for name, value in sorted({**legacy, **files.generation}.items()):
         if name in _NO_SETTINGS or name.startswith("_") or value in (None, False):
             continue
-        told = ", ".join(f"{preset.name}: {_setting(preset, name)}" for preset in presets)
-        text = f"the checkpoint's {name}={value} is not used, the preset decides ({told})"
-        findings.append(_note("note", text))
-    return findings
+        chosen = ", ".join(f"{preset.name}: {_setting(preset, name)}" for preset in presets)
+        yield note(f"the checkpoint's {name}={value} is not used, the preset decides ({chosen})")
 
 
 def _setting(preset: DecodingPreset, name: str) -> Any:
@@ -195,33 +174,25 @@ def _setting(preset: DecodingPreset, name: str) -> Any:
     return "none" if value is None else value
 
 
-def _size_findings(files: ModelFiles, encoder: Encoder, *, is_random: bool) -> list[Finding]:
-    size, num_tokens = files.config.get("vocab_size"), len(encoder.tokenizer)
-    if is_random or not isinstance(size, int) or size >= num_tokens:
-        return []
-    text = f"the model has {size:,} embeddings, and the tokenizer {num_tokens:,} tokens"
-    return [Finding(area=_AREA, level="broken", text=text, remedy="use the tokenizer that belongs to the model")]
+def _as_list(ids: int | list[int] | None) -> list[int]:
+    return ids if isinstance(ids, list) else [] if ids is None else [ids]
 
 
-def _all_named(tokenizer: Any, ids: int | list[int]) -> str:
-    return " or ".join(_named(tokenizer, token) for token in (ids if isinstance(ids, list) else [ids]))
-
-
-def _named(tokenizer: Any, token_id: int | None) -> str:
-    """An id with its token.
+def _named(tokenizer: Any, *ids: int | None) -> str:
+    """Ids with their tokens.
 
     Example:
         >>> _named(None, None)
         'none'
     """
+    return " or ".join(_named_one(tokenizer, token_id) for token_id in ids)
+
+
+def _named_one(tokenizer: Any, token_id: int | None) -> str:
     if token_id is None:
         return "none"
     token = tokenizer.convert_ids_to_tokens(token_id) if 0 <= token_id < len(tokenizer) else None
     return f"{token_id} ('{token}')" if token is not None else f"{token_id} (no token of the tokenizer)"
-
-
-def _note(level: Any, text: str) -> Finding:
-    return Finding(area=_AREA, level=level, text=text)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

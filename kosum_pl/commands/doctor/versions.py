@@ -7,7 +7,7 @@ is checked is imported: a package that cannot be imported is one of the things t
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,11 +17,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from kosum_pl.commands.doctor.finding import Finding, Level
+from kosum_pl.commands.doctor.finding import Finding, broken, note, ok, warning
 
-_AREA: Final = "versions"
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
 _DISTRIBUTION: Final = "kosum-pl"
+_NUM_SHOWN: Final = 8
 _OF_A_RUN: Final = (
     *("torch", "lightning", "pytorch-lightning", "lightning-utilities", "transformers", "tokenizers", "accelerate"),
     *("peft", "bitsandbytes", "datasets", "torchdata", "torchmetrics", "jsonargparse", "safetensors", "numpy"),
@@ -32,16 +32,7 @@ _OF_A_RUN: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class BadPair:
-    """Versions that must not be used, or not beside others.
-
-    Attributes:
-        name: The package.
-        versions: Its bad versions.
-        beside: The other package; empty where the first is bad by itself.
-        beside_versions: The other's versions.
-        reason: What goes wrong.
-        remedy: What to do.
-    """
+    """Versions of a package that must not be used, or not beside versions of another one."""
 
     name: str
     versions: str
@@ -91,7 +82,7 @@ def installed_version(name: str) -> str | None:
     return _public(version)
 
 
-def pinned_versions(*, folders: Iterable[Path] = (_PACKAGE.parent, _PACKAGE)) -> dict[str, str]:
+def shipped_pins(*, folders: Iterable[Path] = (_PACKAGE.parent, _PACKAGE)) -> dict[str, str]:
     """Versions by package of the first `constraints.txt`: the checkout's, else the wheel's; empty for none.
 
     Args:
@@ -105,10 +96,7 @@ def pinned_versions(*, folders: Iterable[Path] = (_PACKAGE.parent, _PACKAGE)) ->
 
 
 def read_pins(text: str) -> dict[str, str]:
-    r"""Pins of a constraints file.
-
-    Args:
-        text: The file's lines.
+    r"""Pins of a constraints file's text.
 
     Example:
         >>> read_pins("# exact\nJinja2==3.1.6\ntorch==2.13.0  # cpu\n")
@@ -119,78 +107,63 @@ def read_pins(text: str) -> dict[str, str]:
     return {canonicalize_name(name.strip()): version.strip() for name, is_pin, version in pins if is_pin}
 
 
-def version_findings(pins: Mapping[str, str]) -> list[Finding]:
+def version_findings(pins: Mapping[str, str]) -> Iterator[Finding]:
     """Everything there is to say about versions.
 
     Args:
-        pins: From `pinned_versions`; where there are none the minimums of the package's own metadata count.
+        pins: From `shipped_pins`; where there are none the minimums of the package's own metadata count.
     """
-    return [*bad_pair_findings(), *requirement_findings(pins), *pin_findings(pins)]
+    yield from bad_pair_findings()
+    yield from requirement_findings(pins)
+    yield from pin_findings(pins)
 
 
-def pin_findings(pins: Mapping[str, str]) -> list[Finding]:
-    """Installed packages that are not the pinned ones.
-
-    Args:
-        pins: Versions by canonical name.
-    """
+def pin_findings(pins: Mapping[str, str]) -> Iterator[Finding]:
+    """Installed packages that are not the pinned ones, by canonical name."""
     if not pins:
-        text = "there is no constraints.txt here; versions were held against the package's minimums alone"
-        return [Finding(area=_AREA, level="note", text=text)]
+        yield note("there is no constraints.txt here; versions were held against the package's minimums alone")
+        return
     found = {name: version for name in pins if (version := installed_version(name)) is not None}
     off = {name: version for name, version in found.items() if version != _public(pins[name])}
-    findings = [
-        Finding(
-            area=_AREA,
-            level="warning",
-            text=f"{name} is {off[name]}, and {pins[name]} is pinned",
-            remedy=f"pip install -c constraints.txt {name}=={pins[name]}",
-        )
-        for name in _OF_A_RUN
-        if name in off
-    ]
+    for name in _OF_A_RUN:
+        if name in off:
+            remedy = f"pip install -c constraints.txt {name}=={pins[name]}"
+            yield warning(f"{name} is {off[name]}, and {pins[name]} is pinned", remedy)
     others = [f"{name} {version} (pinned {pins[name]})" for name, version in off.items() if name not in _OF_A_RUN]
     if others:
-        text = f"{len(others)} further packages are not the pinned ones: {', '.join(others[:8])}"
-        findings.append(Finding(area=_AREA, level="note", text=f"{text}{', …' if len(others) > 8 else ''}"))
+        shown = f"{', '.join(others[:_NUM_SHOWN])}{', …' if len(others) > _NUM_SHOWN else ''}"
+        yield note(f"{len(others)} further packages are not the pinned ones: {shown}")
     text = f"{len(found) - len(off)} of {len(found)} pinned packages that are installed have the pinned version"
-    return [*findings, Finding(area=_AREA, level="note" if off else "ok", text=text)]
+    yield note(text) if off else ok(text)
 
 
-def bad_pair_findings() -> list[Finding]:
+def bad_pair_findings() -> Iterator[Finding]:
     """Installed versions that are known to be bad."""
-    return [
-        Finding(area=_AREA, level="broken", text=f"{_told(pair)}: {pair.reason}", remedy=pair.remedy)
-        for pair in BAD_PAIRS
-        if _is_met(pair.name, pair.versions) and (not pair.beside or _is_met(pair.beside, pair.beside_versions))
-    ]
+    for pair in BAD_PAIRS:
+        if _is_met(pair.name, pair.versions) and (not pair.beside or _is_met(pair.beside, pair.beside_versions)):
+            found = f"{pair.name} {installed_version(pair.name)}"
+            found += f" beside {pair.beside} {installed_version(pair.beside)}" if pair.beside else ""
+            yield broken(f"{found}: {pair.reason}", pair.remedy)
 
 
-def requirement_findings(pins: Mapping[str, str]) -> list[Finding]:
+def requirement_findings(pins: Mapping[str, str]) -> Iterator[Finding]:
     """What the run's packages themselves ask for, and do not get.
 
     Args:
-        pins: What they say of our own requirements is not said twice.
+        pins: What they say of our own requirements is not repeated.
     """
-    findings = []
     for owner in (_DISTRIBUTION, *_OF_A_RUN):
         for requirement in _requirements(owner):
-            version = installed_version(requirement.name)
+            version, wanted = installed_version(requirement.name), f"{requirement.name}{requirement.specifier}"
+            remedy = f"pip install -c constraints.txt '{wanted}'"
             if version is None:
                 # A container may bring what another package wants under another name.
-                level: Level = "broken" if owner == _DISTRIBUTION else "warning"
-                findings.append(_requirement_finding(owner, requirement, level, "which is not installed"))
+                make = broken if owner == _DISTRIBUTION else warning
+                yield make(f"{owner} needs {wanted}, which is not installed", remedy)
             elif owner == _DISTRIBUTION and canonicalize_name(requirement.name) in pins:
                 continue
             elif not requirement.specifier.contains(version, prereleases=True):
-                findings.append(_requirement_finding(owner, requirement, "warning", f"installed is {version}"))
-    return findings
-
-
-def _requirement_finding(owner: str, requirement: Requirement, level: Level, problem: str) -> Finding:
-    wanted = f"{requirement.name}{requirement.specifier}"
-    remedy = f"pip install -c constraints.txt '{wanted}'"
-    return Finding(area=_AREA, level=level, text=f"{owner} needs {wanted}, {problem}", remedy=remedy)
+                yield warning(f"{owner} needs {wanted}, installed is {version}", remedy)
 
 
 def _requirements(owner: str) -> list[Requirement]:
@@ -208,11 +181,6 @@ def _requirements(owner: str) -> list[Requirement]:
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             parsed.append(requirement)
     return parsed
-
-
-def _told(pair: BadPair) -> str:
-    first = f"{pair.name} {installed_version(pair.name)}"
-    return f"{first} beside {pair.beside} {installed_version(pair.beside)}" if pair.beside else first
 
 
 def _is_met(name: str, versions: str) -> bool:

@@ -56,11 +56,12 @@ def doctor(*arguments: str, config: str = "tiny") -> tuple[int, dict[str, Any]]:
 
 
 def lines(values: dict[str, Any], level: str, *, area: str = "") -> list[str]:
-    return [
-        finding["text"]
-        for finding in values["findings"]
-        if finding["level"] == level and finding["area"].startswith(area)
-    ]
+    found = [each for each in values["findings"] if each["level"] == level and each["area"].startswith(area)]
+    return [finding["text"] for finding in found]
+
+
+def shown(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
 
 
 def test_a_healthy_config_gets_its_page_and_exit_code_zero(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,9 +112,9 @@ def test_fault_a_template_that_lacks_the_summary_turn(causal: Path, capsys: pyte
         "model.prompt.template_file 'mine.jinja' lacks the summary turn: what the assistant says is not in the "
         "rendered chat"
     ]
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "BROKEN model.prompt.template_file 'mine.jinja' lacks the summary turn" in shown
-    assert "1 broken" in shown
+    page = shown(capsys)
+    assert "BROKEN model.prompt.template_file 'mine.jinja' lacks the summary turn" in page
+    assert "1 broken" in page
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_fault_pad_is_eos_and_masked_with_it(
     assert values["mask"]["counts"]["unended"] == ["train_0", "train_1", "train_2", "train_3"]
     last = values["mask"]["rows"][0]["pieces"][-1]
     assert (last["kind"], last["text"], last["num_tokens"]) == ("masked", "<|end|>", 1)
-    assert "BROKEN 4 of 4 rows do not learn to stop" in " ".join(capsys.readouterr().out.split())
+    assert "BROKEN 4 of 4 rows do not learn to stop" in shown(capsys)
 
 
 def test_fault_a_forced_eos_that_ends_no_summary(
@@ -168,30 +169,34 @@ def test_fault_a_forced_eos_that_ends_no_summary(
         "2 ('</s>')"
     )
     assert "the checkpoint's length_penalty=2.0 is not used, the preset decides (default: 1.0)" in lines(values, "note")
-    assert "warning forced EOS conflict" in " ".join(capsys.readouterr().out.split())
+    assert "warning forced EOS conflict" in shown(capsys)
 
 
-def test_fault_a_version_off(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    pinned = importlib.metadata.version
-
-    def version(name: str) -> str:
-        return "1.8.0" if name == "torchmetrics" else pinned(name)
-
-    monkeypatch.setattr(importlib.metadata, "version", version)
-    status, values = doctor()
-    assert status == 0
-    off = [line for line in lines(values, "warning", area="versions") if line.startswith("torchmetrics")]
-    assert off == [f"torchmetrics is 1.8.0, and {pinned('torchmetrics')} is pinned"]
-    assert "warning torchmetrics is 1.8.0" in " ".join(capsys.readouterr().out.split())
-
-
-def test_a_malicious_version_breaks(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pinned = importlib.metadata.version
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.6.3" if name == "lightning" else pinned(name))
-    status, values = doctor()
-    assert status == EXIT_BROKEN
-    (line,) = lines(values, "broken")
-    assert line.startswith("lightning 2.6.3: this release on the registry was malicious")
+@pytest.mark.parametrize(
+    ("name", "version", "status", "level", "start"),
+    [
+        ("torchmetrics", "1.8.0", 0, "warning", "torchmetrics is 1.8.0, and {} is pinned"),
+        ("lightning", "2.6.3", EXIT_BROKEN, "broken", "lightning 2.6.3: this release on the registry was malicious"),
+    ],
+)
+def test_fault_a_version_off(
+    work: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    version: str,
+    status: int,
+    level: str,
+    start: str,
+) -> None:
+    installed = importlib.metadata.version
+    text = start.format(installed(name))
+    monkeypatch.setattr(importlib.metadata, "version", lambda asked: version if asked == name else installed(asked))
+    found, values = doctor()
+    assert found == status
+    (line,) = [line for line in lines(values, level, area="versions") if line.startswith(name) and "needs" not in line]
+    assert line.startswith(text)
+    assert f"{level.replace('broken', 'BROKEN')} {text}" in shown(capsys)
 
 
 def test_data_that_cannot_be_read_is_a_finding(work: Path) -> None:

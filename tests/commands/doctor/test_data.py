@@ -15,7 +15,9 @@ from kosum_pl.commands.doctor.data import (
 )
 from kosum_pl.data import Columns, DialogueTable, read_dialogues
 from kosum_pl.decode import ConstraintSettings, DecodingPreset
+from kosum_pl.encode import TokenLimits
 from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample
+from tests.commands.doctor.levels import levels, pairs, texts
 
 SUMMARY = Lengths(split="train", part="summary", p50=40, p95=90, longest=120, limit=128, num_over=0)
 
@@ -49,42 +51,37 @@ def table(folder: Path, split: str, rows: list[tuple[str, str]]) -> DialogueTabl
 def test_lengths_are_those_before_anything_was_dropped() -> None:
     examples = [example(prompt=10 + number, summary=5) for number in range(19)]
     examples.append(example(prompt=30, summary=8, truncated=12, cut=4))
-    read, learnt = measure_lengths(examples, split="val", part="prompt", max_source_tokens=30, max_summary_tokens=8)
+    limits = TokenLimits(max_source_tokens=30, max_summary_tokens=8)
+    read, learnt = measure_lengths(examples, split="val", is_causal=True, limits=limits)
     assert (read.part, read.p50, read.longest, read.limit, read.num_over) == ("prompt", 20, 42, 30, 1)
     assert (learnt.part, learnt.p50, learnt.longest, learnt.num_over) == ("summary", 5, 12, 1)
 
 
 def test_a_preset_that_stops_too_early() -> None:
     presets = [DecodingPreset(name="short", max_new_tokens=64), DecodingPreset(name="long", max_new_tokens=90)]
-    (finding,) = length_findings([SUMMARY], presets=presets, max_positions=None, is_causal=True)
-    assert (finding.level, finding.text) == (
-        "warning",
-        "preset 'short' stops at 64 tokens, and one reference in twenty has 90 or more",
-    )
+    assert pairs(length_findings([SUMMARY], presets=presets, max_positions=None, is_causal=True)) == [
+        ("warning", "preset 'short' stops at 64 tokens, and one reference in twenty has 90 or more")
+    ]
 
 
 @pytest.mark.parametrize(
-    ("is_causal", "positions", "levels"),
-    [
-        (True, 620, []),
-        (True, 619, ["warning"]),
-        (False, 500, []),
-        (False, 499, ["broken"]),
-    ],
+    ("is_causal", "positions", "expected"),
+    [(True, 620, []), (True, 619, ["warning"]), (False, 500, []), (False, 499, ["broken"])],
 )
-def test_positions(is_causal: bool, positions: int, levels: list[str]) -> None:
+def test_positions(is_causal: bool, positions: int, expected: list[str]) -> None:
     prompt = Lengths(split="train", part="prompt", p50=100, p95=300, longest=800, limit=500, num_over=1)
     findings = length_findings([prompt, SUMMARY], presets=[], max_positions=positions, is_causal=is_causal)
-    assert [finding.level for finding in findings] == levels
+    assert levels(findings) == expected
 
 
 def test_leakage_and_duplicates(tmp_path: Path) -> None:
     train = table(tmp_path, "train", [("A: 가", "가"), ("A: 나", "나"), ("A:  가", "다"), ("A: 라", "라")])
     val = table(tmp_path, "val", [("A: 나", "나"), ("A: 마", "마")])
-    texts = [(finding.level, finding.text) for finding in table_findings({"train": train, "val": val})]
-    assert ("warning", "train: 1 rows have a dialogue that stands there already") in texts
-    assert ("warning", "1 dialogues of val stand in train too") in texts
-    assert any("data.val_file" in finding.text for finding in table_findings({"train": train}))
+    assert texts(table_findings({"train": train, "val": val}), "warning") == [
+        "train: 1 rows have a dialogue that stands there already",
+        "1 dialogues of val stand in train too",
+    ]
+    assert any("data.val_file" in text for text in texts(table_findings({"train": train}), "warning"))
 
 
 def test_tags_that_no_dialogue_holds() -> None:
@@ -93,12 +90,10 @@ def test_tags_that_no_dialogue_holds() -> None:
         Dialogue(example_id="b", text="#Person1#: 네.", references=("#Person2#가 답한다.",)),
         Dialogue(example_id="c", text="#Person1#: 네.", references=("답한다.",)),
     ]
-    first, second = tag_findings(rows, split="train")
-    assert first.text == "train: 67% of the references hold tags: #Person1# 1, #Person2# 1"
-    assert (second.level, second.text) == (
-        "warning",
-        "train: 1 references name a tag that their dialogue lacks (#Person2# in b)",
-    )
+    assert pairs(tag_findings(rows, split="train")) == [
+        ("ok", "train: 67% of the references hold tags: #Person1# 1, #Person2# 1"),
+        ("warning", "train: 1 references name a tag that their dialogue lacks (#Person2# in b)"),
+    ]
 
 
 def test_references_outside_the_charset_are_counted_a_split_at_a_time() -> None:
@@ -106,20 +101,19 @@ def test_references_outside_the_charset_are_counted_a_split_at_a_time() -> None:
         "train": [Dialogue(example_id="a", text="A: KTX", references=("KTX와 UFO, UFO.",))],
         "val": [Dialogue(example_id="b", text="A: 네", references=("네.",))],
     }
-    told = [(f.level, f.text) for f in outside_findings(rows, settings=ConstraintSettings(), is_set=True)]
-    assert told == [
+    assert pairs(outside_findings(rows, settings=ConstraintSettings(), is_set=True)) == [
         ("warning", "train: 1 of 1 references hold characters outside 'korean': UFO 1"),
         ("ok", "val: 0 of 1 references hold characters outside 'korean'"),
     ]
-    unset = outside_findings(rows, settings=ConstraintSettings(), is_set=False)
-    assert [finding.level for finding in unset] == ["note", "ok"]
+    assert levels(outside_findings(rows, settings=ConstraintSettings(), is_set=False)) == ["note", "ok"]
 
 
 def test_a_constraint_that_cannot_be_built() -> None:
     def fail() -> None:
         raise ValueError("its kind is unknown")
 
-    assert [f.level for f in constraint_findings(None, fail)] == ["note"]
-    assert [f.level for f in constraint_findings(ConstraintSettings(), lambda: None)] == ["ok"]
-    (finding,) = constraint_findings(ConstraintSettings(), fail)
-    assert (finding.level, finding.text) == ("broken", "cannot be built: its kind is unknown")
+    assert levels(constraint_findings(None, fail)) == ["note"]
+    assert levels(constraint_findings(ConstraintSettings(), lambda: None)) == ["ok"]
+    assert pairs(constraint_findings(ConstraintSettings(), fail)) == [
+        ("broken", "cannot be built: its kind is unknown")
+    ]

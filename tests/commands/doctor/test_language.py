@@ -16,6 +16,7 @@ from kosum_pl.commands.doctor.language import (
     measure_neighbours,
 )
 from kosum_pl.encode import load_tokenizer
+from tests.commands.doctor.levels import levels, texts
 
 FIT = LanguageFit(
     name="mine",
@@ -48,21 +49,20 @@ def test_a_vocabulary_of_known_pieces() -> None:
 
 
 def test_findings_compare_with_the_best_neighbour() -> None:
-    assert [finding.level for finding in language_findings(FIT, [])] == ["ok"]
+    assert levels(language_findings(FIT, [])) == ["ok"]
     better = replace(FIT, name="other", tokens_per_hangul=0.5)
-    assert language_findings(FIT, [FIT, better])[1].text == (
+    assert texts(language_findings(FIT, [FIT, better]), "note") == [
         "other needs 0.50: this tokenizer spends 2.0 times as many tokens"
-    )
-    unknown = language_findings(replace(FIT, unknown_rate=0.02), [])
-    assert [(finding.level, finding.text) for finding in unknown][1:] == [
-        ("warning", "2.00% of the references' tokens are unknown ones, learnt and never said")
+    ]
+    assert texts(language_findings(replace(FIT, unknown_rate=0.02), []), "warning") == [
+        "2.00% of the references' tokens are unknown ones, learnt and never said"
     ]
 
 
 def test_texts_without_hangul() -> None:
     fit = measure(load_tokenizer("demo:bart")[0], ["abc"], name="demo")
     assert fit.tokens_per_hangul is None
-    assert [finding.level for finding in language_findings(fit, [FIT])] == ["note"]
+    assert levels(language_findings(fit, [FIT])) == ["note"]
 
 
 def test_neighbours_are_the_other_configs_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

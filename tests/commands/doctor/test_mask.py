@@ -17,6 +17,7 @@ from kosum_pl.encode import (
     load_tokenizer,
 )
 from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample
+from tests.commands.doctor.levels import levels, pairs, texts
 
 LIMITS = TokenLimits(max_source_tokens=200, max_summary_tokens=40)
 ROWS = [
@@ -38,7 +39,7 @@ def encode(encoder: Encoder) -> list[EncodedExample]:
 
 def broken(encoder: Encoder, *examples: EncodedExample, **options: Any) -> list[str]:
     counts = count_mask(examples, encoder=encoder, **options)
-    return [finding.text for finding in mask_findings(counts, encoder=encoder) if finding.level == "broken"]
+    return texts(mask_findings(counts, encoder=encoder), "broken")
 
 
 def test_sound_rows_have_no_fault(encoder: Encoder) -> None:
@@ -47,8 +48,8 @@ def test_sound_rows_have_no_fault(encoder: Encoder) -> None:
     summaries = [encoder.tokenizer(row.references[0], add_special_tokens=False)["input_ids"] for row in ROWS]
     assert counts.num_supervised == sum(len(ids) + 1 for ids in summaries)
     assert (counts.num_rows, counts.num_truncated, counts.num_cut) == (2, 0, 0)
-    assert {finding.level for finding in mask_findings(counts, encoder=encoder)} == {"ok"}
-    assert batch_findings(examples, encoder=encoder) == []
+    assert set(levels(mask_findings(counts, encoder=encoder))) == {"ok"}
+    assert levels(batch_findings(examples, encoder=encoder)) == []
 
 
 def test_rows_without_a_learnt_terminator(encoder: Encoder) -> None:
@@ -101,20 +102,20 @@ def test_a_collator_that_masks_by_pad_id(encoder: Encoder, monkeypatch: pytest.M
         return batch
 
     monkeypatch.setattr(Collator, "__call__", by_pad_id)
-    (finding,) = batch_findings(encode(encoder), encoder=encoder)
     total = count_mask(encode(encoder), encoder=encoder).num_supervised
-    assert (finding.level, finding.text) == ("broken", f"padding a batch leaves {total - 2} of {total} labels")
+    assert pairs(batch_findings(encode(encoder), encoder=encoder)) == [
+        ("broken", f"padding a batch leaves {total - 2} of {total} labels")
+    ]
 
 
 def test_prompts_of_training_and_inference(encoder: Encoder) -> None:
-    pairs = list(zip(ROWS, encode(encoder), strict=True))
-    (finding,) = prompt_findings(pairs, encoder=encoder, limits=LIMITS)
-    assert finding.level == "ok"
-    pairs[1] = (ROWS[1], replace(pairs[1][1], prompt_length=pairs[1][1].prompt_length - 1))
-    (finding,) = prompt_findings(pairs, encoder=encoder, limits=LIMITS)
-    assert finding.level == "broken"
-    assert finding.text.startswith("1 of 2 prompts differ: training ")
-    assert finding.text.endswith("(b)")
+    first, second = encode(encoder)
+    rows = [(ROWS[0], first), (ROWS[1], second)]
+    assert levels(prompt_findings(rows, encoder=encoder, limits=LIMITS)) == ["ok"]
+    rows[1] = (ROWS[1], replace(second, prompt_length=second.prompt_length - 1))
+    (text,) = texts(prompt_findings(rows, encoder=encoder, limits=LIMITS), "broken")
+    assert text.startswith("1 of 2 prompts differ: training ")
+    assert text.endswith("(b)")
 
 
 def test_pieces_join_to_what_the_model_reads(encoder: Encoder) -> None:
@@ -131,5 +132,5 @@ def test_pieces_join_to_what_the_model_reads(encoder: Encoder) -> None:
 def test_many_truncated_dialogues_are_a_warning(encoder: Encoder, number: int, level: str) -> None:
     counts = count_mask(encode(encoder), encoder=encoder)
     counts.num_rows, counts.num_truncated = 100, number
-    (finding,) = [f for f in mask_findings(counts, encoder=encoder) if "truncated" in f.text]
-    assert (finding.level, finding.text) == (level, f"{number} of 100 dialogues truncated ({number}.0%)")
+    expected = (level, f"{number} of 100 dialogues truncated ({number}.0%)")
+    assert expected in pairs(mask_findings(counts, encoder=encoder))

@@ -9,6 +9,7 @@ from kosum_pl.commands.doctor.tokens import ModelFiles, local_folder, read_model
 from kosum_pl.decode import DecodingPreset
 from kosum_pl.encode import Encoder, Seq2SeqEncoder, SourcePrompt, load_tokenizer
 from kosum_pl.lookup import resolve_path
+from tests.commands.doctor.levels import pairs, texts
 
 PRESETS = [DecodingPreset(name="mine", num_beams=2, no_repeat_ngram_size=3)]
 
@@ -18,30 +19,20 @@ def encoder() -> Encoder:
     return Seq2SeqEncoder(load_tokenizer("demo:bart")[0], SourcePrompt())
 
 
-def told(encoder: Encoder, level: str, **files: Any) -> list[str]:
-    given = ModelFiles(
-        **{
-            "place": "somewhere",
-            "has_weights": True,
-            "config": {"vocab_size": 2500},
-            "generation": {"eos_token_id": 2},
-            **files,
-        }
-    )
-    return [
-        finding.text for finding in token_findings(given, encoder=encoder, presets=PRESETS) if finding.level == level
-    ]
+def found(encoder: Encoder, level: str, **files: Any) -> list[str]:
+    fields = {"name": "x", "has_weights": True, "config": {"vocab_size": 2500}, "generation": {"eos_token_id": 2}}
+    return texts(token_findings(ModelFiles(**{**fields, **files}), encoder=encoder, presets=PRESETS), level)
 
 
 def test_agreement_is_one_line(encoder: Encoder) -> None:
-    assert told(encoder, "ok") == ["a summary ends with 2 ('</s>'), 1 ('<pad>') pads, BOS is 0 ('<s>')"]
-    assert told(encoder, "note") + told(encoder, "warning") + told(encoder, "broken") == []
+    assert found(encoder, "ok") == ["a summary ends with 2 ('</s>'), 1 ('<pad>') pads, BOS is 0 ('<s>')"]
+    assert found(encoder, "note") + found(encoder, "warning") + found(encoder, "broken") == []
 
 
 def test_special_tokens_that_differ_are_named_with_their_file(encoder: Encoder) -> None:
     config = {"vocab_size": 2500, "pad_token_id": 0, "eos_token_id": [5, 2]}
     generation = {"eos_token_id": [1], "bos_token_id": 9999, "decoder_start_token_id": 1}
-    assert told(encoder, "note", config=config, generation=generation) == [
+    assert found(encoder, "note", config=config, generation=generation) == [
         "config.json says pad_token_id=0 ('<s>'), the tokenizer and its template 1 ('<pad>'), which counts",
         "generation_config.json says bos_token_id=9999 (no token of the tokenizer), the tokenizer and its template "
         "0 ('<s>'), which counts",
@@ -60,15 +51,15 @@ def test_special_tokens_that_differ_are_named_with_their_file(encoder: Encoder) 
     ],
 )
 def test_forced_tokens(encoder: Encoder, files: dict[str, Any], level: str, start: str) -> None:
-    lines = told(encoder, level, **files)
+    lines = found(encoder, level, **files)
     assert any(line.startswith(start) for line in lines), lines
     if level == "note":
-        assert told(encoder, "warning", **files) == []
+        assert found(encoder, "warning", **files) == []
 
 
 def test_decoding_settings_stand_beside_the_presets(encoder: Encoder) -> None:
     generation = {"num_beams": 5, "no_repeat_ngram_size": 4, "typical_p": 0.9, "do_sample": False, "eos_token_id": 2}
-    assert told(encoder, "note", generation=generation) == [
+    assert found(encoder, "note", generation=generation) == [
         "the checkpoint's no_repeat_ngram_size=4 is not used, the preset decides (mine: 3)",
         "the checkpoint's num_beams=5 is not used, the preset decides (mine: 2)",
         "the checkpoint's typical_p=0.9 is not used, the preset decides (mine: 1.0)",
@@ -76,7 +67,7 @@ def test_decoding_settings_stand_beside_the_presets(encoder: Encoder) -> None:
 
 
 def test_a_model_smaller_than_its_tokenizer_breaks(encoder: Encoder) -> None:
-    assert told(encoder, "broken", config={"vocab_size": 2499}) == [
+    assert found(encoder, "broken", config={"vocab_size": 2499}) == [
         "the model has 2,499 embeddings, and the tokenizer 2,500 tokens"
     ]
 
@@ -84,8 +75,7 @@ def test_a_model_smaller_than_its_tokenizer_breaks(encoder: Encoder) -> None:
 def test_a_folder_without_config_is_a_note(encoder: Encoder, tmp_path: Path) -> None:
     files = read_model_files(str(tmp_path))
     assert (files.is_found, files.config, files.generation) == (True, {}, {})
-    lines = [(f.level, f.text) for f in token_findings(files, encoder=encoder, presets=PRESETS) if f.level != "ok"]
-    assert lines == [
+    assert pairs(token_findings(files, encoder=encoder, presets=PRESETS))[1:] == [
         ("note", f"{tmp_path} holds no config.json: fit cannot load such a model; only its tokenizer was looked at")
     ]
 
@@ -106,7 +96,7 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 def test_kobart_as_published(shared_dir: Path) -> None:
     folder = str(shared_dir / "tokenizers" / "kobart")
     encoder = Seq2SeqEncoder(load_tokenizer(folder)[0], SourcePrompt(add_bos=True, add_eos=True))
-    findings = token_findings(read_model_files(folder), encoder=encoder, presets=PRESETS)
-    (conflict,) = [finding.text for finding in findings if finding.level == "warning"]
+    findings = list(token_findings(read_model_files(folder), encoder=encoder, presets=PRESETS))
+    (conflict,) = texts(findings, "warning")
     assert "forces 2 ('<usr>') as the last token, and summaries end with 1 ('</s>')" in conflict
     assert any("the decoder starts with 2 ('<usr>')" in finding.text for finding in findings)

@@ -8,10 +8,11 @@ import pytest
 from kosum_pl.commands.doctor.versions import (
     bad_pair_findings,
     pin_findings,
-    pinned_versions,
     read_pins,
     requirement_findings,
+    shipped_pins,
 )
+from tests.commands.doctor.levels import levels, pairs, texts
 
 
 @pytest.fixture
@@ -29,28 +30,28 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def test_the_pins_are_those_of_the_checkout(repository: Path) -> None:
-    pins = pinned_versions()
+    pins = shipped_pins()
     assert pins == read_pins((repository / "constraints.txt").read_text(encoding="utf-8"))
     assert {"torch", "lightning", "transformers"} <= set(pins)
 
 
 def test_a_constraints_file_beside_an_installed_package_is_not_ours(tmp_path: Path) -> None:
     (tmp_path / "constraints.txt").write_text("torch==1.0\n", encoding="utf-8")
-    assert pinned_versions(folders=[tmp_path]) == {}
+    assert shipped_pins(folders=[tmp_path]) == {}
     (tmp_path / "pyproject.toml").touch()
-    assert pinned_versions(folders=[tmp_path]) == {"torch": "1.0"}
+    assert shipped_pins(folders=[tmp_path]) == {"torch": "1.0"}
 
 
 def test_a_local_part_is_no_other_version(installed: dict[str, str]) -> None:
     installed["torch"] = "2.13.0+cu126"
-    assert [finding.level for finding in pin_findings({"torch": "2.13.0", "numpy": "2.4.6"})] == ["ok"]
+    assert levels(pin_findings({"torch": "2.13.0", "numpy": "2.4.6"})) == ["ok"]
 
 
 def test_what_runs_gets_a_line_each_and_tools_share_one(installed: dict[str, str]) -> None:
     installed |= {"torch": "2.12.0", "peft": "0.21.2", "ruff": "0.1", "mypy": "1.0"}
     pins = {"torch": "2.13.0", "peft": "0.21.2", "ruff": "0.17.6", "mypy": "2.4.1"}
-    findings = pin_findings(pins)
-    assert [(finding.level, finding.text) for finding in findings] == [
+    findings = list(pin_findings(pins))
+    assert pairs(findings) == [
         ("warning", "torch is 2.12.0, and 2.13.0 is pinned"),
         ("note", "2 further packages are not the pinned ones: ruff 0.1 (pinned 0.17.6), mypy 1.0 (pinned 2.4.1)"),
         ("note", "1 of 4 pinned packages that are installed have the pinned version"),
@@ -59,7 +60,7 @@ def test_what_runs_gets_a_line_each_and_tools_share_one(installed: dict[str, str
 
 
 @pytest.mark.parametrize(
-    ("versions", "told"),
+    ("versions", "expected"),
     [
         ({"lightning": "2.6.6", "transformers": "5.23.0", "accelerate": "1.15.0", "peft": "0.21.2"}, []),
         ({"lightning": "2.6.2"}, ["lightning 2.6.2"]),
@@ -69,10 +70,10 @@ def test_what_runs_gets_a_line_each_and_tools_share_one(installed: dict[str, str
         ({"transformers": "5.0.0", "peft": "0.17.1"}, ["peft 0.17.1 beside transformers 5.0.0"]),
     ],
 )
-def test_known_bad_versions(installed: dict[str, str], versions: dict[str, str], told: list[str]) -> None:
+def test_known_bad_versions(installed: dict[str, str], versions: dict[str, str], expected: list[str]) -> None:
     installed |= versions
-    findings = bad_pair_findings()
-    assert [finding.text.partition(":")[0] for finding in findings] == told
+    findings = list(bad_pair_findings())
+    assert [finding.text.partition(":")[0] for finding in findings] == expected
     assert all(finding.level == "broken" and finding.remedy for finding in findings)
 
 
@@ -83,10 +84,10 @@ def test_without_pins_the_minimums_count(installed: dict[str, str], monkeypatch:
     }
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: needs.get(name, []))
     installed |= {"torch": "2.12.1+cpu"}
-    assert [(finding.level, finding.text) for finding in requirement_findings({})] == [
+    assert pairs(requirement_findings({})) == [
         ("warning", "kosum-pl needs torch<2.14,>=2.13, installed is 2.12.1"),
         ("broken", "kosum-pl needs ftfy>=6.3, which is not installed"),
         ("warning", "torch needs sympy>=1.13, which is not installed"),
     ]
-    pinned = requirement_findings({"torch": "2.13.0"})
-    assert not any(finding.text.startswith("kosum-pl needs torch") for finding in pinned)
+    pinned = texts(requirement_findings({"torch": "2.13.0"}), "warning")
+    assert not any(text.startswith("kosum-pl needs torch") for text in pinned)
