@@ -10,16 +10,15 @@ import time
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kosum_pl.cli.arguments import Options
+from kosum_pl.commands.gate.junit import json_text, junit_text
+from kosum_pl.commands.gate.rules import RuleFile, read_rules
+from kosum_pl.commands.gate.scores import Scores, read_scores
+from kosum_pl.commands.gate.verdict import Verdict, judge
 from kosum_pl.errors import UsageError
 from kosum_pl.files import write_atomically
-
-if TYPE_CHECKING:
-    from kosum_pl.commands.gate.rules import RuleFile
-    from kosum_pl.commands.gate.scores import Scores
-    from kosum_pl.commands.gate.verdict import Verdict
 
 EXIT_FAILED: Final = 1
 
@@ -40,32 +39,31 @@ def run(options: Options) -> int:
     if options.rules is None:
         raise UsageError(f"{command} needs --rules FILE.yaml; see {command} --help")
     rules, scores, baseline = _read(runs[0], rules=options.rules, baseline=options.baseline)
-    verdicts = _judged(rules, scores, baseline)
+    verdicts = [judge(rule, scores, baseline) for rule in rules.rules]
     for line in _lines(verdicts, scores, baseline):
         print(line)
-    sources = {"run": scores.source, "baseline": baseline.source if baseline else None}
-    _write(verdicts, sources, junit=options.junit, json_file=options.json, rules=rules.path, started=started)
+    source = baseline.source if baseline else None
+    if options.junit:
+        seconds = time.perf_counter() - started
+        text = junit_text(verdicts, run=scores.source, baseline=source, seconds=seconds)
+        write_atomically(options.junit, text)
+        print(f"junit: {options.junit}")
+    if options.json:
+        text = json_text(verdicts, run=scores.source, baseline=source, rules=str(rules.path))
+        write_atomically(options.json, text)
+        print(f"json: {options.json}")
     return 0 if all(verdict.is_passed for verdict in verdicts) else EXIT_FAILED
 
 
 def _read(run: Path, *, rules: Path, baseline: Path | None) -> tuple[RuleFile, Scores, Scores | None]:
-    from kosum_pl.commands.gate.rules import read_rules
-    from kosum_pl.commands.gate.scores import read_scores
-
     rule_file = read_rules(rules)
     scores = read_scores(run, option="run")
     given = baseline or rule_file.baseline
     needing = next((rule for rule in rule_file.rules if rule.baseline_score), None)
     if given is None and needing is not None:
-        place = f"{rule_file.path}:{needing.line}"
-        raise UsageError(f"{place}: rule '{needing.text}' needs a baseline; give --baseline RUN, or baseline: there")
+        where = f"{rule_file.path}:{needing.line}"
+        raise UsageError(f"{where}: rule '{needing.text}' needs a baseline; give --baseline RUN, or baseline: there")
     return rule_file, scores, read_scores(given, option="baseline") if given else None
-
-
-def _judged(rules: RuleFile, scores: Scores, baseline: Scores | None) -> list[Verdict]:
-    from kosum_pl.commands.gate.verdict import judge
-
-    return [judge(rule, scores, baseline) for rule in rules.rules]
 
 
 def _lines(verdicts: Sequence[Verdict], scores: Scores, baseline: Scores | None) -> list[str]:
@@ -92,24 +90,3 @@ def _label(verdict: Verdict) -> str:
 def _width(text: str) -> int:
     """Columns of a terminal: a Korean character takes two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
-def _write(
-    verdicts: Sequence[Verdict],
-    sources: dict[str, str | None],
-    *,
-    junit: Path | None,
-    json_file: Path | None,
-    rules: Path,
-    started: float,
-) -> None:
-    from kosum_pl.commands.gate.junit import json_text, junit_text
-
-    run_path, baseline = str(sources["run"]), sources["baseline"]
-    if junit:
-        seconds = time.perf_counter() - started
-        write_atomically(junit, junit_text(verdicts, run=run_path, baseline=baseline, seconds=seconds))
-        print(f"junit: {junit}")
-    if json_file:
-        write_atomically(json_file, json_text(verdicts, run=run_path, baseline=baseline, rules=str(rules)))
-        print(f"json: {json_file}")

@@ -17,25 +17,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from kosum_pl.commands.gate.tree import (
-    BARE_NAME,
-    BASELINE,
     COMPARISONS,
-    EVERY,
     FUNCTIONS,
-    SLICE,
     Baseline,
-    Call,
     Comparison,
     Expression,
-    Negation,
+    Leaf,
     Number,
     Operation,
     Score,
 )
 
+BARE_NAME: Final = r"[^\W\d](?:[\w.]|/(?=[^\W\d])|=(?=\w))*"
+"""What may stand as a name without quotes."""
 MAX_DEPTH: Final = 50
 """Nested brackets and signs; the parser's own stack is bounded by it."""
 MAX_TOKENS: Final = 200
@@ -43,6 +40,7 @@ MAX_TOKENS: Final = 200
 MAX_SHOWN: Final = 80
 """Characters of a rule that an error repeats."""
 
+_END: Final = "end"
 _QUOTED: Final = r'"(?:[^"\\]|\\["\\])*"'
 _TOKEN: Final = re.compile(
     rf"(?P<quoted>{_QUOTED})|(?P<name>{BARE_NAME})"
@@ -77,146 +75,143 @@ def parse_rule(text: str) -> Comparison:
 
     Example:
         >>> parse_rule("val/rouge_sum >= 0.98 * baseline").right
-        Operation(symbol='*', left=Number(value=0.98), right=Baseline())
+        Operation(symbol='*', operands=(Number(value=0.98), Baseline()))
         >>> parse_rule("val/loss = 1")
         Traceback (most recent call last):
         kosum_pl.commands.gate.grammar.RuleError: '=' is no operator; equality is ==
     """
     column, value, start = _slice_of(text)
-    parser = _Parser(_tokens(text, start), end=len(text))
+    parser = _Parser(_tokens(text, start))
     left = parser.sum()
-    symbol, place = parser.symbol, parser.place
-    if symbol not in COMPARISONS:
-        raise RuleError(f"{parser.shown} where one of {' '.join(COMPARISONS)} is due", column=place)
-    parser.advance()
+    symbol = parser.take(*COMPARISONS)
+    if not symbol:
+        raise parser.refusal(f"where one of {' '.join(COMPARISONS)} is due")
     right = parser.sum()
-    if not parser.is_at_end:
-        raise RuleError(f"{parser.shown} where the rule should end", column=parser.place)
+    if parser.token.kind != _END:
+        raise parser.refusal("where the rule should end")
     return Comparison(left=left, symbol=symbol, right=right, column=column, value=value)
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    column: int
 
 
 class _Parser:
     """One pass over the tokens; each method reads what its name says."""
 
-    def __init__(self, tokens: list[tuple[str, str, int]], *, end: int) -> None:
-        self._tokens = [*tokens, ("end", "", end)]
+    def __init__(self, tokens: list[_Token]) -> None:
+        self._tokens = tokens
         self._next = 0
         self._depth = 0
 
     @property
-    def symbol(self) -> str:
-        kind, text, _ = self._tokens[self._next]
-        return text if kind == "symbol" else ""
+    def token(self) -> _Token:
+        return self._tokens[self._next]
 
-    @property
-    def place(self) -> int:
-        return self._tokens[self._next][2]
-
-    @property
-    def is_at_end(self) -> bool:
-        return self._next == len(self._tokens) - 1
-
-    @property
-    def shown(self) -> str:
-        return "the rule ends" if self.is_at_end else f"'{self._tokens[self._next][1]}' stands"
-
-    def advance(self) -> None:
+    def take(self, *texts: str) -> str:
+        """The next token, passed, if it is one of these; otherwise empty."""
+        text = self.token.text
+        if text not in texts:
+            return ""
         self._next += 1
+        return text
+
+    def refusal(self, what_is_due: str) -> RuleError:
+        found = "the rule ends" if self.token.kind == _END else f"'{self.token.text}' stands"
+        return RuleError(f"{found} {what_is_due}", column=self.token.column)
 
     def sum(self) -> Expression:
-        return self._chain("+-", lambda: self._chain("*/", self._factor))
+        return self._chain("+", "-", operand=lambda: self._chain("*", "/", operand=self._factor))
 
-    def _chain(self, symbols: str, operand: Callable[[], Expression]) -> Expression:
+    def _chain(self, *symbols: str, operand: Callable[[], Expression]) -> Expression:
         left = operand()
-        while self.symbol and self.symbol in symbols:
-            symbol = self.symbol
-            self.advance()
-            left = Operation(symbol, left, operand())
+        while symbol := self.take(*symbols):
+            left = Operation(symbol, (left, operand()))
         return left
 
     def _factor(self) -> Expression:
+        token = self.token
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise RuleError(f"more than {MAX_DEPTH} brackets and signs in each other", column=self.place)
-        kind, text, place = self._tokens[self._next]
-        if self.symbol in ("-", "("):
-            self.advance()
-            found = Negation(self._factor()) if text == "-" else self._closed([self.sum()])[0]
-        elif kind == "name" and text in FUNCTIONS and self._tokens[self._next + 1][1] == "(":
+            raise RuleError(f"more than {MAX_DEPTH} brackets and signs in each other", column=token.column)
+        found: Expression
+        if self.take("-"):
+            found = Operation("-", (self._factor(),))
+        elif self.take("("):
+            found = self.sum()
+            self._close()
+        elif token.text in FUNCTIONS and self._tokens[self._next + 1].text == "(":
             self._next += 2
-            found = Call(text, self._closed(self._operands()))
-        elif kind in ("number", "name", "quoted"):
-            self.advance()
-            found = _leaf(kind, text, place)
+            operands = [self.sum()]
+            while self.take(","):
+                operands.append(self.sum())
+            self._close()
+            found = Operation(token.text, tuple(operands))
+        elif token.kind in ("number", "name", "quoted"):
+            self._next += 1
+            found = _leaf(token)
         else:
-            raise RuleError(f"{self.shown} where a number or the name of a score is due", column=place)
+            raise self.refusal("where a number or the name of a score is due")
         self._depth -= 1
         return found
 
-    def _operands(self) -> list[Expression]:
-        operands = [self.sum()]
-        while self.symbol == ",":
-            self.advance()
-            operands.append(self.sum())
-        return operands
-
-    def _closed(self, operands: list[Expression]) -> tuple[Expression, ...]:
-        if self.symbol != ")":
-            raise RuleError(f"{self.shown} where ) is due", column=self.place)
-        self.advance()
-        return tuple(operands)
+    def _close(self) -> None:
+        if not self.take(")"):
+            raise self.refusal("where ) is due")
 
 
-def _tokens(text: str, start: int) -> list[tuple[str, str, int]]:
-    """Kind, text and place of each token."""
-    tokens, place = [], start
-    while place < len(text):
-        if text[place].isspace():
-            place += 1
+def _tokens(text: str, start: int) -> list[_Token]:
+    """All tokens, and one behind the last that marks the end."""
+    tokens, column = [], start
+    while column < len(text):
+        if text[column].isspace():
+            column += 1
             continue
-        match = _TOKEN.match(text, place)
+        match = _TOKEN.match(text, column)
         if match is None:
-            raise RuleError(_unreadable(text, place), column=place)
-        tokens.append((str(match.lastgroup), match.group(), place))
-        place = match.end()
+            raise RuleError(_unreadable(text, column), column=column)
+        tokens.append(_Token(str(match.lastgroup), match.group(), column))
+        column = match.end()
         if len(tokens) > MAX_TOKENS:
-            raise RuleError(f"more than {MAX_TOKENS} words and signs", column=tokens[-1][2])
-    return tokens
+            raise RuleError(f"more than {MAX_TOKENS} words and signs", column=tokens[-1].column)
+    return [*tokens, _Token(_END, "", len(text))]
 
 
-def _unreadable(text: str, place: int) -> str:
-    if text[place] == "=":
+def _unreadable(text: str, column: int) -> str:
+    if text[column] == "=":
         return "'=' is no operator; equality is =="
-    if text[place] == '"':
+    if text[column] == '"':
         return 'the quote does not end, or \\ stands in it before something else than " or \\'
-    return f'{text[place:].split()[0][:MAX_SHOWN]!r} is no number, name or operator; put odd names in "quotes"'
+    return f'{text[column:].split()[0][:MAX_SHOWN]!r} is no number, name or operator; put odd names in "quotes"'
 
 
 def _slice_of(text: str) -> tuple[str | None, str | None, int]:
     """Column and value of a rule's slice, and where the comparison starts."""
     words = text.split(maxsplit=2)
     # A score may be called `slice`; then an operator follows, and no slice can start with one.
-    if len(words) < 2 or words[0] != SLICE or words[1][0] in "<>=!+-*/":
+    if len(words) < 2 or words[0] != "slice" or words[1][0] in "<>=!+-*/":
         return None, None, 0
     match = _SLICE.match(text)
     if match is None:
-        column = text.index(SLICE) + len(SLICE) + 1
+        column = text.index("slice") + len("slice ")
         raise RuleError("after 'slice' COLUMN=VALUE or COLUMN=* is due, and a space", column=column)
-    value = None if match["value"] == EVERY else _unquoted(match["value"])
+    value = None if match["value"] == "*" else _unquoted(match["value"])
     return _unquoted(match["column"]), value, match.end()
 
 
-def _leaf(kind: str, text: str, place: int) -> Expression:
-    if kind == "number":
-        value = float(text)
+def _leaf(token: _Token) -> Leaf:
+    if token.kind == "number":
+        value = float(token.text)
         if value == float("inf"):
-            raise RuleError(f"{text} is too large for a number", column=place)
+            raise RuleError(f"{token.text} is too large for a number", column=token.column)
         return Number(value)
-    if text == BASELINE:
+    if token.text == "baseline":
         return Baseline()
-    name = _unquoted(text)
+    name = _unquoted(token.text)
     if not name:
-        raise RuleError("a name without a letter", column=place)
+        raise RuleError("a name without a letter", column=token.column)
     return Score(name)
 
 

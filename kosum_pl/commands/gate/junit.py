@@ -22,13 +22,7 @@ _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U001
 
 
 def junit_text(verdicts: Sequence[Verdict], *, run: str, baseline: str | None, seconds: float) -> str:
-    """A JUnit XML file of one suite, as Jenkins, GitLab and GitHub's actions read it.
-
-    Args:
-        verdicts: One a rule, in the order of the file.
-        run: Path of the judged scores.
-        baseline: Path of the baseline's; None without.
-        seconds: What judging took.
+    """A JUnit XML file of one suite, as Jenkins, GitLab and GitHub's actions read it; judging took so many seconds.
 
     Example:
         >>> junit_text([], run="metrics.json", baseline=None, seconds=0.0).splitlines()[0]
@@ -37,15 +31,13 @@ def junit_text(verdicts: Sequence[Verdict], *, run: str, baseline: str | None, s
     counts = {
         "tests": str(len(verdicts)),
         "failures": str(sum(not verdict.is_passed for verdict in verdicts)),
-        "errors": "0",
-        "skipped": "0",
-        "time": f"{seconds:.3f}",
+        **{"errors": "0", "skipped": "0", "time": f"{seconds:.3f}"},
     }
     root = ElementTree.Element("testsuites", {"name": CLASS_NAME, **counts})
     suite = ElementTree.SubElement(root, "testsuite", {"name": _clean(f"gate {run}"), **counts})
     properties = ElementTree.SubElement(suite, "properties")
-    for name, value in {"run": run, "baseline": baseline}.items():
-        if value is not None:
+    for name, value in {"run": run, "baseline": baseline or ""}.items():
+        if value:
             ElementTree.SubElement(properties, "property", {"name": name, "value": _clean(value)})
     each = f"{seconds / max(1, len(verdicts)):.3f}"
     for verdict in verdicts:
@@ -56,14 +48,7 @@ def junit_text(verdicts: Sequence[Verdict], *, run: str, baseline: str | None, s
 
 
 def json_text(verdicts: Sequence[Verdict], *, run: str, baseline: str | None, rules: str) -> str:
-    """The same as JSON, with the values as numbers.
-
-    Args:
-        verdicts: One a rule, in the order of the file.
-        run: Path of the judged scores.
-        baseline: Path of the baseline's; None without.
-        rules: Path of the rules file.
-    """
+    """The same as JSON, with the values as numbers, and the path of the rules file."""
     failed = sum(not verdict.is_passed for verdict in verdicts)
     values: dict[str, Any] = {
         "passed": failed == 0,

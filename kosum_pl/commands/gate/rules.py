@@ -32,7 +32,6 @@ class GateRule:
         name: What it is called; its text where it has no name.
         why: What it guards against; may be empty.
         line: Line of the file, counted from 1.
-        comparison: What it demands.
         baseline_score: The score that `baseline` means in it; empty where it says no `baseline`.
     """
 
@@ -46,13 +45,7 @@ class GateRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleFile:
-    """A whole file.
-
-    Attributes:
-        path: The file.
-        rules: In its order, at least one.
-        baseline: The run it names, beside the file where the path is relative; None without.
-    """
+    """A whole file: at least one rule, and the run it names as baseline, relative to the file's folder."""
 
     path: Path
     rules: tuple[GateRule, ...]
@@ -74,9 +67,9 @@ def read_rules(path: Path) -> RuleFile:
         root = yaml.compose(source, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        position = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         hint = "; put a rule with '\"', ': ' or ' #' in it as a whole into single quotes"
-        raise UsageError(f"{place}: this is no YAML: {one_line(error.problem or str(error))}{hint}") from error
+        raise UsageError(f"{position}: this is no YAML: {one_line(error.problem or str(error))}{hint}") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{path} is no YAML: {one_line(str(error))}") from error
     return _Reader(path, source.splitlines()).file(root)
@@ -84,9 +77,6 @@ def read_rules(path: Path) -> RuleFile:
 
 def baseline_score_of(comparison: Comparison) -> str:
     """The score that `baseline` means: the only one left of the comparison, or else the only one of the rule.
-
-    Args:
-        comparison: A rule.
 
     Raises:
         ValueError: The rule names no score, or it says `baseline` and several could be meant.
@@ -133,26 +123,24 @@ class _Reader:
         for node in root.value:
             rule = self._rule(node)
             if rule.name in lines:
-                raise UsageError(f"{self._place(node)}: '{rule.name}' stands in line {lines[rule.name]} already")
+                raise UsageError(f"{self._position(node)}: '{rule.name}' stands in line {lines[rule.name]} already")
             lines[rule.name] = rule.line
             yield rule
 
     def _rule(self, node: yaml.Node) -> GateRule:
         parts = self._parts(node, RULE_KEYS) if isinstance(node, yaml.MappingNode) else {"rule": node}
         if "rule" not in parts:
-            raise UsageError(f"{self._place(node)}: a rule is missing; write rule: val/contamination_rate == 0")
+            raise UsageError(f"{self._position(node)}: a rule is missing; write rule: val/contamination_rate == 0")
         written = parts["rule"]
         raw = self._text(written)
-        try:
-            comparison = parse_rule(raw)
-        except RuleError as error:
-            place = self._place(written, raw, error.column)
-            raise UsageError(f"{place}: rule '{_shortened(one_line(raw))}': {error}") from error
         text = one_line(raw)
         try:
+            comparison = parse_rule(raw)
             baseline_score = baseline_score_of(comparison)
-        except UsageError as error:
-            raise UsageError(f"{self._place(written)}: rule '{_shortened(text)}': {error}") from error
+        except (RuleError, UsageError) as error:
+            within = (raw, error.column) if isinstance(error, RuleError) else ()
+            position = self._position(written, *within)
+            raise UsageError(f"{position}: rule '{_shortened(text)}': {error}") from error
         name, why = (one_line(self._text(parts[key])) if key in parts else "" for key in ("name", "why"))
         return GateRule(
             text=text,
@@ -169,16 +157,16 @@ class _Reader:
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
             if name not in known or name in parts:
                 fault = "stands twice" if name in parts else "is unknown"
-                raise UsageError(f"{self._place(key)}: key '{one_line(name)}' {fault}; keys: {', '.join(known)}")
+                raise UsageError(f"{self._position(key)}: key '{one_line(name)}' {fault}; keys: {', '.join(known)}")
             parts[name] = value
         return parts
 
     def _text(self, node: yaml.Node) -> str:
         if isinstance(node, yaml.ScalarNode):
             return str(node.value)
-        raise UsageError(f"{self._place(node)}: a text is due here, not a list or a mapping")
+        raise UsageError(f"{self._position(node)}: a text is due here, not a list or a mapping")
 
-    def _place(self, node: yaml.Node, text: str = "", column: int = 0) -> str:
+    def _position(self, node: yaml.Node, text: str = "", column: int = 0) -> str:
         """File, line and column; the column within the text where its line writes it in another way."""
         mark = node.start_mark
         line = self._lines[mark.line] if mark.line < len(self._lines) else ""

@@ -1,23 +1,17 @@
-"""What a gate's rule is once it is read: a tree of plain values, and its text.
+"""What a gate's rule is once it is read: a tree of plain values.
 
-In: nothing. Out: `Comparison` and the expressions in it, the scores they name, and text that is read as the same tree.
+In: nothing. Out: `Comparison` and the expressions in it, the scores they name, and their text with other leaves put in.
 Only the standard library is imported.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 COMPARISONS: Final = (">=", "<=", "==", "!=", ">", "<")
 FUNCTIONS: Final = ("min", "max")
-BASELINE: Final = "baseline"
-SLICE: Final = "slice"
-EVERY: Final = "*"
-BARE_NAME: Final = r"[^\W\d](?:[\w.]|/(?=[^\W\d])|=(?=\w))*"
-"""What may stand as a name without quotes."""
 
 _PRODUCT: Final = 2
 _PRECEDENCE: Final = {"+": 1, "-": 1, "*": _PRODUCT, "/": _PRODUCT}
@@ -43,30 +37,15 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
-class Negation:
-    """An expression with its sign turned."""
-
-    operand: Expression
-
-
-@dataclass(frozen=True, slots=True)
 class Operation:
-    """`left symbol right`, where the symbol is one of `+ - * /`."""
+    """One of `+ - * /` over two operands, `-` over one, or one of `FUNCTIONS` over at least one."""
 
     symbol: str
-    left: Expression
-    right: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """`min(…)` or `max(…)` of at least one expression."""
-
-    function: str
     operands: tuple[Expression, ...]
 
 
-Expression: TypeAlias = Number | Score | Baseline | Negation | Operation | Call
+Leaf: TypeAlias = Number | Score | Baseline
+Expression: TypeAlias = Leaf | Operation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,81 +79,38 @@ def scores_in(expression: Expression) -> list[str]:
 
 
 def has_baseline(expression: Expression) -> bool:
-    """Whether an expression says `baseline`."""
+    """Whether an expression names `baseline`."""
     return any(isinstance(leaf, Baseline) for leaf in _leaves(expression))
 
 
-def render(expression: Expression, shown: Callable[[Expression], str] | None = None, *, above: int = 0) -> str:
+def render(expression: Expression, shown: Callable[[Leaf], str], *, outer: int = 0) -> str:
     """Text of an expression, with the fewest brackets.
 
     Args:
         expression: What to write.
-        shown: Text of a number, a score or `baseline`; None writes them as rules do.
-        above: Precedence of what it stands in; 0 for nothing.
-
-    Returns:
-        Text that is read as the same expression, unless `shown` puts something else into it.
+        shown: Text of a number, a score or `baseline`.
+        outer: Precedence of what it stands in; 0 for nothing.
 
     Example:
         >>> from kosum_pl.commands.gate.grammar import parse_rule
-        >>> render(parse_rule('(val/a - (1 - "b c")) * 2.50 > 0').left)
-        '(val/a - (1 - "b c")) * 2.5'
+        >>> render(parse_rule("((a) - (1 - b)) * -2 > 0").left, lambda leaf: "x")
+        '(x - (x - x)) * -x'
     """
-    write = shown or _leaf_text
-    match expression:
-        case Negation(operand):
-            return f"-{render(operand, write, above=_PRODUCT + 1)}"
-        case Call(function, operands):
-            return f"{function}({', '.join(render(operand, write) for operand in operands)})"
-        case Operation(symbol, left, right):
-            own = _PRECEDENCE[symbol]
-            text = f"{render(left, write, above=own)} {symbol} {render(right, write, above=own + 1)}"
-            return f"({text})" if own < above else text
-        case leaf:
-            return write(leaf)
+    if not isinstance(expression, Operation):
+        return shown(expression)
+    symbol, operands = expression.symbol, expression.operands
+    if symbol in FUNCTIONS:
+        return f"{symbol}({', '.join(render(operand, shown) for operand in operands)})"
+    if len(operands) == 1:
+        return f"-{render(operands[0], shown, outer=_PRODUCT + 1)}"
+    own = _PRECEDENCE[symbol]
+    left, right = (render(operand, shown, outer=own + index) for index, operand in enumerate(operands))
+    return f"({left} {symbol} {right})" if own < outer else f"{left} {symbol} {right}"
 
 
-def render_rule(rule: Comparison) -> str:
-    """Text of a whole rule, that is read as the same rule.
-
-    Example:
-        >>> from kosum_pl.commands.gate.grammar import parse_rule
-        >>> render_rule(parse_rule("slice weekday=* val/rouge_sum>=baseline-1.5"))
-        'slice weekday=* val/rouge_sum >= baseline - 1.5'
-    """
-    text = f"{render(rule.left)} {rule.symbol} {render(rule.right)}"
-    if rule.column is None:
-        return text
-    value = EVERY if rule.value is None else _word(rule.value)
-    return f"slice {_word(rule.column)}={value} {text}"
-
-
-def _leaves(expression: Expression) -> Iterator[Number | Score | Baseline]:
-    match expression:
-        case Negation(operand):
+def _leaves(expression: Expression) -> Iterator[Leaf]:
+    if isinstance(expression, Operation):
+        for operand in expression.operands:
             yield from _leaves(operand)
-        case Operation(_, left, right):
-            yield from _leaves(left)
-            yield from _leaves(right)
-        case Call(_, operands):
-            for operand in operands:
-                yield from _leaves(operand)
-        case leaf:
-            yield leaf
-
-
-def _leaf_text(leaf: Expression) -> str:
-    match leaf:
-        case Number(value):
-            return repr(value).removesuffix(".0")
-        case Score(name):
-            return name if re.fullmatch(BARE_NAME, name) and name != BASELINE else _quoted(name)
-    return BASELINE
-
-
-def _word(text: str) -> str:
-    return text if re.fullmatch(r"[\w.]+", text) else _quoted(text)
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    else:
+        yield expression

@@ -10,22 +10,12 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from kosum_pl.commands.gate.rules import GateRule
 from kosum_pl.commands.gate.scores import Scores, Unjudged
-from kosum_pl.commands.gate.tree import (
-    Baseline,
-    Call,
-    Expression,
-    Negation,
-    Number,
-    Operation,
-    Score,
-    render,
-    scores_in,
-)
+from kosum_pl.commands.gate.tree import Baseline, Expression, Number, Operation, Score, render, scores_in
 
 _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     ">=": operator.ge,
@@ -36,14 +26,16 @@ _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     "!=": operator.ne,
 }
 _OPPOSITE: Final = {">=": "<", ">": "<=", "<=": ">", "<": ">=", "==": "!=", "!=": "=="}
-_COMPUTE: Final[dict[str, Callable[[float, float], float]]] = {
+_COMPUTE: Final[dict[str, Callable[..., float]]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
+    "min": lambda *values: min(values),
+    "max": lambda *values: max(values),
 }
 _ROUGE: Final = ("rouge", "bleu", "chrf")
-# What both records must agree on where they tell it, and which scores depend on it.
+# What both records must agree on where they have it, and which scores depend on it.
 _COUNTED_BY: Final = {
     "rouge_tokenizer": _ROUGE,
     "multi_reference": _ROUGE,
@@ -56,11 +48,9 @@ _ALL_DIGITS: Final = 17
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What came of one rule.
+    """Whether one rule holds.
 
     Attributes:
-        rule: The rule.
-        is_passed: Whether it holds.
         message: The values, or why there are none.
         left: Value left of the comparison, of the worst slice where there are several; None where it is not known.
         right: Value right of it.
@@ -81,29 +71,19 @@ class Verdict:
 
 
 def judge(rule: GateRule, scores: Scores, baseline: Scores | None = None) -> Verdict:
-    """Hold a run against a rule.
-
-    Args:
-        rule: The rule.
-        scores: The run's.
-        baseline: The baseline's; needed where the rule says `baseline`.
-
-    Returns:
-        A verdict; of a rule over every slice of a column, that of the worst one.
-    """
-    column = rule.comparison.column
+    """Compare a run with a rule; a rule over every slice of a column gets the verdict of the worst one."""
+    column, value = rule.comparison.column, rule.comparison.value
     if column is None:
         return _judge_one(rule, scores, baseline, slice_name="")
-    values = [rule.comparison.value]
-    if rule.comparison.value is None:
-        stage = scores_in(rule.comparison.left)[:1] or scores_in(rule.comparison.right)
-        known = [scores, baseline] if baseline and rule.baseline_score else [scores]
-        prefix = stage[0].partition("/")[0] + "/"
-        values = list(dict.fromkeys(value for one in known for value in one.slice_values(column, stage=prefix)))
-        if not values:
-            return Verdict(rule=rule, is_passed=False, message=f"{scores.source} has no slices of {column}")
-    verdicts = [_judge_one(rule, scores, baseline, slice_name=f"{column}={value}") for value in values]
-    return _worst(verdicts) if rule.comparison.value is None else verdicts[0]
+    if value is not None:
+        return _judge_one(rule, scores, baseline, slice_name=f"{column}={value}")
+    named = scores_in(rule.comparison.left) or scores_in(rule.comparison.right)
+    stage = named[0].partition("/")[0] + "/"
+    known = [scores, baseline] if baseline and rule.baseline_score else [scores]
+    values = dict.fromkeys(value for one in known for value in one.slice_values(column, stage=stage))
+    if not values:
+        return Verdict(rule=rule, is_passed=False, message=f"{scores.source} has no slices of {column}")
+    return _worst([_judge_one(rule, scores, baseline, slice_name=f"{column}={value}") for value in values])
 
 
 def _judge_one(rule: GateRule, scores: Scores, baseline: Scores | None, *, slice_name: str) -> Verdict:
@@ -142,20 +122,17 @@ class _Bound:
                 return self._scores.score(name + self._tail)
             case Baseline():
                 return self._baseline_value()
-            case Negation(operand):
-                return -self.value(operand)
-            case Call(function, operands):
-                values = [self.value(operand) for operand in operands]
-                return min(values) if function == "min" else max(values)
-            case Operation(symbol, left, right):
-                return self._computed(symbol, self.value(left), self.value(right))
+            case Operation(symbol, operands):
+                return self._computed(symbol, [self.value(operand) for operand in operands])
 
-    def _computed(self, symbol: str, left: float, right: float) -> float:
-        if symbol == "/" and right == 0:
-            raise Unjudged(f"{shown_number(left)} / 0 has no value")
-        value = _COMPUTE[symbol](left, right)
+    def _computed(self, symbol: str, values: list[float]) -> float:
+        if symbol == "-" and len(values) == 1:
+            return -values[0]
+        if symbol == "/" and values[1] == 0:
+            raise Unjudged(f"{shown_number(values[0])} / 0 has no value")
+        value = _COMPUTE[symbol](*values)
         if not math.isfinite(value):
-            raise Unjudged(f"{shown_number(left)} {symbol} {shown_number(right)} is beyond all numbers")
+            raise Unjudged(f"{f' {symbol} '.join(map(shown_number, values))} is beyond all numbers")
         return value
 
     def _baseline_value(self) -> float:
@@ -164,13 +141,13 @@ class _Bound:
             raise Unjudged("there is no baseline")
         for key, dependents in _COUNTED_BY.items():
             own, other = self._scores.record(key), self._baseline.record(key)
-            is_told = (own is not None and other is not None) or key == "slice"
-            if is_told and own != other and any(part in name for part in dependents):
+            is_recorded = (own is not None and other is not None) or key == "slice"
+            if is_recorded and own != other and any(part in name for part in dependents):
                 raise Unjudged(f"{key} is {own or 'none'} here and {other or 'none'} in {self._baseline.source}")
         return self._baseline.score(name + self._tail)
 
-    def shown(self, digits: int) -> Callable[[Expression], str]:
-        return lambda leaf: shown_number(self.value(leaf), digits)
+    def text(self, expression: Expression, digits: int) -> str:
+        return render(expression, lambda leaf: shown_number(self.value(leaf), digits))
 
 
 def shown_number(value: float, digits: int = _FEW_DIGITS) -> str:
@@ -185,19 +162,24 @@ def shown_number(value: float, digits: int = _FEW_DIGITS) -> str:
 
 
 def _message(bound: _Bound, left: float, right: float, *, is_passed: bool) -> str:
-    comparison = bound.rule.comparison
+    comparison, digits = bound.rule.comparison, _digits(left, right)
     if is_passed and isinstance(comparison.right, Number):
-        return shown_number(left, _digits(left, right))
-    digits = _digits(left, right)
+        return shown_number(left, digits)
     symbol = comparison.symbol if is_passed else _OPPOSITE[comparison.symbol]
     text = f"{shown_number(left, digits)} {symbol} {shown_number(right, digits)}"
     formulas = [
-        "baseline" if isinstance(side, Baseline) else render(side, bound.shown(digits))
+        "baseline" if isinstance(side, Baseline) else bound.text(side, digits)
         for side in (comparison.left, comparison.right)
-        if not isinstance(side, (Number, Score))
-        and not (isinstance(side, Negation) and isinstance(side.operand, Number))
+        if not isinstance(side, (Number, Score)) and not _is_negative_number(side)
     ]
     return f"{text} ({'; '.join(formulas)})" if formulas else text
+
+
+def _is_negative_number(expression: Expression) -> bool:
+    match expression:
+        case Operation("-", (Number(),)):
+            return True
+    return False
 
 
 def _digits(left: float, right: float) -> int:
@@ -211,14 +193,7 @@ def _worst(verdicts: list[Verdict]) -> Verdict:
     worst = min(verdicts, key=_margin)
     failed = sum(not verdict.is_passed for verdict in verdicts)
     count = f"{failed} of {len(verdicts)} slices fail" if failed else f"worst of {len(verdicts)} slices"
-    return Verdict(
-        rule=worst.rule,
-        is_passed=worst.is_passed,
-        message=f"{worst.message} at {worst.slice_name}; {count}",
-        left=worst.left,
-        right=worst.right,
-        slice_name=worst.slice_name,
-    )
+    return replace(worst, message=f"{worst.message} at {worst.slice_name}; {count}")
 
 
 def _margin(verdict: Verdict) -> float:

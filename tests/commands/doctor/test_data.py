@@ -15,7 +15,7 @@ from kosum_pl.commands.doctor.data import (
 )
 from kosum_pl.data import Columns, DialogueTable, read_dialogues
 from kosum_pl.decode import ConstraintSettings, DecodingPreset
-from kosum_pl.encode import TokenLimits
+from kosum_pl.encode import Seq2SeqEncoder, SourcePrompt, TokenLimits, load_tokenizer
 from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample
 from tests.commands.doctor.levels import levels, pairs, texts
 
@@ -108,12 +108,13 @@ def test_references_outside_the_charset_are_counted_a_split_at_a_time() -> None:
     assert levels(outside_findings(rows, settings=ConstraintSettings(), is_set=False)) == ["note", "ok"]
 
 
-def test_a_constraint_that_cannot_be_built() -> None:
-    def fail() -> None:
+def test_a_constraint_that_cannot_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, settings = Seq2SeqEncoder(load_tokenizer("demo:bart")[0], SourcePrompt()), ConstraintSettings()
+    assert levels(constraint_findings(None, encoder)) == ["note"]
+    assert levels(constraint_findings(settings, encoder)) == ["ok"]
+
+    def fail(*_: object, **__: object) -> None:
         raise ValueError("its kind is unknown")
 
-    assert levels(constraint_findings(None, fail)) == ["note"]
-    assert levels(constraint_findings(ConstraintSettings(), lambda: None)) == ["ok"]
-    assert pairs(constraint_findings(ConstraintSettings(), fail)) == [
-        ("broken", "cannot be built: its kind is unknown")
-    ]
+    monkeypatch.setattr(ConstraintSettings, "build", fail)
+    assert pairs(constraint_findings(settings, encoder)) == [("broken", "cannot be built: its kind is unknown")]

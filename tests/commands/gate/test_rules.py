@@ -99,7 +99,7 @@ def test_which_score_baseline_means(tmp_path: Path, text: str, score: str) -> No
         ("[" * 800, "gates.yaml"),
     ],
 )
-def test_what_cannot_be_read_is_told_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+def test_what_cannot_be_read_is_named_with_its_position(tmp_path: Path, text: str, message: str) -> None:
     assert error_of(tmp_path, text).startswith(message)
 
 
@@ -111,25 +111,7 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
         read_rules(tmp_path / "a.yaml")
 
 
-PIECES = [
-    "- ",
-    "rules:",
-    "rule: ",
-    "name: a",
-    "\n",
-    "  ",
-    "val/a > 1",
-    "baseline",
-    '"',
-    "'",
-    "{",
-    "[",
-    "&a ",
-    "*a",
-    "|",
-    "#",
-    "!!x ",
-]
+PIECES = ["- ", "rules:", "rule: ", "name: a", "\n", "  ", "val/a > 1", "baseline", *"\"'{[|#", "&a ", "*a", "!!x "]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

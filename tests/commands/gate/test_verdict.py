@@ -103,15 +103,17 @@ def test_what_cannot_be_judged_does_not_pass(text: str, reason: str) -> None:
     assert f"cannot be judged: {reason}" in found.message
 
 
-def test_a_column_without_slices_fails() -> None:
-    found = verdict("slice hour=* val/rouge_sum > 1")
-    assert (found.is_passed, found.message) == (False, "m.json has no slices of hour")
-
-
-def test_slices_of_another_stage_are_none_of_this_one() -> None:
-    run = {"val/a/d=1": 2.0, "start/a/d=2": 0.0}
-    found = verdict("slice d=* val/a > 1", run=run)
-    assert (found.is_passed, found.message) == (True, "2 at d=1; worst of 1 slices")
+@pytest.mark.parametrize(
+    ("text", "run", "is_passed", "message"),
+    [
+        ("slice hour=* val/rouge_sum > 1", RUN, False, "m.json has no slices of hour"),
+        # Slices of another stage are none of this one.
+        ("slice d=* val/a > 1", {"val/a/d=1": 2.0, "start/a/d=2": 0.0}, True, "2 at d=1; worst of 1 slices"),
+    ],
+)
+def test_which_slices_a_column_has(text: str, run: dict[str, Any], is_passed: bool, message: str) -> None:
+    found = verdict(text, run=run)
+    assert (found.is_passed, found.message) == (is_passed, message)
 
 
 def test_a_slice_that_only_the_baseline_has_fails() -> None:
@@ -186,7 +188,7 @@ def test_a_run_a_folder_of_it_or_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff\xfe", b'"val/a"', b"[" * 100_000])
-def test_what_is_no_metrics_file_is_told(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_metrics_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "metrics.json").write_bytes(content)
     with pytest.raises(UsageError, match=r"run .*metrics\.json is no metrics\.json: "):
         read_scores(tmp_path, option="run")
