@@ -12,7 +12,7 @@ from kosum_pl.data.read.dialogues import read_dialogues
 from kosum_pl.data.slices import SliceFilter
 from kosum_pl.data.table import DialogueTable, count_leakage
 from kosum_pl.data.topics.clusters import TOPICS_FILE, TopicClusters, TopicSettings
-from kosum_pl.data.topics.table import add_topics, find_clusters, with_topics
+from kosum_pl.data.topics.fit import add_topics, find_clusters, with_topics
 
 __all__ = [
     "CLEANING_STEPS",

@@ -1,7 +1,7 @@
 """What rows are like: values of their profile columns, and what can be counted in a dialogue.
 
-In: dialogues. Out: profile values as presets and slices compare them, and numbers of turns and speakers, so that a
-split can be held against another one.
+In: dialogues. Out: profile values as presets and slices compare them, words, and numbers of turns and speakers, by
+which splits are compared.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 
 from kosum_pl.types import TAG_PATTERN, Dialogue, profile_text
 
+_WORD: Final = re.compile(r"\w+")
 # `#Person1#:` with or without a space behind; any other short label only with one, for a line may start with "10:30".
 _SPEAKER: Final = re.compile(rf"\s*(?:({TAG_PATTERN.pattern})\s*[:：]|([^:：\s][^:：]{{0,19}})[:：]\s)")
 
@@ -29,13 +30,18 @@ def profile_columns(dialogues: Iterable[Dialogue]) -> tuple[str, ...]:
 
 
 def profile_values(dialogues: Iterable[Dialogue], *, column: str) -> list[str]:
-    """Canonical values of one profile column, one a row; empty text where a row has none.
-
-    Args:
-        dialogues: The rows.
-        column: Name of the column.
-    """
+    """Canonical values of one profile column, one a row; empty text where a row has none."""
     return [profile_text(dialogue.profile.get(column, "")) for dialogue in dialogues]
+
+
+def words(text: str) -> list[str]:
+    """Words in small letters, without tags and punctuation.
+
+    Example:
+        >>> words("#Person1#: KTX 타자!")
+        ['ktx', '타자']
+    """
+    return _WORD.findall(TAG_PATTERN.sub(" ", text).lower())
 
 
 def count_turns(text: str) -> int:

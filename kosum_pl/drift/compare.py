@@ -6,13 +6,13 @@ that chance does not explain. A test split of another kind is the commonest reas
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from kosum_pl.data.profiles import count_speakers, count_turns, profile_columns, profile_values
-from kosum_pl.data.vocabulary import NewVocabulary, new_vocabulary
 from kosum_pl.drift.features import Feature, category_feature, is_free_text, number_feature
+from kosum_pl.drift.vocabulary import Wording, compare_wording
 from kosum_pl.drift.words import category_words, number_words, vocabulary_words
 from kosum_pl.types import Dialogue
 
@@ -20,15 +20,6 @@ from kosum_pl.types import Dialogue
 _ERROR_RATE: Final = 0.01
 _WORTH_A_WORD: Final = 0.1
 _TOPICS_HINT: Final = "data.topics makes clusters of it, or of the dialogues, that can be compared"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wording:
-    """New vocabulary of the dialogues or of the summaries, and whether chance does not explain it."""
-
-    name: str
-    new: NewVocabulary
-    is_real: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +49,10 @@ class Drift:
         names = {feature.name for feature in real}
         for feature in real:
             if feature.name == "prompt tokens" and "characters" in names:
-                continue  # the same said twice
-            if feature.spreads is None:
-                lines.append(category_words(feature, name=self.name))
-            else:
-                lines.append(number_words(feature, name=self.name))
-        lines += [vocabulary_words(each.new, of=each.name, name=self.name) for each in self.wordings if each.is_real]
+                continue  # says the same
+            describe = category_words if feature.spreads is None else number_words
+            lines.append(describe(feature, name=self.name))
+        lines += [vocabulary_words(wording, name=self.name) for wording in self.wordings if wording.is_real]
         return lines or [f"no drift worth a word between train and {self.name}"]
 
     def values(self) -> dict[str, Any]:
@@ -99,13 +88,13 @@ def compare(
     if not train or not other:
         raise ValueError(f"drift: {name if train else 'train'} has no rows; give a file with at least one dialogue")
     features, notes = _profile_features(train, other, name=name, seed=seed)
-    features += _number_features(_numbers(train, other, prompt_tokens), seed=seed)
+    features += _number_features(train, other, prompt_tokens, seed=seed)
     return Drift(
         name=name,
         num_train=len(train),
         num_other=len(other),
         features=tuple(_judged(features)),
-        wordings=tuple(_wordings(train, other, seed=seed)),
+        wordings=_wordings(train, other, seed=seed),
         notes=tuple(notes),
     )
 
@@ -117,9 +106,9 @@ def _profile_features(
     columns = [profile_columns(rows) for rows in (train, other)]
     for column in dict.fromkeys((*columns[0], *columns[1])):
         values = [profile_values(rows, column=column) for rows in (train, other)]
-        holders = [split for split, known in zip(("train", name), columns, strict=True) if column in known]
-        if len(holders) == 1:
-            notes.append(f"{column}: only {holders[0]} has this column; nothing to compare")
+        owners = [split for split, known in zip(("train", name), columns, strict=True) if column in known]
+        if len(owners) == 1:
+            notes.append(f"{column}: only {owners[0]} has this column; nothing to compare")
         elif any(is_free_text(of_split) for of_split in values):
             num_values = len(set(values[0]))
             notes.append(f"{column}: {num_values:,} values in {len(train):,} rows of train; skipped, {_TOPICS_HINT}")
@@ -128,39 +117,32 @@ def _profile_features(
     return features, notes
 
 
-def _numbers(
-    train: Sequence[Dialogue], other: Sequence[Dialogue], prompt_tokens: tuple[Sequence[int], Sequence[int]] | None
-) -> Mapping[str, tuple[Sequence[int], Sequence[int]]]:
-    numbers: dict[str, tuple[Sequence[int], Sequence[int]]] = {
-        "characters": ([len(row.text) for row in train], [len(row.text) for row in other])
+def _number_features(
+    train: Sequence[Dialogue],
+    other: Sequence[Dialogue],
+    prompt_tokens: tuple[Sequence[int], Sequence[int]] | None,
+    *,
+    seed: int,
+) -> list[Feature]:
+    counters = {"characters": len, "turns": count_turns, "speakers": count_speakers}
+    numbers: dict[str, Sequence[Sequence[int]]] = {
+        name: [[count(row.text) for row in rows] for rows in (train, other)] for name, count in counters.items()
     }
     if prompt_tokens is not None:
-        numbers["prompt tokens"] = prompt_tokens
-    for name, count in (("turns", count_turns), ("speakers", count_speakers)):
-        numbers[name] = [count(row.text) for row in train], [count(row.text) for row in other]
+        numbers = {"characters": numbers.pop("characters"), "prompt tokens": prompt_tokens, **numbers}
     summaries = [_summaries(train), _summaries(other)]
     if all(summaries):
-        numbers["summary characters"] = tuple([len(text) for text in texts] for texts in summaries)  # type: ignore[assignment]
-    return numbers
+        numbers["summary characters"] = [[len(text) for text in texts] for texts in summaries]
+    return [number_feature(values[0], other=values[1], name=name, seed=seed) for name, values in numbers.items()]
 
 
-def _number_features(numbers: Mapping[str, tuple[Sequence[int], Sequence[int]]], *, seed: int) -> list[Feature]:
-    return [number_feature(train, other=other, name=name, seed=seed) for name, (train, other) in numbers.items()]
-
-
-def _wordings(train: Sequence[Dialogue], other: Sequence[Dialogue], *, seed: int) -> list[Wording]:
+def _wordings(train: Sequence[Dialogue], other: Sequence[Dialogue], *, seed: int) -> tuple[Wording, ...]:
     texts = {
-        "dialogues": ([row.text for row in train], [row.text for row in other]),
-        "summaries": (_summaries(train), _summaries(other)),
+        "dialogues": [[row.text for row in rows] for rows in (train, other)],
+        "summaries": [_summaries(train), _summaries(other)],
     }
-    found = []
-    for name, (of_train, of_other) in texts.items():
-        new = new_vocabulary(of_train, other=of_other, seed=seed) if of_train and of_other else None
-        if new is not None:
-            # Four deviations, a hundredth of the wording and a tenth of the usual share: what chance never does.
-            is_large = new.share - new.expected_share >= max(0.01, 0.1 * new.expected_share)
-            found.append(Wording(name=name, new=new, is_real=bool(new.z_score >= 4 and is_large)))
-    return found
+    found = (compare_wording(pair[0], other=pair[1], name=name, seed=seed) for name, pair in texts.items())
+    return tuple(wording for wording in found if wording is not None)
 
 
 def _judged(features: Sequence[Feature]) -> list[Feature]:

@@ -75,9 +75,9 @@ def psi(train: ArrayLike, *, other: ArrayLike) -> Any:
 
 
 def bin_edges(values: Sequence[float]) -> Floats:
-    """Inner edges of at most ten bins that hold about as many of the values each, (E,); none where all are alike.
+    """Inner edges of at most ten bins with about as many of the values each, (E,); none where all are alike.
 
-    Few different values get a bin each. A value that is an edge belongs to the bin above it.
+    Few different values get a bin each. A value that is an edge belongs to the bin that begins there.
 
     Raises:
         ValueError: There are no values.
@@ -94,21 +94,21 @@ def bin_edges(values: Sequence[float]) -> Floats:
         each: Floats = different[1:]
         return each
     # Edges that are values of train: none of its bins is empty.
-    places = np.linspace(0, 1, _MAX_NUMBER_BINS + 1)[1:-1]
-    edges = np.unique(np.quantile(numbers, places, method="higher"))
+    levels = np.linspace(0, 1, _MAX_NUMBER_BINS + 1)[1:-1]
+    edges = np.unique(np.quantile(numbers, levels, method="higher"))
     inner: Floats = edges[edges > different[0]]
     return inner
 
 
 def count_bins(values: Sequence[float], *, edges: Floats) -> NDArray[np.int64]:
-    """How many values each bin holds, (E + 1,); the outer bins are open.
+    """How many values each bin has, (E + 1,); the outer bins are open.
 
     Example:
         >>> count_bins([1, 2, 3, 9], edges=np.array([3.0])).tolist()
         [2, 2]
     """
-    places = np.searchsorted(edges, np.asarray(values, dtype=np.float64), side="right")
-    return np.bincount(places, minlength=len(edges) + 1)
+    bins = np.searchsorted(edges, np.asarray(values, dtype=np.float64), side="right")
+    return np.bincount(bins, minlength=len(edges) + 1)
 
 
 def bin_names(edges: Floats) -> tuple[str, ...]:

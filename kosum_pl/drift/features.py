@@ -73,14 +73,7 @@ def is_free_text(values: Sequence[str]) -> bool:
 
 
 def category_feature(train: Sequence[str], *, other: Sequence[str], name: str, seed: int = 0) -> Feature:
-    """Compare values that are names; all but the thirty most frequent ones count as one.
-
-    Args:
-        train: A value for every row, empty where a row has none.
-        other: The same of the other split.
-        name: Of the feature.
-        seed: Of the random deals.
-    """
+    """Compare values that are names, a value for every row; all but the thirty most frequent ones count as one."""
     counts = [Counter(value or MISSING for value in values) for values in (train, other)]
     pooled = counts[0] + counts[1]
     kept = sorted(pooled, key=lambda value: (-pooled[value], value))[:_MAX_VALUES]
@@ -105,14 +98,7 @@ def category_feature(train: Sequence[str], *, other: Sequence[str], name: str, s
 
 
 def number_feature(train: Sequence[float], *, other: Sequence[float], name: str, seed: int = 0) -> Feature:
-    """Compare numbers, in bins that hold about a tenth of train each.
-
-    Args:
-        train: A number for every row.
-        other: The same of the other split.
-        name: Of the feature.
-        seed: Of the random deals.
-    """
+    """Compare numbers, one for every row, in bins of about a tenth of train each."""
     edges = bin_edges(train)
     rows = [count_bins(values, edges=edges).tolist() for values in (train, other)]
     return Feature(

@@ -42,15 +42,9 @@ class DriftReport:
 
     def values(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
-        topics = self.topics
         return {
             "splits": [drift.values() for drift in self.drifts],
-            "topics": None
-            if topics is None
-            else [
-                {"name": name, "num_rows": size, "words": list(words)}
-                for name, size, words in zip(topics.names, topics.sizes, topics.words, strict=True)
-            ],
+            "topics": None if self.topics is None else self.topics.values(),
             "notes": list(self.notes),
         }
 

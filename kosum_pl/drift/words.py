@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kosum_pl.data.vocabulary import NewVocabulary
 from kosum_pl.drift.features import Feature
+from kosum_pl.drift.vocabulary import Wording
 
 _MAX_NAMED: Final = 3
 _LEAST_DIFFERENCE: Final = 0.05
-# What a number is said of, how its ratio is read, and its unit.
+# What a number describes, how its ratio reads, and its unit.
 _PHRASES: Final = {
     "characters": ("dialogues", "{} times as long", "characters"),
     "prompt tokens": ("prompts", "{} times as long", "tokens"),
@@ -25,23 +25,23 @@ _PHRASES: Final = {
 
 
 def category_words(feature: Feature, *, name: str) -> str:
-    """How the values of a profile column differ."""
+    """How the values of a profile column differ in the other split, which is called `name`."""
     train, other = _shares(feature.train), _shares(feature.other)
-    held = [place for place, share in enumerate(other) if share > 0]
-    in_train = sum(train[place] for place in held)
-    if len(held) <= _MAX_NAMED and in_train < 1 - _LEAST_DIFFERENCE:
-        values = _listed([feature.bins[place] for place in held])
+    filled = [index for index, share in enumerate(other) if share > 0]
+    in_train = sum(train[index] for index in filled)
+    if len(filled) <= _MAX_NAMED and in_train < 1 - _LEAST_DIFFERENCE:
+        values = _listed([feature.bins[index] for index in filled])
         return f"{name} holds only {feature.name} {values}; {percent(in_train)} of train does"
     if feature.new_share >= _LEAST_DIFFERENCE:
-        new = [place for place in held if not feature.train[place]]
-        new.sort(key=lambda place: -other[place])
-        named = f" ({_listed([feature.bins[place] for place in new[:_MAX_NAMED]])})" if new else ""
+        new = [index for index in filled if not feature.train[index]]
+        new.sort(key=lambda index: -other[index])
+        named = f" ({_listed([feature.bins[index] for index in new[:_MAX_NAMED]])})" if new else ""
         return f"{percent(feature.new_share)} of {name} has a {feature.name} that train never has{named}"
-    places = sorted(range(len(train)), key=lambda place: -abs(other[place] - train[place]))[:2]
+    most = sorted(zip(feature.bins, train, other, strict=True), key=lambda bin_: -abs(bin_[2] - bin_[1]))[:2]
     parts = [
-        f"{feature.name} {feature.bins[place]}: {percent(other[place])} of {name}, {percent(train[place])} of train"
-        for place in places
-        if abs(other[place] - train[place]) >= _LEAST_DIFFERENCE
+        f"{feature.name} {value}: {percent(of_other)} of {name}, {percent(of_train)} of train"
+        for value, of_train, of_other in most
+        if abs(of_other - of_train) >= _LEAST_DIFFERENCE
     ]
     return "; ".join(parts) or f"{feature.name}: many values of {name} are a little more or less frequent than in train"
 
@@ -60,16 +60,11 @@ def number_words(feature: Feature, *, name: str) -> str:
     return f"{noun} of {name} are spread otherwise: the middle half has {spans[0]} {unit} against {spans[1]}"
 
 
-def vocabulary_words(new: NewVocabulary, *, of: str, name: str) -> str:
-    """How much of the wording is new.
-
-    Args:
-        new: New trigrams and what is usual.
-        of: `dialogues` or `summaries`.
-        name: The other split.
-    """
+def vocabulary_words(wording: Wording, *, name: str) -> str:
+    """How much of the wording is new."""
+    new = wording.new
     return (
-        f"{percent(new.share)} of the character trigrams in {name}'s {of} never stand in train's; "
+        f"{percent(new.share)} of the character trigrams in {name}'s {wording.name} never stand in train's; "
         f"{percent(new.expected_share)} would be usual (new words: {', '.join(new.examples[:_MAX_NAMED])})"
     )
 

@@ -1,6 +1,6 @@
 """Chats as ids: the prompt around a dialogue, and rows that are chats themselves.
 
-In: a dialogue's text or a row's messages. Out: prompt ids, and for a chat row the whole `EncodedExample`. Every
+In: a dialogue's text or a row's messages. Out: prompt ids, and for a chat row the labels of its earlier turns. Every
 assistant turn that is learnt follows the very ids that inference would see before it.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 from kosum_pl.encode.limits import TokenLimits
 from kosum_pl.encode.prompt import ChatPrompt, ChatRenderer
 from kosum_pl.encode.text import TextTokenizer
-from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample, Message
+from kosum_pl.types import IGNORE_INDEX, Dialogue, Message
 
 
 class ChatTokenizer:
@@ -75,17 +75,21 @@ class ChatTokenizer:
         return ids[0]
 
 
-def encode_chat(chat: ChatTokenizer, dialogue: Dialogue, *, limits: TokenLimits, with_summary: bool) -> EncodedExample:
-    """A row in chat format as ids.
+def encode_history(
+    chat: ChatTokenizer, dialogue: Dialogue, *, limits: TokenLimits, with_summary: bool
+) -> tuple[list[int], list[int], int]:
+    """The prompt of a row in chat format: all turns but the last, where that is the assistant's.
 
-    The row's last turn, where it is the assistant's, is the completion; the turns before it are the prompt. Where
-    the prompt is too long, its oldest exchanges go, never the system turn nor the last user turn.
+    Where the prompt is too long, its oldest exchanges go, never the system turn nor the last user turn.
 
     Args:
         chat: Template and tokenizer.
         dialogue: A row with messages.
         limits: Limits in tokens; `supervised_turns` says which assistant turns are learnt.
-        with_summary: Whether the completion follows; labels are empty otherwise.
+        with_summary: Whether the row is to be learnt from.
+
+    Returns:
+        Prompt ids (P,), their labels (P,), and how many tokens were dropped.
 
     Raises:
         ValueError: There is nothing to learn from, nothing to answer, or no room.
@@ -99,27 +103,9 @@ def encode_chat(chat: ChatTokenizer, dialogue: Dialogue, *, limits: TokenLimits,
             f"example '{dialogue.example_id}': nothing to learn from, the last turn is not the assistant's; mend it"
         )
     turns, prompt, truncated = _fit_history(chat, history, limits, dialogue.example_id)
-    labels: list[int] = []
-    completion: list[int] = []
-    cut = 0
-    if with_summary:
-        completion, cut = chat.text.completion_ids(
-            dialogue.messages[-1].content,
-            terminator_id=chat.terminator_id,
-            max_tokens=limits.max_summary_tokens,
-            example_id=dialogue.example_id,
-        )
-        is_all = limits.supervised_turns == "all"
-        history_labels = _history_labels(chat, turns, prompt, dialogue.example_id) if is_all else None
-        labels = (history_labels or [IGNORE_INDEX] * len(prompt)) + completion
-    return EncodedExample(
-        example_id=dialogue.example_id,
-        input_ids=prompt + completion,
-        labels=labels,
-        prompt_length=len(prompt),
-        truncated_tokens=truncated,
-        cut_tokens=cut,
-    )
+    if with_summary and limits.supervised_turns == "all":
+        return prompt, _history_labels(chat, turns, prompt, dialogue.example_id), truncated
+    return prompt, [IGNORE_INDEX] * len(prompt), truncated
 
 
 def _fit_history(

@@ -1,6 +1,6 @@
 """Rows of ids → padded tensors.
 
-In: `EncodedExample`s with their place in the split. Out: a `Batch`. Padding is on the right for the loss and on the
+In: `EncodedExample`s with their index in the split. Out: a `Batch`. Padding is on the right for the loss and on the
 left for generation, as the collator's argument says; masks go by length, since a pad id may be EOS.
 """
 
@@ -22,7 +22,7 @@ class CollateItem:
 
     Attributes:
         example: The row's ids.
-        row: The row's place in the split.
+        row: The row's index in the split.
         dialogue: What was encoded; needed for evaluation only.
         is_counted: False for a row that only fills up another rank's batch.
     """
@@ -39,7 +39,7 @@ class Batch:
 
     Attributes:
         example_ids: The rows' ids, (B,).
-        rows: The rows' places in the split, (B,).
+        rows: The rows' indices in the split, (B,).
         input_ids: (B, T) int64, right-padded.
         attention_mask: (B, T) int64, 1 where a token stands.
         labels: Causal (B, T), Seq2Seq (B, U) int64, `IGNORE_INDEX` where nothing is learnt; None without summaries.
@@ -71,21 +71,21 @@ class Batch:
         """The batch with its tensors in pinned memory; called by the data loader."""
         return self._map(lambda tensor: tensor.pin_memory())
 
-    def select_prompts(self, places: Sequence[int]) -> Batch:
+    def select_prompts(self, indices: Sequence[int]) -> Batch:
         """Some rows, to generate for them again: prompts and dialogues, without labels."""
         if self.prompt_ids is None or self.prompt_mask is None:
             raise ValueError("the batch has no prompts; collate it with for_generation=True")
-        index = torch.tensor(list(places), device=self.prompt_ids.device)
-        prompt_ids, prompt_mask = self.prompt_ids[index], self.prompt_mask[index]
+        chosen = torch.tensor(list(indices), device=self.prompt_ids.device)
+        prompt_ids, prompt_mask = self.prompt_ids[chosen], self.prompt_mask[chosen]
         return Batch(
-            example_ids=tuple(self.example_ids[place] for place in places),
-            rows=tuple(self.rows[place] for place in places),
+            example_ids=tuple(self.example_ids[index] for index in indices),
+            rows=tuple(self.rows[index] for index in indices),
             input_ids=prompt_ids,
             attention_mask=prompt_mask,
             labels=None,
             prompt_ids=prompt_ids,
             prompt_mask=prompt_mask,
-            dialogues=tuple(self.dialogues[place] for place in places),
+            dialogues=tuple(self.dialogues[index] for index in indices),
             is_counted=self.is_counted,
             num_supervised_tokens=0,
             num_real_tokens=int(prompt_mask.sum()),
@@ -124,10 +124,7 @@ class Collator:
     pad_to_multiple_of: int | None = None
 
     def __call__(self, items: Sequence[CollateItem]) -> Batch:
-        """A batch of B rows.
-
-        Args:
-            items: The rows; either all count or none does.
+        """A batch of B rows, of which either all count or none does.
 
         Raises:
             ValueError: No rows, or rows that count among rows that do not.
@@ -180,9 +177,9 @@ class Collator:
         ids = torch.full((len(rows), width), self.pad_token_id, dtype=torch.long)
         mask = torch.zeros_like(ids)
         for index, row in enumerate(rows):
-            place = slice(width - len(row), width) if is_left else slice(0, len(row))
-            ids[index, place] = torch.as_tensor(row, dtype=torch.long)
-            mask[index, place] = 1
+            filled = slice(width - len(row), width) if is_left else slice(0, len(row))
+            ids[index, filled] = torch.as_tensor(row, dtype=torch.long)
+            mask[index, filled] = 1
         return ids, mask
 
     def _width(self, rows: Sequence[Sequence[int]]) -> int:

@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final, Protocol
 
-from kosum_pl.encode.chat import ChatTokenizer, encode_chat
+from kosum_pl.encode.chat import ChatTokenizer, encode_history
 from kosum_pl.encode.limits import TokenLimits, fit_dialogue
 from kosum_pl.encode.prompt import ChatPrompt, SourcePrompt
 from kosum_pl.encode.text import TextTokenizer
 from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample
-
-__all__ = ["CausalEncoder", "Encoder", "Seq2SeqEncoder", "TokenLimits"]
 
 _VERSION: Final = 1
 """Part of every fingerprint: raise it when the same input would give other ids, or old caches are read."""
@@ -39,7 +37,11 @@ class Encoder(Protocol):
     terminator_ids: tuple[int, ...]
 
     def encode(self, dialogue: Dialogue, *, limits: TokenLimits, with_summary: bool) -> EncodedExample:
-        """One row as ids, with its first reference as the summary, or without any."""
+        """One row as ids, with its first reference as the summary, or without any.
+
+        Raises:
+            ValueError: The row cannot be brought within the limits, or has nothing to learn from.
+        """
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -49,6 +51,8 @@ class Encoder(Protocol):
 
 class CausalEncoder:
     """Dialogue → chat prompt + summary + terminator, loss on the completion alone.
+
+    A row in chat format is rendered as it is, without the prompt's own instructions.
 
     Args:
         tokenizer: From `load_tokenizer`.
@@ -71,35 +75,29 @@ class CausalEncoder:
         self.fingerprint = self._chat.text.fingerprint([*parts, terminator, self._chat.text.leading_ids])
 
     def encode(self, dialogue: Dialogue, *, limits: TokenLimits, with_summary: bool) -> EncodedExample:
-        """One row as ids: prompt (P,), then summary and terminator where wanted.
-
-        A row in chat format is rendered as it is, without the prompt's own instructions.
-
-        Args:
-            dialogue: The row; its first reference is the summary.
-            limits: Limits in tokens.
-            with_summary: Whether the completion follows; labels are empty otherwise.
-
-        Raises:
-            ValueError: The row cannot be brought within the limits, or has nothing to learn from.
-        """
+        """One row as ids: prompt (P,), then summary and terminator where wanted; see `Encoder`."""
         if dialogue.messages:
-            return encode_chat(self._chat, dialogue, limits=limits, with_summary=with_summary)
-        prompt, truncated = fit_dialogue(
-            dialogue.text.strip(), to_ids=self._chat.dialogue_ids, limits=limits, example_id=dialogue.example_id
-        )
-        completion, cut = _target(self._chat.text, self._chat.terminator_id, dialogue, limits, with_summary)
+            prompt, labels, truncated = encode_history(self._chat, dialogue, limits=limits, with_summary=with_summary)
+        else:
+            prompt, truncated = fit_dialogue(
+                dialogue.text.strip(), to_ids=self._chat.dialogue_ids, limits=limits, example_id=dialogue.example_id
+            )
+            labels = [IGNORE_INDEX] * len(prompt)
+        completion: list[int] = []
+        cut = 0
+        if with_summary:
+            completion, cut = _completion(self._chat.text, dialogue, limits, terminator_id=self._chat.terminator_id)
         return EncodedExample(
             example_id=dialogue.example_id,
             input_ids=prompt + completion,
-            labels=[IGNORE_INDEX] * len(prompt) + completion if with_summary else [],
+            labels=labels + completion if with_summary else [],
             prompt_length=len(prompt),
             truncated_tokens=truncated,
             cut_tokens=cut,
         )
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of generated ids, without control tokens and without clean-up of spaces."""
+        """Text of generated ids; see `Encoder`."""
         return self._chat.text.decode(ids)
 
 
@@ -121,32 +119,25 @@ class Seq2SeqEncoder:
     def __init__(self, tokenizer: Any, prompt: SourcePrompt) -> None:
         self.tokenizer = tokenizer
         self.prompt = prompt
-        self._text = TextTokenizer(tokenizer)
+        self._text = text = TextTokenizer(tokenizer)
         if tokenizer.eos_token_id is None:
             raise ValueError(f"tokenizer '{tokenizer.name_or_path}' has no EOS; set eos_token in its config")
         if prompt.add_bos and tokenizer.bos_token_id is None:
             raise ValueError(f"tokenizer '{tokenizer.name_or_path}' has no BOS; set model.prompt.add_bos to null")
-        text = self._text
         self._leading = _forced(text.leading_ids, tokenizer.bos_token_id, prompt.add_bos, at_end=False)
         self._trailing = _forced(text.trailing_ids, tokenizer.eos_token_id, prompt.add_eos, at_end=True)
         self.terminator_ids: tuple[int, ...] = (tokenizer.eos_token_id,)
         self.fingerprint = text.fingerprint([_VERSION, "seq2seq", asdict(prompt), self._leading, self._trailing])
 
     def encode(self, dialogue: Dialogue, *, limits: TokenLimits, with_summary: bool) -> EncodedExample:
-        """One row as ids: source (S,) and, where wanted, labels (U,).
-
-        Args:
-            dialogue: The row; its first reference is the summary.
-            limits: Limits in tokens.
-            with_summary: Whether labels are made; they are empty otherwise.
-
-        Raises:
-            ValueError: The row cannot be brought within the limits, or has nothing to learn from.
-        """
+        """One row as ids: source (S,) and, where wanted, labels (U,); see `Encoder`."""
         source, truncated = fit_dialogue(
             dialogue.text.strip(), to_ids=self._source_ids, limits=limits, example_id=dialogue.example_id
         )
-        labels, cut = _target(self._text, self.terminator_ids[0], dialogue, limits, with_summary)
+        labels: list[int] = []
+        cut = 0
+        if with_summary:
+            labels, cut = _completion(self._text, dialogue, limits, terminator_id=self.terminator_ids[0])
         return EncodedExample(
             example_id=dialogue.example_id,
             input_ids=source,
@@ -157,7 +148,7 @@ class Seq2SeqEncoder:
         )
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of generated ids, without control tokens and without clean-up of spaces."""
+        """Text of generated ids; see `Encoder`."""
         return self._text.decode(ids)
 
     def _source_ids(self, dialogue: str) -> list[int]:
@@ -165,16 +156,14 @@ class Seq2SeqEncoder:
         return self._leading + self._text.ids(text) + self._trailing
 
 
-def _target(
-    text: TextTokenizer, terminator_id: int, dialogue: Dialogue, limits: TokenLimits, with_summary: bool
+def _completion(
+    text: TextTokenizer, dialogue: Dialogue, limits: TokenLimits, *, terminator_id: int
 ) -> tuple[list[int], int]:
-    """Ids of the row's first reference, the terminator last, and how many were cut; nothing where none is wanted."""
-    if not with_summary:
-        return [], 0
-    if not dialogue.references:
+    """Ids (U,) of the chat's last turn or the first reference, the terminator last, and how many were cut."""
+    if not dialogue.messages and not dialogue.references:
         raise ValueError(f"example '{dialogue.example_id}' has no summary: nothing to learn from; map its column")
     return text.completion_ids(
-        dialogue.references[0],
+        dialogue.messages[-1].content if dialogue.messages else dialogue.references[0],
         terminator_id=terminator_id,
         max_tokens=limits.max_summary_tokens,
         example_id=dialogue.example_id,

@@ -63,9 +63,9 @@ def fit_dialogue(
 
     Args:
         text: The dialogue, one turn a line.
-        to_ids: Ids of the whole prompt that holds a dialogue.
+        to_ids: Ids of the whole prompt around a dialogue.
         limits: The limit, and which turns go first.
-        example_id: Named in the error.
+        example_id: For the message.
 
     Returns:
         The ids, and how many tokens were dropped.

@@ -7,7 +7,7 @@ ids. The template is rendered here alone, for training and inference alike.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
@@ -89,6 +89,10 @@ class SourcePrompt:
     add_eos: bool | None = None
 
 
+class _RefusalError(Exception):
+    """A template does not render a chat."""
+
+
 class ChatRenderer:
     """Renders chats by one template.
 
@@ -120,21 +124,15 @@ class ChatRenderer:
         return f"set {_FILE_OPTION}" if self._prompt.template_file is None else "mend that template"
 
     def render(self, messages: Sequence[Message], *, is_open: bool) -> str:
-        """Text of a chat.
-
-        Args:
-            messages: System, user and assistant turns.
-            is_open: Whether the assistant's next turn is opened at the end (a prompt).
+        """Text of a chat; where it `is_open`, the assistant's next turn is opened at the end (a prompt).
 
         Raises:
             ValueError: The template refuses the chat.
         """
-        from jinja2 import TemplateError  # comes with transformers' templates; light configs do without
-
         turns = list(messages) if self.has_system_role else _fold_system(messages)
         try:
             return self._apply(turns, is_open)
-        except (TemplateError, TypeError, KeyError) as error:
+        except _RefusalError as error:
             roles = ", ".join(message.role for message in turns)
             raise ValueError(
                 f"{self.source} refuses the turns {roles}: {error}; mend the row or {self.remedy}"
@@ -179,24 +177,27 @@ class ChatRenderer:
         return [Message(role="system", content=self._prompt.system), user]
 
     def _apply(self, messages: Sequence[Message], is_open: bool) -> str:
-        text: str = self._tokenizer.apply_chat_template(
-            [{"role": message.role, "content": message.content} for message in messages],
-            chat_template=self.template,
-            tokenize=False,
-            add_generation_prompt=is_open,
-            **self._prompt.template_args,
-        )
+        from jinja2 import TemplateError  # comes with transformers' templates; light configs do without
+
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                [asdict(message) for message in messages],
+                chat_template=self.template,
+                tokenize=False,
+                add_generation_prompt=is_open,
+                **self._prompt.template_args,
+            )
+        except (TemplateError, TypeError, KeyError) as error:
+            raise _RefusalError(str(error)) from error
         return text
 
     def _takes_system(self) -> bool:
         """Whether a system turn is rendered; Gemma's template raises on one, others drop it in silence."""
-        from jinja2 import TemplateError
-
         system = "대화를 요약합니다"
+        chat = [Message(role="system", content=system), Message(role="user", content=_PROBES[0])]
         try:
-            chat = [Message(role="system", content=system), Message(role="user", content=_PROBES[0])]
-            return system in self._apply(chat, True)
-        except (TemplateError, TypeError, KeyError):
+            return system in self._apply(chat, is_open=True)
+        except _RefusalError:
             return False
 
 

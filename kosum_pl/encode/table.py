@@ -114,7 +114,7 @@ class EncodedRows(TorchDataset[CollateItem]):
     Args:
         encoded: The split's ids.
         dialogues: The split's rows, where batches shall carry them; None while training.
-        rows: The subset's places in the split; None for all rows.
+        rows: The subset's indices in the split; None for all rows.
     """
 
     def __init__(
@@ -128,8 +128,8 @@ class EncodedRows(TorchDataset[CollateItem]):
         return len(self._encoded) if self._rows is None else len(self._rows)
 
     def __getitem__(self, index: int) -> CollateItem:
-        place = ~index if index < 0 else index
-        row = int(place if self._rows is None else self._rows[place])
+        position = ~index if index < 0 else index
+        row = int(position if self._rows is None else self._rows[position])
         dialogue = None if self._dialogues is None else self._dialogues[row]
         return CollateItem(example=self._encoded[row], row=row, dialogue=dialogue, is_counted=index >= 0)
 

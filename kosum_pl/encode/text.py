@@ -55,9 +55,7 @@ class TextTokenizer:
     def mark(self, text: str, *, is_answer: bool = False) -> str:
         """Data with its control tokens marked, so that `ids` spells them out.
 
-        Args:
-            text: A dialogue, a summary or a message.
-            is_answer: The text is the assistant's, who may well write `<think>`; only special tokens are marked.
+        Where the text is the assistant's (`is_answer`), who may well write `<think>`, only special tokens are marked.
         """
         control = self._special if is_answer else self._control
         if self._folds_width and not unicodedata.is_normalized("NFKC", text):
@@ -70,11 +68,7 @@ class TextTokenizer:
         return control.sub(f"{_START}\\g<0>{_END}", text)
 
     def ids(self, text: str) -> list[int]:
-        """Ids (T,) of a text, without the special tokens that the tokenizer would put around it.
-
-        Args:
-            text: Text whose control tokens count as such, except for marked ones.
-        """
+        """Ids (T,) of a text whose control tokens count as such, except for marked ones; nothing is put around it."""
         if _START not in text and _END not in text:
             return self._ids(text)
         ids: list[int] = []
@@ -86,13 +80,7 @@ class TextTokenizer:
     def completion_ids(
         self, summary: str, *, terminator_id: int, max_tokens: int, example_id: str
     ) -> tuple[list[int], int]:
-        """Ids (U,) of what is learnt, the terminator last, and how many were cut.
-
-        Args:
-            summary: The summary, or an assistant's turn.
-            terminator_id: The id that ends it.
-            max_tokens: The limit, terminator included.
-            example_id: Named in the error.
+        """Ids (U,) of a summary that is learnt, at most `max_tokens`, the terminator last, and how many were cut.
 
         Raises:
             ValueError: Nothing is left of the summary.
@@ -111,11 +99,7 @@ class TextTokenizer:
         return [*kept, terminator_id], len(ids) - len(kept)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of ids: control tokens left out, tags and emoticons kept, spaces as they are, stripped.
-
-        Args:
-            ids: Generated ids.
-        """
+        """Text of ids: control tokens left out, tags and emoticons kept, spaces as they are, stripped."""
         kept = [index for index in map(int, ids) if index not in self._skipped_ids]
         text: str = self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text.strip()

@@ -14,23 +14,17 @@ from typing import Any, Final
 
 from kosum_pl.lookup import resolve_path
 
+# Names under which vocabularies keep a token for padding, the plainest first.
 _PAD_TOKENS: Final = (
-    "<|finetune_right_pad_id|>",
-    "<pad>",
-    "<|pad|>",
-    "[PAD]",
-    "<PAD>",
-    "<|padding|>",
-    "<|pad_token|>",
-    "<|endoftext|>",
+    *("<|finetune_right_pad_id|>", "<pad>", "<|pad|>", "[PAD]"),
+    *("<PAD>", "<|padding|>", "<|pad_token|>", "<|endoftext|>"),
 )
-"""Names under which vocabularies keep a token for padding, the plainest first."""
 
 
 def load_tokenizer(
     model_name: str, *, gguf_file: str | None = None, trust_remote_code: bool = False
 ) -> tuple[Any, list[str]]:
-    """Load a tokenizer, give it a pad token where it has none, and switch clean-up of spaces off.
+    """A tokenizer that has a pad token and does not clean up spaces.
 
     Args:
         model_name: A local folder, `demo:NAME`, or a hub id `owner/name`.
@@ -47,13 +41,12 @@ def load_tokenizer(
     _check_source(model_name, source)
     from transformers import AutoTokenizer  # 2 s: wait until a tokenizer is wanted
 
-    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    if gguf_file is not None:
-        options["gguf_file"] = gguf_file
+    options = {} if gguf_file is None else {"gguf_file": gguf_file}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code, **options)
     except Exception as error:  # a hub client, parsers and remote code may raise anything
-        raise _load_error(model_name, _first_line(error)) from error
+        lines = str(error).strip().splitlines()
+        raise _load_error(model_name, lines[0].rstrip(" .:;") if lines else type(error).__name__) from error
     notes = [_choose_pad_token(tokenizer)] if tokenizer.pad_token_id is None else []
     if getattr(tokenizer, "clean_up_tokenization_spaces", False):
         notes.append("tokenizer: clean_up_tokenization_spaces switched off, it would damage tags such as '#Person1#'")
@@ -99,17 +92,12 @@ def _check_source(model_name: str, source: str) -> None:
 
 
 def _load_error(model_name: str, reason: str) -> ValueError:
-    is_offline = any(os.environ.get(name, "") in ("1", "true", "ON", "YES") for name in ("HF_HUB_OFFLINE",))
+    is_offline = os.environ.get("HF_HUB_OFFLINE", "") in ("1", "true", "ON", "YES")
     offline = " (HF_HUB_OFFLINE is set: only what is cached can be used)" if is_offline else ""
     return ValueError(
         f"tokenizer '{model_name}' cannot be loaded: {reason}; set model.model_name to a local folder with "
         f"tokenizer files or to a hub id `owner/name` that is cached or reachable{offline}"
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(" .:;") if lines else type(error).__name__
 
 
 def _choose_pad_token(tokenizer: Any) -> str:

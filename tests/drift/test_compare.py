@@ -8,7 +8,8 @@ import statistics
 
 import pytest
 
-from kosum_pl.drift.compare import Drift, Feature, compare
+from kosum_pl.drift.compare import Drift, compare
+from kosum_pl.drift.features import Feature
 from kosum_pl.types import Dialogue
 
 QUIET = "no drift worth a word between train and test"

@@ -1,8 +1,8 @@
 """Topic clusters: a profile column for data that has no topic, or one of free text.
 
-In: texts of the rows of train. Out: clusters `topic1` (the largest), `topic2`, … with the words that tell them apart,
-and the cluster of any other text. They are kept as one JSON file that a reader can look into and any machine can load;
-fitting (`topic_fit.py`) needs scikit-learn, using them does not.
+In: texts of the rows of train, clustered by `fit.py`. Out: clusters `topic1` (the largest), `topic2`, … with the words
+that tell them apart, and the cluster of any other text. They are kept as one JSON file that a reader can look into and
+any machine can load; fitting needs scikit-learn, using them does not.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,12 +18,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kosum_pl.data.topics.words import fragments
+from kosum_pl.data.profiles import words
 from kosum_pl.files import write_atomically
 from kosum_pl.types import Dialogue, profile_text
 
 TOPIC_COLUMN: Final = "topic_cluster"
-"""Profile column that holds a row's cluster."""
+"""Profile column that has a row's cluster."""
 
 TOPICS_FILE: Final = "topics.json"
 """Name of the clusters in a run directory."""
@@ -72,6 +72,19 @@ class TopicSettings:
         """What of a row is clustered."""
         return dialogue.text if self.text == "dialogue" else profile_text(dialogue.profile.get(self.text, ""))
 
+    def fragments(self, text: str) -> list[str]:
+        """Character n-grams at the beginning of each word, of which clusters are made.
+
+        A Korean word carries its meaning in front, particles and politeness behind: n-grams from anywhere in it make
+        clusters of speech levels, those from its front make clusters of topics.
+
+        Example:
+            >>> TopicSettings().fragments("#Person1#: 비행기를 타요")
+            ['비행', '비행기', '비행기를', '타요']
+        """
+        lengths = range(self.min_ngram, self.max_ngram + 1)
+        return [word[:length] for word in words(text) for length in lengths if len(word) >= length]
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TopicClusters:
@@ -98,6 +111,11 @@ class TopicClusters:
         """`topic1` to `topicC`."""
         return tuple(f"topic{number + 1}" for number in range(len(self.sizes)))
 
+    def values(self) -> list[dict[str, Any]]:
+        """Name, size and words of each cluster as plain values."""
+        named = zip(self.names, self.sizes, self.words, strict=True)
+        return [{"name": name, "num_rows": size, "words": list(words)} for name, size, words in named]
+
     def lines(self) -> list[str]:
         """A line for each cluster: name, rows of train, words."""
         return [
@@ -105,59 +123,48 @@ class TopicClusters:
             for name, size, words in zip(self.names, self.sizes, self.words, strict=True)
         ]
 
+    def assign_rows(self, dialogues: Iterable[Dialogue]) -> list[str]:
+        """Name of each row's cluster; see `assign`."""
+        return self.assign([self.settings.text_of(dialogue) for dialogue in dialogues])
+
     def assign(self, texts: Sequence[str]) -> list[str]:
-        """Name of the nearest cluster of each text; an empty text is in none and gets an empty name.
-
-        Args:
-            texts: Any texts of the kind that the clusters were fitted on.
-        """
-        return [self.names[place] if place >= 0 else "" for place in self._places(texts)]
-
-    def _places(self, texts: Sequence[str]) -> Iterator[int]:
-        place_of = {fragment: place for place, fragment in enumerate(self.vocabulary)}
+        """Name of the nearest cluster of each text; an empty text is in none and gets an empty name."""
+        index_of = {fragment: index for index, fragment in enumerate(self.vocabulary)}
         centroids = self.centroids.astype(np.float64)
         squares = (centroids**2).sum(axis=1)
         columns = np.ascontiguousarray(centroids.T)
-        for text in texts:
-            if not text.strip():
-                yield -1
-                continue
-            places, weights = self._weights(text, place_of)
-            # |x - c|² without |x|², which is the same for every cluster.
-            yield int(np.argmin(squares - 2 * (weights @ columns[places])))
 
-    def _weights(self, text: str, place_of: Mapping[str, int]) -> tuple[list[int], NDArray[np.float64]]:
-        """Places and TF-IDF weights of the known fragments of a text, (K,), of length 1 together."""
-        settings = self.settings
-        counts = Counter(
-            place_of[fragment]
-            for fragment in fragments(text, min_length=settings.min_ngram, max_length=settings.max_ngram)
-            if fragment in place_of
-        )
-        places = list(counts)
+        def nearest(text: str) -> str:
+            indices, weights = self._weights(text, index_of)
+            # |x - c|² without |x|², which is the same for every cluster.
+            return self.names[int(np.argmin(squares - 2 * (weights @ columns[indices])))]
+
+        return [nearest(text) if text.strip() else "" for text in texts]
+
+    def _weights(self, text: str, index_of: Mapping[str, int]) -> tuple[list[int], NDArray[np.float64]]:
+        """Indices and TF-IDF weights of the known fragments of a text, (K,), of length 1 together."""
+        counts = Counter(index_of[fragment] for fragment in self.settings.fragments(text) if fragment in index_of)
+        indices = list(counts)
         tf = np.array([1 + math.log(count) for count in counts.values()], dtype=np.float64)
-        weights = tf * self.idf[places]
+        weights = tf * self.idf[indices]
         norm = float(np.linalg.norm(weights))
-        return places, weights / norm if norm else weights
+        return indices, weights / norm if norm else weights
 
     def save(self, path: Path) -> None:
         """Write them as JSON, names and words first; the file is replaced in one step."""
-        clusters = [
-            {"name": name, "num_rows": size, "words": list(words)}
-            for name, size, words in zip(self.names, self.sizes, self.words, strict=True)
-        ]
-        # As written, the shortest decimals that give the same float32 again.
-        centroids = [[float(str(value)) for value in row] for row in self.centroids]
         values = {
-            "clusters": clusters,
+            "clusters": self.values(),
             "format": FORMAT,
             "settings": asdict(self.settings) | {"file": None},
             "vocabulary": list(self.vocabulary),
-            "idf": [float(str(value)) for value in self.idf],
-            "centroids": [_sparse(row) for row in centroids],
+            "idf": _decimals(self.idf),
+            "centroids": [_sparse(row) for row in self.centroids],
         }
-        text = ",\n".join(f"{json.dumps(key)}: {_json(value)}" for key, value in values.items())
-        write_atomically(path, f"{{\n{text}\n}}\n")
+        lines = (
+            f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False, separators=(',', ':'))}"
+            for key, value in values.items()
+        )
+        write_atomically(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def load_clusters(path: Path) -> TopicClusters:
@@ -194,10 +201,11 @@ def load_clusters(path: Path) -> TopicClusters:
         ) from None
 
 
-def _sparse(row: Sequence[float]) -> dict[str, list[float]]:
-    places = [place for place, value in enumerate(row) if value]
-    return {"places": places, "weights": [row[place] for place in places]}  # type: ignore[dict-item]
+def _decimals(values: NDArray[np.float32]) -> list[float]:
+    """The shortest decimals that give the same float32 again."""
+    return [float(str(value)) for value in values]
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _sparse(row: NDArray[np.float32]) -> dict[str, list[int] | list[float]]:
+    indices = np.flatnonzero(row)
+    return {"places": indices.tolist(), "weights": _decimals(row[indices])}

@@ -16,8 +16,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from kosum_pl.data import DialogueTable, find_clusters, with_topics
 from kosum_pl.data.topics.clusters import TopicClusters, TopicSettings, load_clusters
-from kosum_pl.data.topics.fit import fit_clusters
-from kosum_pl.data.topics.words import fragments, telling_words
+from kosum_pl.data.topics.fit import fit_clusters, telling_words
 from kosum_pl.types import Dialogue
 from tests.data.tables import read_table
 
@@ -81,7 +80,7 @@ def test_clusters_are_those_of_scikit_learn() -> None:
     settings = TopicSettings(num_clusters=4, max_share=1.0, seed=7, max_features=40)
     ours = fit_clusters(texts, settings=settings)
     vectorizer = TfidfVectorizer(
-        analyzer=lambda text: fragments(text, min_length=2, max_length=4),
+        analyzer=settings.fragments,
         max_features=40,
         min_df=2,
         sublinear_tf=True,

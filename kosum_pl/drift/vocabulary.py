@@ -7,7 +7,6 @@ and do not call a known noun new because another particle follows it.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kosum_pl.types import TAG_PATTERN
+from kosum_pl.data.profiles import words
 
-_WORD: Final = re.compile(r"\w+")
 _NUM_DEALS: Final = 199
 # Chance puts no trigram of more rows than these into one heap alone.
 _MAX_ROWS_OF_RARE: Final = 64
@@ -43,6 +41,25 @@ class NewVocabulary:
     examples: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """New vocabulary of the dialogues or of the summaries, and whether chance does not explain it."""
+
+    name: str
+    new: NewVocabulary
+    is_real: bool
+
+
+def compare_wording(train: Sequence[str], *, other: Sequence[str], name: str, seed: int = 0) -> Wording | None:
+    """Compare the wording of two splits; None where one of them has no words at all."""
+    new = new_vocabulary(train, other=other, seed=seed)
+    if new is None:
+        return None
+    # Four deviations, a hundredth of the wording and a tenth of the usual share: what chance never does.
+    is_large = new.share - new.expected_share >= max(0.01, 0.1 * new.expected_share)
+    return Wording(name=name, new=new, is_real=bool(new.z_score >= 4 and is_large))
+
+
 def trigrams(text: str) -> Iterator[str]:
     """Character trigrams of each word, tags left out; a shorter word is one of its own.
 
@@ -54,26 +71,16 @@ def trigrams(text: str) -> Iterator[str]:
         yield from _trigrams_of(word)
 
 
-def words(text: str) -> list[str]:
-    """Words in small letters, without tags and punctuation.
-
-    Example:
-        >>> words("#Person1#: KTX 타자!")
-        ['ktx', '타자']
-    """
-    return _WORD.findall(TAG_PATTERN.sub(" ", text).lower())
-
-
 def new_vocabulary(train: Sequence[str], *, other: Sequence[str], seed: int = 0) -> NewVocabulary | None:
     """How much of the other split's wording train never has.
 
     Args:
         train: Texts.
         other: Texts of the split to be compared.
-        seed: Of the random deals that tell what is usual.
+        seed: Of the random deals that show what is usual.
 
     Returns:
-        None where one of the splits holds no words at all.
+        None where one of the splits has no words at all.
     """
     rows, types, counts, numbers = _occurrences([*train, *other])
     is_other = np.arange(len(train) + len(other)) >= len(train)

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from kosum_pl.data.vocabulary import new_vocabulary, trigrams
+from kosum_pl.drift.vocabulary import new_vocabulary, trigrams
 
 SYLLABLES = "가나다라마바사아자차카타파하고노도로모보소오조초"
 
