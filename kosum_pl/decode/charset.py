@@ -2,7 +2,7 @@
 
 In: names of sets, ranges and characters, as YAML gives them. Out: a set of code points, as ranges for the automaton
 and as a membership test for everything else. A set is closed under what a writer of Korean types; what a dialogue
-brings along (KTX, Jimmy) is licensed row by row in `literals`.
+brings along (KTX, Jimmy) is allowed row by row in `literals`.
 """
 
 from __future__ import annotations

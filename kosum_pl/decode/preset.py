@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
-from kosum_pl.decode.preset_checks import check_preset
-from kosum_pl.decode.profile import is_match, read_conditions
+from kosum_pl.decode.preset_checks import check_conditions, check_preset
 from kosum_pl.lookup import find_config
+from kosum_pl.types import profile_text
 
 # Settings that no preset has. As keywords of `generate` they win over the checkpoint's, None included; in a
 # `GenerationConfig` None means "take the checkpoint's", so neutral numbers stand wherever there are any.
@@ -122,27 +122,29 @@ class DecodingPreset:
         checked = check_preset({item.name: getattr(self, item.name) for item in fields(self)})
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-        read_conditions(self.when, where=f"preset '{self.name}'")
+        check_conditions(self.when, where=f"preset '{self.name}'")
 
     def matches(self, profile: Mapping[str, str]) -> bool:
-        """Whether the preset serves rows of this profile."""
-        return is_match(read_conditions(self.when, where=f"preset '{self.name}'"), profile)
+        """Whether the preset serves rows of this profile; a column that a row lacks satisfies no condition."""
+        conditions = check_conditions(self.when, where=f"preset '{self.name}'")
+        return all(name in profile and profile_text(profile[name]) in texts for name, texts in conditions.items())
 
-    def generation_kwargs(self, is_causal: bool, *, tokenizer: WordEncoder | None = None) -> dict[str, Any]:
+    def generation_kwargs(self, *, tokenizer: WordEncoder | None = None) -> dict[str, Any]:
         """Keyword arguments for `model.generate`; special tokens stay the model's.
 
         In a `GenerationConfig` they do the same once `model.generation_config` holds nothing but special tokens.
+        Repetition rules are left to `generated_only_processors`: transformers' own count a causal model's prompt, and
+        forbid quoting the dialogue, or an encoder-decoder's start token, which is BART's EOS: a penalty would keep
+        every summary from ending.
 
         Args:
-            is_causal: Leave the repetition rules to `generated_only_processors`: transformers' own would count the
-                prompt, and forbid quoting the dialogue.
             tokenizer: Spells out `bad_words`; needed only where there are any.
 
         Raises:
             ValueError: `bad_words` without a tokenizer.
 
         Example:
-            >>> kwargs = DecodingPreset(name="quick", no_repeat_ngram_size=4).generation_kwargs(True)
+            >>> kwargs = DecodingPreset(name="quick", no_repeat_ngram_size=4).generation_kwargs()
             >>> kwargs["max_new_tokens"], kwargs["no_repeat_ngram_size"], kwargs["forced_eos_token_id"]
             (128, 0, None)
         """
@@ -157,8 +159,8 @@ class DecodingPreset:
             "max_new_tokens": self.max_new_tokens,
             # A zero would clash, with a warning, with a `min_length` of the checkpoint's.
             "min_new_tokens": self.min_new_tokens or None,
-            "no_repeat_ngram_size": 0 if is_causal else self.no_repeat_ngram_size,
-            "repetition_penalty": 1.0 if is_causal else self.repetition_penalty,
+            "no_repeat_ngram_size": 0,
+            "repetition_penalty": 1.0,
             "length_penalty": self.length_penalty,
             "early_stopping": self.early_stopping,
             "bad_words_ids": self._bad_words_ids(tokenizer),

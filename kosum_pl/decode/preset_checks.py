@@ -1,14 +1,17 @@
 """What a preset may say: types, ranges and settings that contradict one another.
 
-In: the fields as a YAML file gives them, so of any type. Out: the same fields with the types they should have, or a
-`ValueError` of one line. Kept apart so that `preset.py` reads as a description of the fields.
+In: the fields as a YAML file gives them, so of any type. Out: the same fields with the types they should have, and the
+texts that satisfy `when`, or a `ValueError` of one line. Kept apart so that `preset.py` reads as a description of
+the fields.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+from kosum_pl.types import profile_text
 
 _LEAST_INTEGER: Final = {
     "num_beams": 1,
@@ -54,6 +57,40 @@ def check_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     _check_switches(values, where=where)
     _check_combinations({**values, **checked}, where=where)
     return checked
+
+
+def check_conditions(when: Any, *, where: str) -> dict[str, tuple[str, ...]]:
+    """Accepted texts of every column in `when`: whatever wrote them, all values are compared as one canonical text.
+
+    Args:
+        when: Column to a value, or to a list of which any one will do.
+        where: Start of an error message.
+
+    Raises:
+        ValueError: Not a mapping, an empty list, or a value that is neither text nor a number.
+
+    Example:
+        >>> check_conditions({"weekday": 7, "topic": ["여행", "쇼핑"]}, where="preset 'a'")
+        {'weekday': ('7',), 'topic': ('여행', '쇼핑')}
+    """
+    if not isinstance(when, Mapping):
+        raise ValueError(f"{where}: when is {when!r}; write a mapping such as {{weekday: 7}}")
+    conditions = {}
+    for column, wanted in when.items():
+        if not isinstance(column, str) or not column.strip():
+            raise ValueError(f"{where}: when names the column {column!r}; write its name in quotes")
+        is_list = isinstance(wanted, Sequence) and not isinstance(wanted, str)
+        values = list(wanted) if is_list else [wanted]
+        if not values:
+            raise ValueError(
+                f"{where}: when.{column} is an empty list, which no row matches; list values or take it out"
+            )
+        for value in values:
+            # YAML turns a bare yes, no, on or off into a boolean, which no cell of a table is.
+            if isinstance(value, bool) or not isinstance(value, str | int | float):
+                raise ValueError(f"{where}: when.{column} holds {value!r}; write text or a number, in quotes if unsure")
+        conditions[column] = tuple(profile_text(value) for value in values)
+    return conditions
 
 
 def _check_integer(key: str, value: Any, *, where: str) -> None:

@@ -13,32 +13,31 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from kosum_pl.decode.language import korean_probability
-from kosum_pl.decode.licence import RowLicence, row_licence
-from kosum_pl.decode.literals import CharacterSet
+from kosum_pl.decode.literals import AllowedText, CharacterSet, allowed_text
 from kosum_pl.decode.preset import DecodingPreset, find_preset, load_preset
 from kosum_pl.types import Prediction
 
 Generate = Callable[[Sequence[int], DecodingPreset, int], Sequence[Prediction]]
 """(places of the rows, preset, attempt from 1 on) → one new prediction a row, in the same order."""
 
-_Check = Callable[[Prediction, RowLicence, float], bool]
+_Check = Callable[[Prediction, AllowedText, float], bool]
 
 
-def _is_empty(prediction: Prediction, row: RowLicence, threshold: float) -> bool:
+def _is_empty(prediction: Prediction, row: AllowedText, threshold: float) -> bool:
     return not any(char.isalnum() for char in prediction.text)
 
 
-def _is_contaminated(prediction: Prediction, row: RowLicence, threshold: float) -> bool:
+def _is_contaminated(prediction: Prediction, row: AllowedText, threshold: float) -> bool:
     # What the model said: a filter would have left the stump of a sentence.
     return bool(row.foreign_places(prediction.raw_text))
 
 
-def _is_other_language(prediction: Prediction, row: RowLicence, threshold: float) -> bool:
+def _is_other_language(prediction: Prediction, row: AllowedText, threshold: float) -> bool:
     probability = korean_probability(prediction.text, literals=row.literals, row_words=row.row_words)
     return probability is not None and probability < threshold
 
 
-def _is_unfinished(prediction: Prediction, row: RowLicence, threshold: float) -> bool:
+def _is_unfinished(prediction: Prediction, row: AllowedText, threshold: float) -> bool:
     return not prediction.reached_eos
 
 
@@ -52,7 +51,7 @@ REGENERATION_CHECKS: Final[Mapping[str, _Check]] = MappingProxyType(
 )
 """What fails a prediction, worst first, by the name the config uses.
 
-`empty`: no letter and no digit. `contamination`: a character in the raw text that nothing licenses. `language`: Korean
+`empty`: no letter and no digit. `contamination`: a character in the raw text that nothing allows. `language`: Korean
 is less probable than `min_korean_probability`. `no_eos`: the model did not stop by itself.
 """
 
@@ -113,10 +112,10 @@ class Regenerator:
 
         Args:
             prediction: Judged by its texts and `reached_eos`.
-            charset: Characters that need no licence.
-            literals: Licensed in every row.
+            charset: Characters that are allowed in every row.
+            literals: Allowed in every row.
         """
-        row = row_licence(prediction.dialogue, charset=charset, literals=literals)
+        row = allowed_text(prediction.dialogue, charset=charset, literals=literals)
         return tuple(
             check for check in self.checks if REGENERATION_CHECKS[check](prediction, row, self.min_korean_probability)
         )
@@ -138,8 +137,8 @@ class Regenerator:
             predictions: First attempts. Those that pass come back as they are.
             generate: Generates rows anew. Called with places in `predictions`, the attempt's preset and its number
                 from 1 on, to be mixed into the seed: sampling would repeat itself otherwise.
-            charset: Characters that need no licence.
-            literals: Licensed in every row.
+            charset: Characters that are allowed in every row.
+            literals: Allowed in every row.
 
         Returns:
             One prediction a row, in order. `attempts` counts how often its row was generated, `preset` made it.

@@ -26,7 +26,6 @@ from kosum_pl.export.record import (
 from kosum_pl.export.serving import (
     STRUCTURED_FILE,
     check_golden_prompts,
-    generation_config,
     save_tokenizer,
     structured_outputs,
     write_golden_prompts,
@@ -35,6 +34,7 @@ from kosum_pl.inference import InferenceSettings
 from kosum_pl.models.adapters import PEFT_PREFIX
 from kosum_pl.models.new_tokens import ROWS_FILE
 from kosum_pl.modules import SummarizationModule
+from kosum_pl.modules.generation import generation_config
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,7 +64,8 @@ def write_folder(module: SummarizationModule, settings: InferenceSettings, folde
     folder.mkdir(parents=True, exist_ok=True)
     model = module.language_model
     # Taken before the generation config is replaced: it names the special tokens.
-    generation = generation_config(module)
+    preset = module.decoding.router.preset_for({})  # of rows without a profile
+    generation = generation_config(model, preset, tokenizer=module.encoder.tokenizer)
     values = module_values(module, with_adapter=module.adapter is not None)
     if module.adapter is not None:
         _save_adapter(module, folder)

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from transformers import GenerationConfig
-
 from kosum_pl.decode import ConstraintSettings
 from kosum_pl.encode import ChatRenderer, TokenLimits
 from kosum_pl.errors import UsageError
@@ -53,23 +51,6 @@ def with_arguments(template: str, arguments: Mapping[str, Any]) -> str:
     """
     sets = [f"{{% set {name} = {_given(name)} else {value!r} %}}" for name, value in arguments.items()]
     return "".join([*sets, template])
-
-
-def generation_config(module: SummarizationModule) -> GenerationConfig:
-    """The preset that serves rows without a profile, as transformers' and vLLM's defaults.
-
-    Repetition rules are left out: transformers' own count the prompt, or an encoder-decoder's start token, and forbid
-    quoting the dialogue.
-    """
-    special = module.language_model.generation_config
-    preset = module.decoding.router.preset_for({})
-    return GenerationConfig(
-        **preset.generation_kwargs(True, tokenizer=module.encoder.tokenizer),
-        pad_token_id=special.pad_token_id,
-        bos_token_id=special.bos_token_id,
-        eos_token_id=special.eos_token_id,
-        decoder_start_token_id=special.decoder_start_token_id,
-    )
 
 
 def golden_prompts(module: SummarizationModule) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""`Contamination`: do summaries hold characters that are no Korean text and that their dialogue does not license?
+"""`Contamination`: do summaries hold characters that are no Korean text and that their dialogue does not allow?
 
 In: predictions and their dialogues. Out: `contamination_rate` (the share of rows, 0-1), `foreign_per_mille` and
 `foreign_per_mille/han`, … A character counts here exactly when constrained decoding would have forbidden it, so that
@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kosum_pl.decode.charset import Charset
-from kosum_pl.decode.licence import row_licence
-from kosum_pl.decode.literals import DEFAULT_LITERALS, foreign_places
+from kosum_pl.decode.literals import DEFAULT_LITERALS, allowed_text, foreign_places
 from kosum_pl.metrics.row_metric import Pair
 from kosum_pl.metrics.scripts import SCRIPTS, script_of
 from kosum_pl.types import Prediction
@@ -28,18 +27,18 @@ def count_foreign(
 
     Args:
         text: A summary, taken as it is: decomposed Hangul is foreign.
-        dialogue: Its dialogue, whose own words and numbers are licensed as they stand there.
-        charset: Characters that need no licence.
-        literals: Licensed in every row.
+        dialogue: Its dialogue, whose own words and numbers are allowed as they stand there.
+        charset: Characters that are allowed in every row.
+        literals: Allowed in every row.
 
     Example:
         >>> count_foreign("#Person1#은 KTX로 會議에 간다ー", "#Person1#: KTX 타자.")
         Counter({'Han': 2, 'Common': 1})
     """
-    # The dialogue is read only for a summary that needs its licence: that costs ten times the rest.
+    # The dialogue is read only for a summary that needs it: that costs ten times the rest.
     if not foreign_places(text, charset=charset, literals=literals):
         return Counter()
-    places = row_licence(dialogue, charset=charset, literals=literals).foreign_places(text)
+    places = allowed_text(dialogue, charset=charset, literals=literals).foreign_places(text)
     return Counter(script_of(text[place]) for place in places)
 
 
@@ -52,7 +51,7 @@ class Contamination:
     rate of what the model generated before post-processing.
 
     Args:
-        charset: Characters that need no licence.
+        charset: Characters that are allowed in every row.
         literals: Allowed in every row.
 
     Raises:

@@ -21,7 +21,7 @@ from kosum_pl.decode import DecodingPreset
 from kosum_pl.decode.rules import BatchRules, DecodingRules
 from kosum_pl.encode import Batch
 from kosum_pl.modules.loss import row_log_probs, shift_right, supervised_logits
-from kosum_pl.types import IGNORE_INDEX, Dialogue, Prediction
+from kosum_pl.types import IGNORE_INDEX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ def generate(
         sequences = model.generate(
             input_ids=batch.prompt_ids,
             attention_mask=batch.prompt_mask,
-            generation_config=_generation_config(model, preset, tokenizer=encoder.tokenizer),
+            generation_config=generation_config(model, preset, tokenizer=encoder.tokenizer),
             logits_processor=batch_rules.processors,
             **_encoded(encoder_states),
         )
@@ -105,31 +105,6 @@ def encode_prompts(model: PreTrainedModel, batch: Batch) -> Tensor | None:
     return cast("Tensor", states.last_hidden_state)
 
 
-def first_prediction(dialogue: Dialogue, completion: Completion, *, text: str, preset: str) -> Prediction:
-    """What a model said of a dialogue at its first attempt.
-
-    Args:
-        dialogue: The row.
-        completion: What was generated.
-        text: The completion's ids as text.
-        preset: Name of the preset that served the row.
-    """
-    return Prediction(
-        example_id=dialogue.example_id,
-        text=text,
-        raw_text=text,
-        dialogue=dialogue.text,
-        references=dialogue.references,
-        profile=dialogue.profile,
-        log_prob=completion.log_prob,
-        num_tokens=len(completion.ids),
-        reached_eos=completion.reached_eos,
-        attempts=1,
-        preset=preset,
-        slots=dialogue.slots,
-    )
-
-
 def completion_labels(generated: Tensor, terminator_ids: Sequence[int]) -> tuple[Tensor, list[int], list[bool]]:
     """What of generated ids, (B, G), was generated: everything to the first terminator.
 
@@ -149,12 +124,11 @@ def completion_labels(generated: Tensor, terminator_ids: Sequence[int]) -> tuple
     return generated.masked_fill(behind, IGNORE_INDEX), lengths.tolist(), has_end.tolist()
 
 
-def _generation_config(model: PreTrainedModel, preset: DecodingPreset, *, tokenizer: Any) -> GenerationConfig:
+def generation_config(model: PreTrainedModel, preset: DecodingPreset, *, tokenizer: Any) -> GenerationConfig:
+    """A preset with a model's special tokens, for `generate`; without repetition rules."""
     special = model.generation_config
     return GenerationConfig(
-        # `True`: also an encoder-decoder leaves its repetition rules to the processors. transformers' own count the
-        # start token, which is BART's EOS: a penalty would keep every summary from ending.
-        **preset.generation_kwargs(True, tokenizer=tokenizer),
+        **preset.generation_kwargs(tokenizer=tokenizer),
         pad_token_id=special.pad_token_id,
         bos_token_id=special.bos_token_id,
         eos_token_id=special.eos_token_id,

@@ -7,7 +7,6 @@ whoever has a model and prompts gets the same summaries as a validation does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 from torch import Tensor
@@ -17,8 +16,8 @@ from kosum_pl.decode import DecodingPreset, DecodingSettings
 from kosum_pl.decode.postprocess.steps import Postprocessor
 from kosum_pl.decode.rules import DecodingRules
 from kosum_pl.encode import Batch, Encoder
-from kosum_pl.modules.generation import first_prediction, generate
-from kosum_pl.types import Prediction
+from kosum_pl.modules.generation import Completion, generate
+from kosum_pl.types import Dialogue, Prediction
 
 
 class Summarizer:
@@ -84,13 +83,24 @@ class Summarizer:
     ) -> list[Prediction]:
         rules = self._rules if self.decoding.is_constrained(stage) else self._rules_without_constraint
         completions = generate(model, batch, preset=preset, rules=rules, attempt=number, encoder_states=encoder_states)
-        return [
-            self._finish(
-                first_prediction(dialogue, completion, text=self.encoder.decode(completion.ids), preset=preset.name)
-            )
-            for dialogue, completion in zip(batch.dialogues, completions, strict=True)
-        ]
+        rows = zip(batch.dialogues, completions, strict=True)
+        return [self._prediction(dialogue, completion, preset=preset.name) for dialogue, completion in rows]
 
-    def _finish(self, prediction: Prediction) -> Prediction:
-        final = self._postprocess(prediction.raw_text, dialogue=prediction.dialogue)
-        return replace(prediction, text=final.text, changed_steps=final.changed)
+    def _prediction(self, dialogue: Dialogue, completion: Completion, *, preset: str) -> Prediction:
+        raw_text = self.encoder.decode(completion.ids)
+        final = self._postprocess(raw_text, dialogue=dialogue.text)
+        return Prediction(
+            example_id=dialogue.example_id,
+            text=final.text,
+            raw_text=raw_text,
+            dialogue=dialogue.text,
+            references=dialogue.references,
+            profile=dialogue.profile,
+            log_prob=completion.log_prob,
+            num_tokens=len(completion.ids),
+            reached_eos=completion.reached_eos,
+            attempts=1,
+            preset=preset,
+            slots=dialogue.slots,
+            changed_steps=final.changed,
+        )

@@ -12,8 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kosum_pl.decode.licence import row_licence
-from kosum_pl.decode.literals import foreign_places
+from kosum_pl.decode.literals import allowed_text, foreign_places
 from kosum_pl.metrics.scripts import script_of
 from kosum_pl.metrics.settings import ScoreSettings
 from kosum_pl.metrics.tags import has_swapped_speakers
@@ -67,7 +66,7 @@ def foreign_texts(predictions: Sequence[Prediction], settings: ScoreSettings) ->
         for text in dict.fromkeys((prediction.text, prediction.raw_text)):
             # The dialogue, whose words are allowed too, is read only where it matters: that costs ten times the rest.
             if foreign_places(text, charset=settings.charset, literals=settings.literals):
-                allowed = row_licence(prediction.dialogue, charset=settings.charset, literals=settings.literals)
+                allowed = allowed_text(prediction.dialogue, charset=settings.charset, literals=settings.literals)
                 indices = tuple(allowed.foreign_places(text))
                 if indices:
                     is_raw = text != prediction.text

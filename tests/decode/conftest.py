@@ -285,7 +285,7 @@ class Driver:
         return found
 
     def num_foreign(self, ids: Tensor) -> int:
-        """Characters that nothing licenses, in all sequences; a broken one is among them."""
+        """Characters that nothing allows, in all sequences; a broken one is among them."""
         return sum(
             len(foreign_places(text, charset=Charset(), literals=DEFAULT_LITERALS, row_words=self.words[row]))
             for row, text in self.texts(ids)

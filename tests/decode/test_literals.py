@@ -86,7 +86,7 @@ def test_foreign_places_are_the_fewest(text: str, literals: list[str], words: li
 
 
 @given(texts)
-def test_without_licence_all_outside_is_foreign(text: str) -> None:
+def test_with_nothing_allowed_all_outside_is_foreign(text: str) -> None:
     expected = [place for place, char in enumerate(text) if char not in KOREAN]
     assert foreign_places(text, charset=KOREAN) == expected
 
@@ -128,5 +128,5 @@ def test_where_a_word_starts(before: str, starts: bool) -> None:
     assert starts_word(f"{before}X", len(before), KOREAN) is starts
 
 
-def test_conjoining_jamo_of_a_dialogue_license_nothing() -> None:
+def test_conjoining_jamo_of_a_dialogue_allow_nothing() -> None:
     assert row_literals("가 \u1112\u1161\u1112 나 K\u1161TX", Charset()) == ("K", "TX")

@@ -126,7 +126,7 @@ class Wish(LogitsProcessor):  # type: ignore[misc]
 def say(model: PreTrainedModel, text: list[int], *, prompt: list[int], preset: DecodingPreset, own: bool) -> list[int]:
     """What comes of a wish under the preset's rules: our own ones, or transformers'."""
     ids = torch.tensor([prompt])
-    kwargs = preset.generation_kwargs(own)
+    kwargs = preset.generation_kwargs() | ({} if own else {"no_repeat_ngram_size": preset.no_repeat_ngram_size})
     rules = generated_only_processors(preset, prompt_length=len(prompt)) if own else []
     result = model.generate(
         input_ids=ids,
@@ -174,7 +174,7 @@ def test_generation_repeats_no_ngram(
         repeats[size] = 0
         for seed in range(4):
             sequences = make_llama(seed).generate(
-                **batch, logits_processor=rules, **{**preset.generation_kwargs(True), "min_new_tokens": 30}
+                **batch, logits_processor=rules, **{**preset.generation_kwargs(), "min_new_tokens": 30}
             )
             rows = [grams(row, 2) for row in sequences[:, width:].tolist()]
             repeats[size] += sum(len(row) - len(set(row)) for row in rows)
@@ -197,7 +197,7 @@ def test_batch_equals_single_rows(
         batch = left_padded(rows)
         width = batch["input_ids"].shape[1]
         rules = generated_only_processors(preset, prompt_length=width)
-        sequences = model.generate(**batch, logits_processor=rules, **preset.generation_kwargs(True))
+        sequences = model.generate(**batch, logits_processor=rules, **preset.generation_kwargs())
         generated: list[list[int]] = sequences[:, width:].tolist()
         return [row[: row.index(2) + 1] if 2 in row else row for row in generated]
 
@@ -213,7 +213,7 @@ def test_greedy_equals_a_loop_over_the_model(make_llama: Callable[..., PreTraine
     rules = generated_only_processors(preset, prompt_length=len(prompt))
     ids = torch.tensor([prompt])
     actual = model.generate(
-        input_ids=ids, attention_mask=torch.ones_like(ids), logits_processor=rules, **preset.generation_kwargs(True)
+        input_ids=ids, attention_mask=torch.ones_like(ids), logits_processor=rules, **preset.generation_kwargs()
     )[0, len(prompt) :].tolist()
     said: list[int] = []
     while len(said) < 20 and 2 not in said:

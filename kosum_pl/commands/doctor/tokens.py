@@ -170,7 +170,7 @@ def _setting(preset: DecodingPreset, name: str) -> Any:
     if hasattr(preset, name):
         value = getattr(preset, name)
     else:
-        value = preset.generation_kwargs(True).get(name) if not preset.bad_words else None
+        value = preset.generation_kwargs().get(name) if not preset.bad_words else None
     return "none" if value is None else value
 
 

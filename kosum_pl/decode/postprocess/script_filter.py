@@ -1,6 +1,6 @@
-"""Leftover-script filter: takes out what nothing licenses, and tidies the seams.
+"""Leftover-script filter: takes out what nothing allows, and tidies the seams.
 
-In: a text and its row's licence. Out: the text without a foreign character. A blacklist of scripts would leak; this
+In: a text and what its row allows. Out: the text without a foreign character. A blacklist of scripts would leak; this
 asks `foreign_places`, the same rule the automaton generates by, so that constrained text passes unchanged.
 """
 
@@ -11,8 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-from kosum_pl.decode.licence import RowLicence
-from kosum_pl.decode.literals import CONNECTORS, is_word_character
+from kosum_pl.decode.literals import CONNECTORS, AllowedText, is_word_character
 from kosum_pl.types import TAG_PATTERN
 
 # Goes as a whole when a letter of it goes, as its digits and marks alone mean nothing: a tag, a title, initials.
@@ -38,31 +37,31 @@ _NO_SPACE_BEFORE: Final = re.compile(r"[.,?!](?:\s|$)|[)\]}」』〉》”’]|\
 _NO_SPACE_AFTER: Final = re.compile(r"(?:^|[\n(\[{「『〈《“‘])\Z")
 
 
-def filter_scripts(text: str, licence: RowLicence) -> str:
-    """Drop every character that nothing licenses, and the spaces, brackets and marks that this leaves over.
+def filter_scripts(text: str, allowed: AllowedText) -> str:
+    """Drop every character that nothing allows, and the spaces, brackets and marks that this leaves over.
 
     Args:
         text: A summary.
-        licence: Its row's licence.
+        allowed: What its row allows.
 
     Returns:
         A text without foreign characters; the same text where it had none.
 
     Example:
         >>> from kosum_pl.decode.charset import Charset
-        >>> from kosum_pl.decode.licence import row_licence
-        >>> licence = row_licence("#Person1#: KTX 타자.", charset=Charset(), literals=("#Person1#",))
-        >>> filter_scripts("#Person1#은 明日 KTX(高速)로 go 떠난다.", licence)
+        >>> from kosum_pl.decode.literals import allowed_text
+        >>> allowed = allowed_text("#Person1#: KTX 타자.", charset=Charset(), literals=("#Person1#",))
+        >>> filter_scripts("#Person1#은 明日 KTX(高速)로 go 떠난다.", allowed)
         '#Person1#은 KTX로 떠난다.'
     """
-    while places := licence.foreign_places(text):
-        # Broken characters and odd spaces first: a word beside them (KTX + U+FFFD) may be licensed without them.
+    while places := allowed.foreign_places(text):
+        # Broken characters and odd spaces first: a word beside them (KTX + U+FFFD) may be allowed without them.
         slight = [place for place in places if _is_slight(text[place])]
         if slight:
             text = _drop(text, slight, gap="")
         else:
             # 3年2月 must not become 32.
-            text = _drop(text, _with_its_marks(text, places, kept=(*licence.literals, *licence.tags)), gap=" ")
+            text = _drop(text, _with_its_marks(text, places, kept=(*allowed.literals, *allowed.tags)), gap=" ")
     return text
 
 

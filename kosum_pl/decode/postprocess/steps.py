@@ -14,8 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from kosum_pl.decode.charset import Charset
-from kosum_pl.decode.licence import RowLicence, row_licence
-from kosum_pl.decode.literals import DEFAULT_LITERALS
+from kosum_pl.decode.literals import DEFAULT_LITERALS, AllowedText, allowed_text
 from kosum_pl.decode.postprocess.script_filter import filter_scripts
 from kosum_pl.decode.postprocess.tag_repair import repair_tags
 from kosum_pl.extensions import find_extension
@@ -31,8 +30,8 @@ _SENTENCE: Final = re.compile(r"(?P<words>[^\n]*?(?:(?<![A-Za-z0-9])[.?!](?=[^\S
 _MAX_ROUNDS: Final = 20
 
 
-def _fix_encoding(text: str, row: RowLicence) -> str:
-    # What is licensed is not broken: a dialogue's own spelling stays, and so does all constrained text.
+def _fix_encoding(text: str, row: AllowedText) -> str:
+    # What is allowed is not broken: a dialogue's own spelling stays, and so does all constrained text.
     if not row.foreign_places(text):
         return text
     import ftfy
@@ -50,20 +49,20 @@ def _fix_encoding(text: str, row: RowLicence) -> str:
     )
 
 
-def _compose(text: str, row: RowLicence) -> str:
+def _compose(text: str, row: AllowedText) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _repair_tags(text: str, row: RowLicence) -> str:
+def _repair_tags(text: str, row: AllowedText) -> str:
     return repair_tags(text, tags=row.tags, dialogue=row.dialogue)
 
 
-def _trim_spaces(text: str, row: RowLicence) -> str:
+def _trim_spaces(text: str, row: AllowedText) -> str:
     lines = (line.strip() for line in _BLANKS.sub(" ", text).split("\n"))
     return _SPACE_BEFORE_MARK.sub("", "\n".join(line for line in lines if line))
 
 
-def _drop_repeated_sentences(text: str, row: RowLicence) -> str:
+def _drop_repeated_sentences(text: str, row: AllowedText) -> str:
     kept: list[str] = []
     seen: set[str] = set()
     for found in _SENTENCE.finditer(text):
@@ -76,7 +75,7 @@ def _drop_repeated_sentences(text: str, row: RowLicence) -> str:
     return shorter.rstrip() if len(shorter) < len(text) else text
 
 
-POSTPROCESS_STEPS: Final[Mapping[str, Callable[[str, RowLicence], str]]] = MappingProxyType(
+POSTPROCESS_STEPS: Final[Mapping[str, Callable[[str, AllowedText], str]]] = MappingProxyType(
     {
         "ftfy": _fix_encoding,
         "nfc": _compose,
@@ -89,9 +88,9 @@ POSTPROCESS_STEPS: Final[Mapping[str, Callable[[str, RowLicence], str]]] = Mappi
 """What each step does to a text, by the name the config uses.
 
 `ftfy`: text that was decoded wrongly (ì•ˆë…• for 안녕) is decoded rightly, control characters go; a text in which all
-is licensed stays. `nfc`: Hangul written as jamo is composed. `tag_repair`: `#Person1 #` becomes `#Person1#` where the
+is allowed stays. `nfc`: Hangul written as jamo is composed. `tag_repair`: `#Person1 #` becomes `#Person1#` where the
 dialogue has that tag; before the filter, which would take the letters of a damaged one. `script_filter`: what nothing
-licenses goes. `whitespace`: one space for many, none before a closing mark, lines trimmed, blank lines dropped.
+allows goes. `whitespace`: one space for many, none before a closing mark, lines trimmed, blank lines dropped.
 `repeated_sentences`: a sentence that an earlier one says word for word goes.
 """
 
@@ -124,8 +123,8 @@ def check_steps(steps: Sequence[str]) -> tuple[str, ...]:
     return tuple({step: _find_step(step) for step in steps})
 
 
-def _find_step(name: str) -> Callable[[str, RowLicence], str]:
-    step: Callable[[str, RowLicence], str] = find_extension(
+def _find_step(name: str) -> Callable[[str, AllowedText], str]:
+    step: Callable[[str, AllowedText], str] = find_extension(
         "postprocess_steps", name, shipped=POSTPROCESS_STEPS, argument="model.postprocess"
     )
     return step
@@ -139,8 +138,8 @@ class Postprocessor:
     Args:
         steps: Names out of `POSTPROCESS_STEPS`, or of plug-ins, run in this order; an empty list leaves texts
             as they are.
-        charset: Characters that need no licence.
-        literals: Licensed in every row.
+        charset: Characters that are allowed in every row.
+        literals: Allowed in every row.
 
     Raises:
         ValueError: A step has no such name; the message lists those that exist.
@@ -169,11 +168,11 @@ class Postprocessor:
 
         Args:
             text: What the model said.
-            dialogue: The row's dialogue: it licenses words and tags.
+            dialogue: The row's dialogue: it allows words and tags.
         """
         if not self.steps:
             return Postprocessed(text, ())
-        row = row_licence(dialogue, charset=self.charset, literals=self.literals)
+        row = allowed_text(dialogue, charset=self.charset, literals=self.literals)
         changed: set[str] = set()
         for _ in range(_MAX_ROUNDS):
             before = text

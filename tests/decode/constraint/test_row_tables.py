@@ -186,7 +186,7 @@ def test_equal_bytes_are_equally_allowed() -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("",), ("KTX", "")])
-def test_empty_words_license_nothing(words: tuple[str, ...]) -> None:
+def test_empty_words_allow_nothing(words: tuple[str, ...]) -> None:
     case = plain("", words=words)
     row = case.constraint.row_tables(words)
     tokens = [] if row is None else row.all_tokens.tolist()

@@ -1,4 +1,4 @@
-"""`script_filter` and `licence`: what is dropped, what is tidied, and that nothing foreign is left."""
+"""`script_filter`: what is dropped, what is tidied, and that nothing foreign is left."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kosum_pl.decode.charset import Charset
-from kosum_pl.decode.licence import row_licence
-from kosum_pl.decode.literals import DEFAULT_LITERALS, foreign_places, row_literals
+from kosum_pl.decode.literals import DEFAULT_LITERALS, allowed_text, foreign_places, row_literals
 from kosum_pl.decode.postprocess.script_filter import filter_scripts
 from kosum_pl.decode.postprocess.steps import Postprocessor
 
@@ -18,7 +17,7 @@ DIALOGUE = (
 
 
 def run(text: str, *, dialogue: str = DIALOGUE) -> str:
-    return filter_scripts(text, row_licence(dialogue, charset=Charset(), literals=DEFAULT_LITERALS))
+    return filter_scripts(text, allowed_text(dialogue, charset=Charset(), literals=DEFAULT_LITERALS))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +65,7 @@ def test_script_filter_asks_the_charset_and_the_literals() -> None:
 @pytest.mark.parametrize(
     "text", ["#Person1#은 KTX를, Jimmy는 3km를 U.S.에서", "#Person7# (“네” ...) 「ㅋㅋ」 .", "  가 ,\n\n나  "]
 )
-def test_script_filter_leaves_licensed_text(text: str) -> None:
+def test_script_filter_leaves_allowed_text(text: str) -> None:
     assert run(text) == text
 
 
@@ -85,12 +84,11 @@ CHARSETS = st.sampled_from([Charset(), Charset(name="korean+latin"), Charset(ran
 @given(text=TEXTS, charset=CHARSETS)
 def test_the_filter_leaves_nothing_foreign(text: str, charset: Charset) -> None:
     literals = (*DEFAULT_LITERALS, "#Person11#", "#Order1#")
-    licensed = {"charset": charset, "literals": literals, "row_words": row_literals(DIALOGUE, charset)}
-    licence = row_licence(DIALOGUE, charset=charset, literals=DEFAULT_LITERALS)
-    filtered = filter_scripts(text, licence)
-    assert foreign_places(filtered, **licensed) == []
-    if not foreign_places(text, **licensed):
+    allowed = {"charset": charset, "literals": literals, "row_words": row_literals(DIALOGUE, charset)}
+    filtered = filter_scripts(text, allowed_text(DIALOGUE, charset=charset, literals=DEFAULT_LITERALS))
+    assert foreign_places(filtered, **allowed) == []
+    if not foreign_places(text, **allowed):
         assert filtered == text
     # Right tags of the dialogue are never lost.
     assert filtered.count("#Person1#") >= text.count("#Person1#")
-    assert foreign_places(Postprocessor(charset=charset)(text, dialogue=DIALOGUE).text, **licensed) == []
+    assert foreign_places(Postprocessor(charset=charset)(text, dialogue=DIALOGUE).text, **allowed) == []

@@ -54,7 +54,7 @@ def test_ftfy_leaves_quotes_widths_and_entities(text: str) -> None:
     assert run(text + " é", "ftfy") == text + " é"
 
 
-def test_a_licensed_word_that_looks_like_mojibake_stays() -> None:
+def test_a_allowed_word_that_looks_like_mojibake_stays() -> None:
     dialogue = "#Person1#: CafÃ©로 와."
     assert run("CafÃ©로 간다.", dialogue=dialogue) == "CafÃ©로 간다."
     assert run("CafÃ©로 간다.", "ftfy", dialogue="#Person1#: 와.") == "Café로 간다."
