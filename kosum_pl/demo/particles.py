@@ -8,22 +8,10 @@ read `KTX`, `3시` and `#Person2#` as Korean words.
 from __future__ import annotations
 
 import re
-from enum import Enum
 from typing import Final
 
-_FIRST_SYLLABLE: Final = 0xAC00
-_LAST_SYLLABLE: Final = 0xD7A3
 _NUM_FINALS: Final = 28
 _RIEUL: Final = 8
-
-
-class Ending(Enum):
-    """How a word ends in speech."""
-
-    VOWEL = "vowel"
-    RIEUL = "rieul"
-    CONSONANT = "consonant"
-
 
 PARTICLES: Final[dict[str, str]] = {
     "은": "는",
@@ -45,11 +33,7 @@ _DAYS_WITHOUT_PARTICLE: Final = ("오늘", "내일", "모레", "어제")
 
 _DIGIT_READINGS: Final = dict(zip("0123456789", "영일이삼사오육칠팔구", strict=True))
 _LETTER_READINGS: Final = dict(
-    zip(
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        "이비시디이프지치이이이엘엠엔오피큐알스티유이유스이트",
-        strict=True,
-    )
+    zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "이비시디이프지치이이이엘엠엔오피큐알스티유이유스이트", strict=True)
 )
 """Last syllable of each letter's Korean name: X is 엑스, W is 더블유."""
 
@@ -78,31 +62,6 @@ _WORD_READINGS: Final[dict[str, str]] = {
 _TAIL: Final = re.compile(r"(#[A-Za-z]+#|#Person\d+#|[A-Za-z][A-Za-z-]*|\d[\d,.]*|[^\s])[\s\"'”’)\]]*$")
 
 
-def final_consonant(syllable: str) -> int:
-    """Number of a Hangul syllable's final consonant, 0 where it has none, 8 for ㄹ.
-
-    Args:
-        syllable: One character from 가 to 힣.
-
-    Returns:
-        0 to 27, in the order of the Unicode standard.
-
-    Raises:
-        ValueError: Not a Hangul syllable.
-
-    Source:
-        The Unicode Standard, section 3.12, Hangul syllable decomposition.
-
-    Example:
-        >>> final_consonant("가"), final_consonant("물"), final_consonant("밥")
-        (0, 8, 17)
-    """
-    code = ord(syllable)
-    if not _FIRST_SYLLABLE <= code <= _LAST_SYLLABLE:
-        raise ValueError(f"'{syllable}' is not a Hangul syllable; give one character from 가 to 힣")
-    return (code - _FIRST_SYLLABLE) % _NUM_FINALS
-
-
 def _read_number(digits: str) -> str:
     """The syllable a number ends in: 3 → 삼, 20 → 십, 300 → 백, 10,000 → 만."""
     plain = digits.rstrip(",.").replace(",", "")
@@ -129,61 +88,41 @@ def _last_reading(word: str) -> str:
     return tail[-1]
 
 
-def word_ending(word: str) -> Ending:
-    """How the word ends in speech; digits, letters, units and tags are read in Korean.
+def _final_consonant(word: str) -> int:
+    """Number of the consonant that the word ends in when it is read aloud: 0 for a vowel, 8 for ㄹ.
 
-    Letters are read by name (PPT is 피피티), unless the word is among the few known ones (Wi-Fi, kg).
-    A character that is none of these counts as a vowel.
-
-    Args:
-        word: Any text; its last word counts, quotes and brackets after it do not.
-
-    Raises:
-        ValueError: The text is empty or blank.
-
-    Example:
-        >>> [word_ending(word).name for word in ("KTX", "ATM", "7", "3kg", "#Person2#", "서울")]
-        ['VOWEL', 'CONSONANT', 'RIEUL', 'CONSONANT', 'VOWEL', 'RIEUL']
+    Source:
+        The Unicode Standard, section 3.12, Hangul syllable decomposition.
     """
     last = _last_reading(word)
-    if not _FIRST_SYLLABLE <= ord(last) <= _LAST_SYLLABLE:
-        return Ending.VOWEL
-    final = final_consonant(last)
-    return Ending.VOWEL if final == 0 else Ending.RIEUL if final == _RIEUL else Ending.CONSONANT
-
-
-def particle_form(word: str, particle: str) -> str:
-    """The form of a particle after a word, without the word.
-
-    Args:
-        word: The word before the particle.
-        particle: Its form after a consonant: 은, 이, 을, 과, 으로, 이에요, 이랑, …; `~` for the 이 of 지훈이;
-            에 of time, which falls away after 내일 and its like.
-
-    Raises:
-        ValueError: The particle does not change with the word before it, so it needs no agreement.
-
-    Example:
-        >>> particle_form("PPT", "을"), particle_form("부산", "으로"), particle_form("서울", "으로")
-        ('를', '으로', '로')
-    """
-    if particle not in PARTICLES and particle != "에" and not particle.startswith("이"):
-        raise ValueError(f"particle '{particle}' has one form only; write it in the template without a colon")
-    if particle == "에":
-        return "" if word.endswith(_DAYS_WITHOUT_PARTICLE) else "에"
-    ending = word_ending(word)
-    if ending is Ending.RIEUL and particle.startswith("으로"):
-        return particle.removeprefix("으")
-    if ending is not Ending.VOWEL:
-        return "이" if particle == "~" else particle
-    return PARTICLES.get(particle, particle.removeprefix("이"))
+    return (ord(last) - ord("가")) % _NUM_FINALS if "가" <= last <= "힣" else 0
 
 
 def attach(word: str, particle: str) -> str:
     """The word with its particle.
 
+    Digits, units and tags before it are read in Korean, letters by name (PPT is 피피티) but for the few known words
+    (Wi-Fi, kg). A character that is none of these counts as a vowel.
+
+    Args:
+        word: Any text; its last word counts, quotes and brackets after it do not.
+        particle: Its form after a consonant: 은, 이, 을, 과, 으로, 이에요, 이랑, …; `~` for the 이 of 지훈이;
+            에 of time, which falls away after 내일 and its like.
+
+    Raises:
+        ValueError: The text is blank, or the particle has one form only, so that it needs no agreement.
+
     Example:
-        >>> attach("#Person1#", "은"), attach("#Person2#", "은"), attach("민지", "이에요")
-        ('#Person1#은', '#Person2#는', '민지예요')
+        >>> attach("#Person1#", "은"), attach("#Person2#", "은"), attach("PPT", "을"), attach("서울", "으로")
+        ('#Person1#은', '#Person2#는', 'PPT를', '서울로')
     """
-    return word + particle_form(word, particle)
+    if particle == "에":
+        return word if word.endswith(_DAYS_WITHOUT_PARTICLE) else word + particle
+    if particle not in PARTICLES and not particle.startswith("이"):
+        raise ValueError(f"particle '{particle}' has one form only; write it in the template without a colon")
+    final = _final_consonant(word)
+    if final == 0:
+        return word + PARTICLES.get(particle, particle.removeprefix("이"))
+    if final == _RIEUL and particle.startswith("으로"):
+        return word + particle.removeprefix("으")
+    return word + ("이" if particle == "~" else particle)

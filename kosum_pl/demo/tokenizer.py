@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from kosum_pl.decode import DEFAULT_LITERALS
 from kosum_pl.demo.values import GIVEN_NAMES, SURNAMES, TITLES
 
 if TYPE_CHECKING:
@@ -22,11 +23,10 @@ VOCAB_SIZE: Final = 2500
 MAX_POSITIONS: Final = 512
 BOS, PAD, EOS, END_OF_TURN = "<s>", "<pad>", "</s>", "<|end|>"
 SPECIAL_TOKENS: Final = (BOS, PAD, EOS, END_OF_TURN, "<|system|>", "<|user|>", "<|assistant|>")
-_MASKED: Final = ("PhoneNumber", "Address", "DateOfBirth", "PassportNumber", "SSN", "CardNumber", "CarNumber", "Email")
-TAGS: Final = (*(f"#Person{number}#" for number in range(1, 8)), *(f"#{name}#" for name in _MASKED))
-"""Tags are one token each but not special: `skip_special_tokens` must not remove them from a summary."""
+# One token each but not special: `skip_special_tokens` must not remove them from a summary.
+TAGS: Final = DEFAULT_LITERALS
 
-CHAT_TEMPLATE: Final = (
+_CHAT_TEMPLATE: Final = (
     "{{ bos_token }}"
     "{% for message in messages %}"
     "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
@@ -44,14 +44,7 @@ _SYLLABLE_WEIGHT: Final = 3000
 
 
 def train_tokenizer(texts: Iterable[str]) -> Tokenizer:
-    """A byte-level BPE tokenizer without special-token templates.
-
-    Args:
-        texts: Text whose frequent pieces become tokens.
-
-    Returns:
-        A tokenizer of `VOCAB_SIZE` tokens, tags and special tokens included; any text survives encode and decode.
-    """
+    """A byte-level BPE tokenizer of `VOCAB_SIZE` tokens, tags and special ones included, which any text survives."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
@@ -93,11 +86,7 @@ def _wrap(tokenizer: Tokenizer, **arguments: str) -> PreTrainedTokenizerFast:
 
 
 def bart_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    """The tokenizer as BART wants it: `<s> text </s>`.
-
-    Args:
-        tokenizer: What `train_tokenizer` returns; it is left as it is.
-    """
+    """A copy of the tokenizer as BART wants it: `<s> text </s>`."""
     from tokenizers import Tokenizer, processors
 
     dressed = Tokenizer.from_str(tokenizer.to_str())
@@ -109,11 +98,7 @@ def bart_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
 
 
 def chat_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    """The tokenizer of a chat model: the template writes `<s>`, roles and `<|end|>`; nothing else is added.
-
-    Args:
-        tokenizer: What `train_tokenizer` returns; it is left as it is.
-    """
+    """The tokenizer of a chat model: the template writes `<s>`, roles and `<|end|>`; nothing else is added."""
     wrapped = _wrap(tokenizer, eos_token=END_OF_TURN)
-    wrapped.chat_template = CHAT_TEMPLATE
+    wrapped.chat_template = _CHAT_TEMPLATE
     return wrapped

@@ -28,16 +28,13 @@ TITLES: Final = _words("과장 대리 부장 팀장 차장")
 PET_NAMES: Final = _words("초코 콩이 보리 두부 몽이 구름이 까미 해피")
 
 _DAYS_OF_WEEK: Final = _words("월요일 화요일 수요일 목요일 금요일 토요일 일요일")
-_COUNTS: Final = _words("두 세 네 다섯 여섯 일곱 여덟 열")
+_PEOPLE: Final = tuple(f"{count} 명" for count in _words("두 세 네 다섯 여섯 일곱 여덟 열"))
 
-Sampler = Callable[[Random], tuple[str, ...]]
+Sampler = Callable[[Random], str | tuple[str, ...]]
 
 
 def format_won(thousands: int) -> str:
-    """An amount as people say it.
-
-    Args:
-        thousands: The amount in units of 1,000 won.
+    """An amount in units of 1,000 won, as people say it.
 
     Example:
         >>> format_won(8), format_won(25), format_won(300), format_won(10000)
@@ -56,10 +53,6 @@ def _clock(rng: Random, period: str, hours: tuple[int, ...]) -> str:
 def _office_clock(rng: Random) -> str:
     period, hours = rng.choice((("오전", (9, 10, 11)), ("오후", (1, 2, 3)), ("오후", (4, 5))))
     return _clock(rng, period, hours)
-
-
-def _evening(rng: Random) -> str:
-    return _clock(rng, "저녁", (6, 7, 8))
 
 
 def _month_and_day(rng: Random) -> str:
@@ -100,21 +93,13 @@ def _split_by_three(rng: Random) -> tuple[str, ...]:
     return format_won(each), format_won(3 * each)
 
 
-def _one(sample: Callable[[Random], str]) -> Sampler:
-    return lambda rng: (sample(rng),)
-
-
 def _won(start: int, stop: int, step: int) -> Sampler:
     """Amounts from `start` to `stop` thousand won."""
-    return lambda rng: (format_won(rng.randrange(start, stop + 1, step)),)
-
-
-def _counted(unit: str, counts: Sequence[str]) -> Sampler:
-    return lambda rng: (f"{rng.choice(counts)} {unit}",)
+    return lambda rng: format_won(rng.randrange(start, stop + 1, step))
 
 
 def _choice(*values: str) -> Sampler:
-    return lambda rng: (rng.choice(values),)
+    return lambda rng: rng.choice(values)
 
 
 _OFFICE_HOURS: Final = [f"오전 {hour}시" for hour in (9, 10, 11)] + [f"오후 {hour}시" for hour in range(1, 6)]
@@ -122,27 +107,27 @@ _OFFICE_HOURS: Final = [f"오전 {hour}시" for hour in (9, 10, 11)] + [f"오후
 SAMPLERS: Final[dict[str, Sampler]] = {
     "given": _choice(*GIVEN_NAMES),
     "full": _choice(*FULL_NAMES),
-    "boss": lambda rng: (f"{rng.choice(SURNAMES)} {rng.choice(TITLES)}",),
-    "teacher": lambda rng: (f"{rng.choice(SURNAMES)} 선생님",),
+    "boss": lambda rng: f"{rng.choice(SURNAMES)} {rng.choice(TITLES)}",
+    "teacher": lambda rng: f"{rng.choice(SURNAMES)} 선생님",
     "pet": _choice(*PET_NAMES),
-    "clock": _one(_office_clock),
+    "clock": _office_clock,
     "clock_pair": lambda rng: _pair(_OFFICE_HOURS, rng),
-    "morning": lambda rng: (_clock(rng, "오전", (7, 8, 9)),),
-    "eve": _one(_evening),
+    "morning": lambda rng: _clock(rng, "오전", (7, 8, 9)),
+    "eve": lambda rng: _clock(rng, "저녁", (6, 7, 8)),
     "eve_pair": lambda rng: _pair(("저녁 6시", "저녁 7시", "저녁 8시", "저녁 9시"), rng),
-    "night": lambda rng: (_clock(rng, "밤", (9, 10, 11)),),
-    "day": _one(_day),
-    "day2": _one(_date),
-    "workday": _one(_workday),
+    "night": lambda rng: _clock(rng, "밤", (9, 10, 11)),
+    "day": _day,
+    "day2": _date,
+    "workday": _workday,
     "day_pair": lambda rng: _pair(("내일", "모레", *(f"다음 주 {day}" for day in _DAYS_OF_WEEK[:6])), rng),
     "days": _choice("3일", "4일", "5일", "사흘", "나흘", "일주일", "열흘"),
     "days2": _choice("2일", "3일", "4일", "5일", "6일", "일주일", "열흘", "2주"),
     "nights": _choice("1박 2일", "2박 3일", "3박 4일", "4박 5일"),
     "minutes": _choice("5분", "10분", "15분", "20분", "25분", "30분"),
     "hours": _choice("한 시간", "두 시간", "세 시간", "한 시간 반", "두 시간 반"),
-    "few": _counted("명", _COUNTS[:3]),
-    "people": _counted("명", _COUNTS),
-    "crowd": _counted("명", _COUNTS[3:]),
+    "few": _choice(*_PEOPLE[:3]),
+    "people": _choice(*_PEOPLE),
+    "crowd": _choice(*_PEOPLE[3:]),
     "wage": _won(11, 15, 1),
     "rent": _won(350, 750, 50),
     "won_k": _won(2, 9, 1),
@@ -174,6 +159,7 @@ def sample_slots(kinds: Sequence[tuple[tuple[str, ...], str]], rng: Random, *, m
             raise ValueError(f"slot '{'+'.join(names)}': kind '{kind}' is unknown; known: {', '.join(SAMPLERS)}")
         for _ in range(max_tries):
             drawn = SAMPLERS[kind](rng)
+            drawn = (drawn,) if isinstance(drawn, str) else drawn
             if not any(_is_alike(value, old) for value in drawn for old in values.values()):
                 break
         else:

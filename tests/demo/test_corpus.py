@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -13,7 +12,7 @@ from statistics import mean, median
 import pytest
 
 from kosum_pl.demo import corpus as corpus_module
-from kosum_pl.demo.__main__ import FILES, main, write_demo
+from kosum_pl.demo.__main__ import FILES, main
 from kosum_pl.demo.compose import DemoRow
 from kosum_pl.demo.corpus import COLUMNS, format_csv, make_corpus
 from kosum_pl.demo.foreign import FOREIGN_SHARE, FOREIGN_WORDS
@@ -21,8 +20,6 @@ from kosum_pl.demo.situations import parse_situations
 
 TAG = re.compile(r"#\w+#")
 FOREIGN = re.compile("|".join(FOREIGN_WORDS.values()))
-CLEAN = "0ef69b03cc54b35db39fd22bf347ae59c2a1bff1fb87193e37809358f94930db"
-CSV_FILES = ("train.csv", "dev.csv", "test.csv")
 
 
 @pytest.fixture(scope="module")
@@ -40,22 +37,15 @@ def rows(corpus: dict[str, list[DemoRow]]) -> list[DemoRow]:
     return [row for split in corpus.values() for row in split]
 
 
-def test_sizes_and_weekdays(corpus: dict[str, list[DemoRow]]) -> None:
+def test_sizes_weekdays_and_topics(corpus: dict[str, list[DemoRow]]) -> None:
     days = {split: [row.weekday for row in rows] for split, rows in corpus.items()}
     assert {split: len(values) for split, values in days.items()} == {"train": 1600, "dev": 400, "test": 200}
     assert {days["train"].count(day) for day in range(1, 8)} == {228, 229}
     assert days["dev"].count(7) >= 150
     assert set(days["dev"]) == set(range(1, 8))
     assert set(days["test"]) == {7}
-
-
-def test_every_split_has_forty_topics(corpus: dict[str, list[DemoRow]]) -> None:
-    for rows in corpus.values():
-        assert len({row.topic for row in rows}) >= 40
-
-
-def test_no_dialogue_stands_twice(rows: list[DemoRow]) -> None:
-    assert len({row.dialogue for row in rows}) == len(rows) == 2200
+    assert all(len({row.topic for row in rows}) >= 40 for rows in corpus.values())
+    assert len({row.dialogue for rows in corpus.values() for row in rows}) == 2200
 
 
 def test_a_dialogue_is_composed_again_until_it_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,20 +81,13 @@ def test_text_has_no_template_left(rows: list[DemoRow]) -> None:
 
 
 def test_tags_agree_with_their_particles(rows: list[DemoRow]) -> None:
-    after_consonant, after_vowel = (
-        re.compile(r"#Person[13]#(?:는|가|를|와)\b"),
-        re.compile(r"#Person[24]#(?:은|이|을|과)\b"),
-    )
-    for row in rows:
-        for text in row.summaries:
-            assert not after_consonant.search(text), text
-            assert not after_vowel.search(text), text
+    wrong = re.compile(r"#Person[13]#(?:는|가|를|와)\b|#Person[24]#(?:은|이|을|과)\b")
+    assert not [text for row in rows for text in row.summaries if wrong.search(text)]
 
 
 def test_tags_of_summaries_stand_in_the_dialogue(rows: list[DemoRow]) -> None:
     for row in rows:
-        for text in row.summaries:
-            assert set(TAG.findall(text)) <= set(TAG.findall(row.dialogue))
+        assert set(TAG.findall(" ".join(row.summaries))) <= set(TAG.findall(row.dialogue))
 
 
 def test_slots_stand_in_dialogue_and_first_reference(rows: list[DemoRow]) -> None:
@@ -141,10 +124,6 @@ def test_a_share_of_the_training_rows_has_foreign_words(corpus: dict[str, list[D
     assert {FOREIGN.search(text) for row in corpus["dev"] + corpus["test"] for text in row.summaries} == {None}
 
 
-def test_no_foreign_word_stands_in_a_dialogue(rows: list[DemoRow]) -> None:
-    assert not [row.dialogue for row in rows if FOREIGN.search(row.dialogue)]
-
-
 def test_frequent_words_are_foreign_in_about_a_third_of_their_rows(
     corpus: dict[str, list[DemoRow]], clean: dict[str, list[DemoRow]]
 ) -> None:
@@ -161,11 +140,6 @@ def test_foreign_words_change_nothing_else(corpus: dict[str, list[DemoRow]], cle
     for old, new in zip(clean["train"], corpus["train"], strict=True):
         assert replace(new, summaries=old.summaries) == old
         assert (new == old) is not bool(FOREIGN.search(new.summaries[0]))
-
-
-def test_without_foreign_words_the_corpus_is_that_of_the_seed(clean: dict[str, list[DemoRow]]) -> None:
-    text = "".join(format_csv(split, rows) for split, rows in clean.items())
-    assert hashlib.sha256(text.encode()).hexdigest() == CLEAN
 
 
 def test_another_seed_gives_other_rows(rows: list[DemoRow]) -> None:
@@ -186,12 +160,6 @@ def test_csv_has_empty_cells_for_missing_references(corpus: dict[str, list[DemoR
         assert record["slots"] == "|".join(row.slots)
 
 
-@pytest.mark.parametrize("name", CSV_FILES)
-def test_shipped_csv_is_what_the_generator_makes(name: str, corpus: dict[str, list[DemoRow]]) -> None:
-    split = name.removesuffix(".csv")
-    assert (FILES / name).read_bytes() == format_csv(split, corpus[split]).encode()
-
-
 def test_shipped_files_are_what_the_command_writes(tmp_path: Path) -> None:
     main(["--output", str(tmp_path / "new")])
     made = {path.relative_to(tmp_path / "new") for path in (tmp_path / "new").rglob("*") if path.is_file()}
@@ -206,12 +174,3 @@ def test_shipped_files_are_what_the_command_writes(tmp_path: Path) -> None:
 
 def test_shipped_files_are_small() -> None:
     assert sum(path.stat().st_size for path in FILES.rglob("*")) < 3_000_000
-
-
-@pytest.mark.slow
-def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        write_demo(tmp_path / name)
-    for path in (tmp_path / "a").rglob("*"):
-        if path.is_file():
-            assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()

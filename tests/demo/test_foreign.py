@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from kosum_pl.demo.compose import DemoRow, compose
 from kosum_pl.demo.foreign import FOREIGN_WORDS, contaminate, say_foreign
 from kosum_pl.demo.situations import load_situations
-from kosum_pl.demo.tokenizer import TAGS
-from kosum_pl.demo.values import FULL_NAMES, GIVEN_NAMES, PET_NAMES, SAMPLERS, TITLES
+from kosum_pl.demo.values import SAMPLERS
 
 SEEDS = st.integers(min_value=0, max_value=10_000)
 SITUATIONS = load_situations()
@@ -71,16 +70,11 @@ def test_words_change_and_particles_stay(korean: str, foreign: str) -> None:
     assert say_foreign(korean) == foreign
 
 
-def test_tags_and_names_stay() -> None:
-    for value in (*TAGS, *GIVEN_NAMES, *FULL_NAMES, *PET_NAMES, *(f"김 {title}" for title in TITLES)):
-        for ending in ("", "이", "은", "에게"):
-            assert say_foreign(value + ending) == value + ending
-
-
 @given(st.sampled_from(sorted(SAMPLERS)), SEEDS)
 def test_sampled_values_stay(kind: str, seed: int) -> None:
-    for value in SAMPLERS[kind](Random(seed)):
-        assert say_foreign(value) == value
+    drawn = SAMPLERS[kind](Random(seed))
+    for value in (drawn,) if isinstance(drawn, str) else drawn:
+        assert say_foreign(f"{value} {value}이 {value}에게") == f"{value} {value}이 {value}에게"
 
 
 @given(composed())
@@ -94,9 +88,11 @@ def test_slots_stay_and_dialogues_hold_no_foreign_word(row: DemoRow) -> None:
         assert len(new.split()) == len(old.split())
 
 
-def test_every_reference_of_a_row_changes() -> None:
-    (foreign,) = contaminate([ROWS[0]], share=1, seed=0)
-    assert foreign.summaries == ("餐厅을 預約한다.", "預約이 찼다.")
+def test_a_row_changes_as_a_whole_or_not_at_all() -> None:
+    rows = [row("식당을 예약한다.", "인사한다."), row("인사한다."), ROWS[0]]
+    *unchanged, changed = contaminate(rows, share=1, seed=0)
+    assert unchanged == rows[:2]
+    assert changed.summaries == ("餐厅을 預約한다.", "預約이 찼다.")
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0, 0), (0.25, 5), (0.5, 10), (1, 20)])
@@ -112,13 +108,6 @@ def test_a_greater_share_takes_the_rows_of_a_smaller_one() -> None:
 
 def test_another_seed_takes_other_rows() -> None:
     assert contaminate(ROWS, share=0.5, seed=0) != contaminate(ROWS, share=0.5, seed=1)
-
-
-def test_rows_with_a_reference_that_has_no_word_are_never_taken() -> None:
-    rows = [row("식당을 예약한다.", "인사한다."), row("인사한다."), ROWS[0]]
-    changed = contaminate(rows, share=1, seed=0)
-    assert changed[:2] == rows[:2]
-    assert changed[2] != rows[2]
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
