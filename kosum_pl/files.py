@@ -104,30 +104,18 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def parse_json_lines(text: str) -> list[dict[str, Any]]:
-    r"""The objects of JSON Lines.
-
-    Raises:
-        ValueError: A line is no JSON object.
-
-    Example:
-        >>> parse_json_lines('{"a": "x\u2028y"}\n\n')
-        [{'a': 'x\u2028y'}]
-    """
-    # Not splitlines: U+2028 stands unescaped inside JSON texts.
-    rows = [json.loads(line) for line in text.split("\n") if line.strip()]
-    if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("a line holds no object")
-    return rows
-
-
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON Lines file; none where there is no file.
 
     Raises:
         ValueError: A line is no JSON object.
     """
-    return parse_json_lines(path.read_text(encoding="utf-8")) if path.is_file() else []
+    # Not splitlines: U+2028 stands unescaped inside JSON texts.
+    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+    rows = [json.loads(line) for line in lines if line.strip()]
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a line holds no object")
+    return rows
 
 
 def make_folders(folder: Path) -> tuple[Path, ...]:

@@ -17,7 +17,7 @@ PROJECT = "kosum-pl"
 _EXTRAS_LEFT_OUT = frozenset({"dev", "bench"})
 
 
-def pinned_versions(project: str = PROJECT) -> dict[str, str]:
+def installed_versions(project: str = PROJECT) -> dict[str, str]:
     """Installed versions of all that a project needs, by name, sorted.
 
     Args:

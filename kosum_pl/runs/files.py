@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
-from kosum_pl.files import parse_json_lines, read_json, read_yaml
+from kosum_pl.files import read_json, read_json_lines, read_yaml
 from kosum_pl.types import Prediction
 
 # How it was made.
@@ -48,6 +48,12 @@ SPIKES_FILE: Final = "grad_spikes.csv"
 SAMPLES_FILE: Final = "samples.jsonl"
 
 Line = Mapping[str, Any]
+Numbers = Mapping[str, float]
+
+
+def read_text(path: Path) -> str:
+    """A file as it is written."""
+    return path.read_text(encoding="utf-8")
 
 
 def read_object(path: Path) -> Line:
@@ -62,35 +68,36 @@ def read_object(path: Path) -> Line:
     return values
 
 
-def parse_table(text: str) -> tuple[Mapping[str, str], ...]:
+def read_lines(path: Path) -> tuple[Line, ...]:
+    """Objects of a JSON Lines file."""
+    return tuple(read_json_lines(path))
+
+
+def read_table(path: Path) -> tuple[Mapping[str, str], ...]:
     """Lines of a CSV file by column."""
-    return tuple(csv.DictReader(text.splitlines()))
+    return tuple(csv.DictReader(read_text(path).splitlines()))
 
 
-def parse_numbers(text: str) -> tuple[Mapping[str, float], ...]:
+def read_numbers(path: Path) -> tuple[Numbers, ...]:
     """Lines of a CSV file, of each the cells that hold a finite number."""
-    lines = []
-    for row in parse_table(text):
-        cells = {name: _number(value) for name, value in row.items()}
-        lines.append({name: value for name, value in cells.items() if value is not None})
-    return tuple(lines)
+    numbers = ({name: _number(value) for name, value in row.items()} for row in read_table(path))
+    return tuple({name: value for name, value in row.items() if math.isfinite(value)} for row in numbers)
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "nan")
-    except (TypeError, ValueError):
-        return None
-    return value if math.isfinite(value) else None
-
-
-def parse_predictions(text: str) -> tuple[Prediction, ...]:
+def read_predictions(path: Path) -> tuple[Prediction, ...]:
     """Predictions as `write_predictions` has written them; fields of another version are left out."""
     known = {field.name for field in fields(Prediction)}
     found = []
-    for line in parse_json_lines(text):
+    for line in read_json_lines(path):
         values: Any = {
             name: tuple(value) if isinstance(value, list) else value for name, value in line.items() if name in known
         }
         found.append(Prediction(**values))
     return tuple(found)
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except (TypeError, ValueError):
+        return math.nan

@@ -1,6 +1,6 @@
 """`run.json`: what was run, on what, and how it ended.
 
-In: a run directory. Out: a `RunRecord`. The recorder writes it when a command begins and again when it ends: one that
+In: `run.json`. Out: a `RunRecord`. The recorder writes it when a command begins and again when it ends: one that
 was killed stays `running`. Runs from before there was a `run.json` say the same, as far as they do, in `reproduce.sh`;
 that they are read too is a matter of this file alone. Only the standard library is imported.
 """
@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from kosum_pl.files import read_json, write_json
-from kosum_pl.runs.files import RECORD_FILE, SCRIPT_FILE
+from kosum_pl.runs.files import RECORD_FILE
 
 SCHEMA_VERSION: Final = 1
 State = Literal["", "running", "done", "interrupted", "failed"]
@@ -90,16 +90,12 @@ class RunRecord:
         write_json(folder / RECORD_FILE, {"schema_version": SCHEMA_VERSION, **asdict(self)})
 
 
-def read_record(folder: Path) -> RunRecord:
-    """The record of a run, also of one that has no `run.json`; empty where nothing is known.
+def read_record(path: Path) -> RunRecord:
+    """The record in a `run.json`.
 
     Raises:
         ValueError: The file is of something else, or of a later version.
     """
-    path = folder / RECORD_FILE
-    if not path.is_file():
-        script = folder / SCRIPT_FILE
-        return _from_script(script.read_text(encoding="utf-8")) if script.is_file() else RunRecord()
     values = read_json(path)
     if not isinstance(values, dict) or values.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"{path} is of a version that this one does not read")
@@ -107,27 +103,25 @@ def read_record(folder: Path) -> RunRecord:
     return RunRecord(**{name: value for name, value in values.items() if name in known})
 
 
+def read_script(path: Path) -> RunRecord:
+    """What a `reproduce.sh` from before there was a `run.json` says: the command, and hashes of files."""
+    text = path.read_text(encoding="utf-8")
+    found = _SCRIPT_COMMAND.search(text)
+    words = shlex.split(found[1])[len(_LAUNCHER) :] if found else [""]
+    hashes = {"data": {name: digest for digest, name in _SCRIPT_HASH.findall(text)}}
+    return RunRecord(command=words[0], arguments=words[1:], hashes=hashes)
+
+
+def read_pins(path: Path) -> dict[str, str]:
+    """Versions by package of a constraints file, names as they are written."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    pins = (line.partition("#")[0].partition(";")[0].partition("==") for line in lines)
+    return {name.strip(): version.strip() for name, is_pin, version in pins if is_pin}
+
+
 def now() -> str:
     """The present second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def parse_pins(text: str) -> dict[str, str]:
-    r"""Versions by package of a constraints file, names as they are written.
-
-    Example:
-        >>> parse_pins("# exact\nJinja2==3.1.6\ntorch==2.13.0  # cpu\n")
-        {'Jinja2': '3.1.6', 'torch': '2.13.0'}
-    """
-    lines = (line.partition("#")[0].partition(";")[0].partition("==") for line in text.splitlines())
-    return {name.strip(): version.strip() for name, is_pin, version in lines if is_pin}
-
-
-def _from_script(text: str) -> RunRecord:
-    found = _SCRIPT_COMMAND.search(text)
-    words = shlex.split(found[1])[len(_LAUNCHER) :] if found else []
-    hashes: dict[str, dict[str, Any]] = {"data": {name: digest for digest, name in _SCRIPT_HASH.findall(text)}}
-    return RunRecord(command=words[0] if words else "", arguments=words[1:], hashes=hashes)
 
 
 def _configs(arguments: Sequence[str]) -> Iterator[str]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -51,15 +50,6 @@ from kosum_pl.types import Prediction
 _NO_VALIDATION: Final = "none, no validation took place; lower trainer.val_check_interval, or train longer"
 
 
-class PageWriter(Protocol):
-    """Writes pages for readers, such as the report, into the folder of a finished command."""
-
-    def __call__(
-        self, folder: Path, *, table: ScoreTable | None = None, tables: Mapping[str, Any] | None = None
-    ) -> list[str]:
-        """Lines for the terminal: what was written, and what went wrong."""
-
-
 class RunRecorder(Callback):
     """Keep scores and predictions of the best validation of `fit`, or of an evaluation.
 
@@ -67,7 +57,7 @@ class RunRecorder(Callback):
         folders: Where to write, as rank zero opened them.
         config_text: The resolved config, as YAML.
         reproduction: How to run it again; None writes no script.
-        write_pages: Writes the report when the command has ended; None for no report.
+        write_pages: Writes the report into the folder of a finished command, and says where it lies.
 
     Attributes:
         has_started: Whether set-up is over; before, nothing worth keeping has been written.
@@ -81,7 +71,7 @@ class RunRecorder(Callback):
         *,
         config_text: str,
         reproduction: Reproduction | None = None,
-        write_pages: PageWriter | None = None,
+        write_pages: Callable[..., list[str]] = lambda *_, **__: [],
     ) -> None:
         self.folders = folders
         self.has_started = False
@@ -91,7 +81,7 @@ class RunRecorder(Callback):
         self._config_hash = hashlib.sha256(config_text.encode()).hexdigest()[:12]
         self._reproduction = reproduction
         self._record: RunRecord | None = None
-        self._write_pages = write_pages or _write_nothing
+        self._write_pages = write_pages
         self._history = ValidationHistory()
         self._best_predictions: Sequence[Prediction] = ()
         self._best_table: ScoreTable | None = None
@@ -107,8 +97,23 @@ class RunRecorder(Callback):
         trainer._default_root_dir = str(self.folders.output_dir)  # type: ignore[attr-defined]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write what is known before the first step."""
-        self._start(trainer, pl_module)
+        """Write what is known before the first batch."""
+        if self.has_started or not trainer.is_global_zero:
+            return
+        self.has_started = True
+        output_dir = self.folders.output_dir
+        path = output_dir / CONFIG_FILE
+        write_atomically(path, f"# python -m kosum_pl {command_of(trainer)} --config {path}\n{self._config_text}")
+        if self._reproduction is not None:
+            self._record = self._reproduction.write(output_dir, config_hash=self._config_hash)
+        datamodule = getattr(trainer, "datamodule", None)
+        rejected = rejected_rows(datamodule)
+        if rejected:
+            write_json_lines(rejected, output_dir / REJECTED_FILE)
+        for line in (*scored(pl_module).notes, *getattr(datamodule, "report_lines", ())):
+            print(line)
+
+    on_validation_start = on_test_start = on_predict_start = on_fit_start
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """From here on there is something to find: this run is the latest one."""
@@ -121,33 +126,6 @@ class RunRecorder(Callback):
         if not getattr(trainer, "fast_dev_run", False):
             point_latest_at(self.folders.run_dir)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write what is known before the first batch of `validate`."""
-        self._start(trainer, pl_module)
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write what is known before the first batch of `test`."""
-        self._start(trainer, pl_module)
-
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write what is known before the first batch of `predict`."""
-        self._start(trainer, pl_module)
-
-    def _start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.has_started or not trainer.is_global_zero:
-            return
-        self.has_started = True
-        path = self.folders.output_dir / CONFIG_FILE
-        write_atomically(path, f"# python -m kosum_pl {command_of(trainer)} --config {path}\n{self._config_text}")
-        if self._reproduction is not None:
-            self._record = self._reproduction.write(self.folders.output_dir, config_hash=self._config_hash)
-        datamodule = getattr(trainer, "datamodule", None)
-        rejected = rejected_rows(datamodule)
-        if rejected:
-            write_json_lines(rejected, self.folders.output_dir / REJECTED_FILE)
-        for line in (*scored(pl_module).notes, *getattr(datamodule, "report_lines", ())):
-            print(line)
-
     # During fit.
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -155,7 +133,7 @@ class RunRecorder(Callback):
         if trainer.sanity_checking:
             return
         if trainer.state.fn != "fit":
-            self._finish_evaluation(trainer, pl_module, stage="val")
+            self.on_test_end(trainer, pl_module)
             return
         candidate_step = getattr(trainer.checkpoint_callback, "candidate_step", None)
         is_best = self._history.add(
@@ -235,14 +213,9 @@ class RunRecorder(Callback):
     # Evaluation alone.
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write and show the scores of `test`."""
-        self._finish_evaluation(trainer, pl_module, stage="test")
-
-    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the submission."""
-        self._finish_evaluation(trainer, pl_module, stage="predict")
-
-    def _finish_evaluation(self, trainer: Trainer, pl_module: LightningModule, *, stage: str) -> None:
+        """Write and show scores and predictions of an evaluation."""
+        command = command_of(trainer)
+        stage = "val" if command == "validate" else command
         record = scored(pl_module).score_record()
         if not trainer.is_global_zero:
             return
@@ -283,6 +256,8 @@ class RunRecorder(Callback):
             ],
         )
 
+    on_predict_end = on_test_end
+
     def _write_metrics(self, *parts: Mapping[str, Any]) -> None:
         values: dict[str, Any] = {}
         for part in parts:
@@ -310,9 +285,3 @@ class RunRecorder(Callback):
         self._history.load_state_dict(state_dict)
         self._start_scores = dict(state_dict["start_scores"])
         self._lead_scores = dict(state_dict["lead_scores"])
-
-
-def _write_nothing(
-    folder: Path, *, table: ScoreTable | None = None, tables: Mapping[str, Any] | None = None
-) -> list[str]:
-    return []

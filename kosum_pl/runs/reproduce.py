@@ -18,7 +18,7 @@ from kosum_pl.data.read.source import STAGE_SPLITS, find_sources
 from kosum_pl.files import write_atomically
 from kosum_pl.lookup import config_folders, find_config, resolve_path
 from kosum_pl.runs import rerun
-from kosum_pl.runs.environment import pinned_versions, project_requirement
+from kosum_pl.runs.environment import installed_versions, project_requirement
 from kosum_pl.runs.files import CONSTRAINTS_FILE, SCRIPT_FILE
 from kosum_pl.runs.record import RunRecord, now
 
@@ -108,7 +108,7 @@ class Reproduction:
             lineage=list(self.lineage),
             version=__version__,
             requirement=project_requirement(__version__),
-            versions=pinned_versions(),
+            versions=installed_versions(),
             hashes={kind: files for kind, files in hashes.items() if files},
             not_compared=not_compared,
         )

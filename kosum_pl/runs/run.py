@@ -10,39 +10,45 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from kosum_pl.errors import UsageError
-from kosum_pl.files import parse_json_lines
-from kosum_pl.runs.files import (
-    CHECKPOINT_FOLDER,
-    CONFIG_FILE,
-    CONSTRAINTS_FILE,
-    DRIFT_FILE,
-    EVALUATION_FOLDER,
-    HISTORY_FILE,
-    LAST_CHECKPOINT,
-    LOG_FILE,
-    METRICS_FILE,
-    NORM_SUMMARY_FILE,
-    NORMS_FILE,
-    PLAN_FILE,
-    PREDICTIONS_FILE,
-    RECORD_FILE,
-    SAMPLES_FILE,
-    SLICES_FILE,
-    Line,
-    parse_numbers,
-    parse_predictions,
-    parse_table,
-    read_object,
-)
-from kosum_pl.runs.record import RunRecord, parse_pins, read_record
+from kosum_pl.runs import files
+from kosum_pl.runs.files import CHECKPOINT_FOLDER, CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, Line, Numbers
+from kosum_pl.runs.record import RunRecord, read_pins, read_record, read_script
 from kosum_pl.types import Prediction
 
 _Value = TypeVar("_Value")
+
+
+class _File(Generic[_Value]):
+    """A file of a run as an attribute, read at the first look.
+
+    Args:
+        name: Of the file.
+        read: From its path to what it holds.
+        default: Where the file is missing or cannot be read.
+    """
+
+    def __init__(self, name: str, read: Callable[[Path], _Value], default: _Value) -> None:
+        self.name, self.read, self.default = name, read, default
+
+    def __get__(self, run: Run, owner: type[Run]) -> _Value:
+        if self not in run.contents:
+            run.contents[self] = self._content(run)
+        content: _Value = run.contents[self]
+        return content
+
+    def _content(self, run: Run) -> _Value:
+        path = run.folder / self.name
+        if not path.is_file():
+            return self.default
+        try:
+            return self.read(path)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error) as error:
+            run.failures[self.name] = type(error).__name__
+            return self.default
 
 
 class Run:
@@ -53,38 +59,52 @@ class Run:
 
     Attributes:
         folder: The same.
+        contents: What has been read.
+        failures: Names of files that could not be read, and why.
     """
+
+    config = _File[Line](CONFIG_FILE, files.read_object, {})
+    config_text = _File[str](CONFIG_FILE, files.read_text, "")
+    metrics = _File[Line](METRICS_FILE, files.read_object, {})
+    history = _File[tuple[Line, ...]](files.HISTORY_FILE, files.read_lines, ())
+    log = _File[tuple[Numbers, ...]](files.LOG_FILE, files.read_numbers, ())
+    predictions = _File[tuple[Prediction, ...]](PREDICTIONS_FILE, files.read_predictions, ())
+    slices = _File[tuple[Mapping[str, str], ...]](files.SLICES_FILE, files.read_table, ())
+    norms = _File[tuple[Numbers, ...]](files.NORMS_FILE, files.read_numbers, ())
+    norm_summary = _File[Line](files.NORM_SUMMARY_FILE, files.read_object, {})
+    samples = _File[tuple[Line, ...]](files.SAMPLES_FILE, files.read_lines, ())
+    drift = _File[Line](files.DRIFT_FILE, files.read_object, {})
+    plan = _File[Line](files.PLAN_FILE, files.read_object, {})
+    _record = _File[RunRecord | None](files.RECORD_FILE, read_record, None)
+    # What stands in run.json since there is one.
+    _script = _File[RunRecord](files.SCRIPT_FILE, read_script, RunRecord())
+    _pins = _File[Mapping[str, str]](files.CONSTRAINTS_FILE, read_pins, {})
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._notes: dict[str, str] = {}
+        self.contents: dict[_File[Any], Any] = {}
+        self.failures: dict[str, str] = {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Files that could not be read, of all that are there."""
+        for name, value in vars(type(self)).items():
+            if isinstance(value, _File):
+                getattr(self, name)
+        return tuple(f"{name} could not be read: {reason}" for name, reason in self.failures.items())
 
     @property
     def name(self) -> str:
         """The last parts of the path that tell runs apart: an evaluation is named with its run."""
-        num_parts = 4 if self.folder.parent.name == EVALUATION_FOLDER else 2
+        num_parts = 4 if self.folder.parent.name == files.EVALUATION_FOLDER else 2
         return "/".join(self.folder.parts[-num_parts:]).lstrip("/")
 
     # How it was made.
 
-    @cached_property
+    @property
     def record(self) -> RunRecord:
-        """`run.json`; of a run that has none, what its other files say."""
-        try:
-            return read_record(self.folder)
-        except (OSError, ValueError) as error:
-            self._notes[RECORD_FILE] = type(error).__name__
-            return RunRecord()
-
-    @cached_property
-    def config_text(self) -> str:
-        """`config.yaml` as it is written."""
-        return self._text(CONFIG_FILE, str, default="")
-
-    @cached_property
-    def config(self) -> Line:
-        """`config.yaml`."""
-        return self._mapping(CONFIG_FILE)
+        """`run.json`; of a run that has none, what its script says."""
+        return self._record or self._script
 
     @property
     def data(self) -> Line:
@@ -108,19 +128,24 @@ class Run:
         return self.record.file_hashes
 
     @property
+    def versions(self) -> Mapping[str, str]:
+        """Package to version."""
+        return self.record.versions or self._pins
+
+    @property
+    def config_hash(self) -> str:
+        """Of the config, in hex; empty where nothing says it."""
+        return self.record.config_hash or str(self.metrics.get("config_hash") or "")
+
+    @property
     def lineage(self) -> Any:
         """Earlier runs whose weights this one goes on with, as it was written down; not checked."""
         return self.record.lineage or self.config.get("lineage")
 
-    @cached_property
-    def versions(self) -> Mapping[str, str]:
-        """Package to version."""
-        return self.record.versions or self._text(CONSTRAINTS_FILE, parse_pins, default={})
-
     @property
     def checkpoint(self) -> Path | None:
         """The best checkpoint, else the last; of an evaluation the evaluated one. None where there is no such file."""
-        last = self.folder / CHECKPOINT_FOLDER / LAST_CHECKPOINT
+        last = self.folder / CHECKPOINT_FOLDER / files.LAST_CHECKPOINT
         found = (path for path in (self.best_checkpoint, last) if path is not None and path.exists())
         return next((path.resolve() for path in found), None)
 
@@ -134,16 +159,6 @@ class Run:
         return moved if moved.exists() else Path(best)
 
     # What it scored.
-
-    @cached_property
-    def metrics(self) -> Line:
-        """`metrics.json`."""
-        return self._mapping(METRICS_FILE)
-
-    @property
-    def config_hash(self) -> str:
-        """Of the config, as hex; empty where nothing says it."""
-        return self.record.config_hash or str(self.metrics.get("config_hash") or "")
 
     @property
     def stage(self) -> str:
@@ -163,81 +178,6 @@ class Run:
             for name, value in self.metrics.items()
             if name.startswith(prefix) and "=" not in name and _is_finite(value)
         }
-
-    @cached_property
-    def history(self) -> tuple[Line, ...]:
-        """`metrics.jsonl`: a line a validation."""
-        return self._lines(HISTORY_FILE)
-
-    @cached_property
-    def log(self) -> tuple[Mapping[str, float], ...]:
-        """`metrics.csv`: a line each time something was logged, numbers alone."""
-        return self._text(LOG_FILE, parse_numbers, default=())
-
-    @cached_property
-    def predictions(self) -> tuple[Prediction, ...]:
-        """`predictions.jsonl`."""
-        return self._text(PREDICTIONS_FILE, parse_predictions, default=())
-
-    @cached_property
-    def slices(self) -> tuple[Mapping[str, str], ...]:
-        """`slices.csv`, as texts."""
-        return self._text(SLICES_FILE, parse_table, default=())
-
-    # What else was kept.
-
-    @cached_property
-    def norms(self) -> tuple[Mapping[str, float], ...]:
-        """`grad_norms.csv`: a line a step."""
-        return self._text(NORMS_FILE, parse_numbers, default=())
-
-    @cached_property
-    def norm_summary(self) -> Line:
-        """`grad_norms.json`."""
-        return self._mapping(NORM_SUMMARY_FILE)
-
-    @cached_property
-    def samples(self) -> tuple[Line, ...]:
-        """`samples.jsonl`."""
-        return self._lines(SAMPLES_FILE)
-
-    @cached_property
-    def drift(self) -> Line:
-        """`drift.json`."""
-        return self._mapping(DRIFT_FILE)
-
-    @cached_property
-    def plan(self) -> Line:
-        """`plan.json`."""
-        return self._mapping(PLAN_FILE)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Files that could not be read, of all that are there."""
-        for name, value in vars(type(self)).items():
-            if isinstance(value, cached_property):
-                getattr(self, name)
-        return tuple(f"{name} could not be read: {reason}" for name, reason in self._notes.items())
-
-    def _read(self, name: str, read: Callable[[Path], _Value], *, default: _Value) -> _Value:
-        """A file's content, or the default, and a note where it is there and cannot be used."""
-        path = self.folder / name
-        if not path.is_file():
-            return default
-        try:
-            return read(path)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error) as error:
-            self._notes[name] = type(error).__name__
-            return default
-
-    def _text(self, name: str, parse: Callable[[str], _Value], *, default: _Value) -> _Value:
-        return self._read(name, lambda path: parse(path.read_text(encoding="utf-8")), default=default)
-
-    def _mapping(self, name: str) -> Line:
-        return self._read(name, read_object, default={})
-
-    def _lines(self, name: str) -> tuple[Line, ...]:
-        return self._text(name, lambda text: tuple(parse_json_lines(text)), default=())
 
 
 def open_run(path: Path) -> Run:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kosum_pl.runs import environment
-from kosum_pl.runs.environment import pinned_versions, project_requirement
+from kosum_pl.runs.environment import installed_versions, project_requirement
 
 
 def fake(
@@ -45,7 +45,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_pins_are_what_is_needed_directly_or_not(installed: dict[str, Any]) -> None:
     # `y` is absent, so that its extra is not in use; `d` serves an extra that nobody asked for.
-    assert pinned_versions("p") == {"a": "2.1", "b": "3", "c": "4", "x": "6"}
+    assert installed_versions("p") == {"a": "2.1", "b": "3", "c": "4", "x": "6"}
 
 
 def test_the_project_is_installed_from_where_it_came(installed: dict[str, Any]) -> None:
@@ -58,7 +58,7 @@ def test_the_project_is_installed_from_where_it_came(installed: dict[str, Any]) 
 
 
 def test_real_pins_are_those_of_this_environment() -> None:
-    pins = pinned_versions()
+    pins = installed_versions()
     assert {"torch", "lightning", "transformers", "numpy"} <= set(pins)
     assert pins["transformers"] == version("transformers")
     assert "pytest" not in pins
@@ -69,5 +69,5 @@ def test_every_pin_is_one_that_pip_would_freeze() -> None:
     if frozen.returncode != 0:
         pytest.skip("pip is not installed here")
     theirs = {line.partition("+")[0].lower().replace("_", "-").replace(".", "-") for line in frozen.stdout.splitlines()}
-    ours = {f"{name}=={number}".replace(".", "-") for name, number in pinned_versions().items()}
+    ours = {f"{name}=={number}".replace(".", "-") for name, number in installed_versions().items()}
     assert ours - theirs == set()

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import csv
 import json
 import os
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from kosum_pl.files import read_json, read_json_lines
 from kosum_pl.report.finish import finish_report
 from kosum_pl.runs.folders import RunFolders, make_time_folder, open_folders
 from kosum_pl.runs.recorder import RunRecorder
@@ -105,11 +106,6 @@ def new_run(folder: Path) -> RunFolders:
     return open_folders("fit", runs_dir=folder, config_name="demo", checkpoint=None, preset="fast")
 
 
-def reproduction(folder: Path) -> Reproduction:
-    arguments = ("--config", "demo")
-    return Reproduction(command="fit", arguments=arguments, runs_dir=folder, config_name="demo", data={})
-
-
 def make_trainer(recorder: RunRecorder, *callbacks: Callback, **options: Any) -> Trainer:
     checkpoint = ModelCheckpoint(
         dirpath=recorder.folders.run_dir / "checkpoints", monitor="val/rouge_sum", mode="max", filename="{step}",
@@ -128,27 +124,20 @@ def fit(folder: Path, rouge: dict[int, float], *, empty_rows: tuple[int, ...] = 
     return recorder
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return values
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 ROUGE = {0: 5.0, 1: 50.0, 2: 80.0, 3: 60.0, 4: 80.0}
 
 
-def test_every_validation_is_a_line_of_full_names(tmp_path: Path) -> None:
-    run_dir = fit(tmp_path, ROUGE).folders.run_dir
-    assert read_lines(run_dir / "metrics.jsonl") == [
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunRecorder:
+    """A fit that was scored before its first step, and was best at its second."""
+    return fit(tmp_path_factory.mktemp("finished"), ROUGE, num_sanity_val_steps=-1)
+
+
+def test_scores_of_a_fit_stand_under_full_names(finished: RunRecorder) -> None:
+    run_dir = finished.folders.run_dir
+    assert read_json_lines(run_dir / "metrics.jsonl") == [
         {"step": step, "epoch": 0, "val/loss": 1.0, "val/rouge_sum": ROUGE[step]} for step in (1, 2, 3, 4)
     ]
-
-
-def test_metrics_json_is_flat_and_of_the_best_validation(tmp_path: Path) -> None:
-    run_dir = fit(tmp_path, ROUGE).folders.run_dir
     metrics = read_json(run_dir / "metrics.json")
     lead = {name: metrics.pop(name) for name in list(metrics) if name.startswith("lead/")}
     assert lead["lead/rouge_sum"] > 0
@@ -156,6 +145,8 @@ def test_metrics_json_is_flat_and_of_the_best_validation(tmp_path: Path) -> None
     assert metrics == {
         "val/rouge_sum": 80.0,
         "val/loss": 1.0,
+        "start/rouge_sum": 5.0,
+        "start/loss": 1.0,
         "rouge_tokenizer": "space 1",
         "multi_reference": "mean",
         "preset": "fast",
@@ -168,53 +159,38 @@ def test_metrics_json_is_flat_and_of_the_best_validation(tmp_path: Path) -> None
     }
 
 
-def test_predictions_are_those_of_the_best_validation_in_the_submission_format(tmp_path: Path) -> None:
-    run_dir = fit(tmp_path, ROUGE).folders.run_dir
+def test_predictions_are_those_of_the_best_validation_in_the_submission_format(finished: RunRecorder) -> None:
+    run_dir = finished.folders.run_dir
     assert (run_dir / "predictions.csv").read_text(encoding="utf-8") == (
         ",fname,summary\n0,dev_0,요약 2\n1,dev_1,요약 2\n2,dev_2,요약 2\n"
     )
-    row = read_lines(run_dir / "predictions.jsonl")[0]
-    assert row == {
-        "example_id": "dev_0",
-        "text": "요약 2",
-        "raw_text": "요약 2",
-        "dialogue": DIALOGUE,
-        "references": [REFERENCE],
-        "profile": {"weekday": "7"},
-        "log_prob": -1.5,
-        "num_tokens": 3,
-        "reached_eos": True,
-        "attempts": 1,
-        "preset": "fast",
-        "slots": [],
-        "changed_steps": [],
-        "summary": "요약 2",
-    }
+    expected = json.loads(json.dumps(asdict(prediction(0, "요약 2"))))
+    assert read_json_lines(run_dir / "predictions.jsonl")[0] == {**expected, "summary": "요약 2"}
 
 
-def test_an_empty_prediction_is_filled_with_the_first_turn_and_counted(tmp_path: Path) -> None:
-    recorder = fit(tmp_path, ROUGE, empty_rows=(1,))
+def test_the_report_sets_the_best_beside_untrained_and_lead(finished: RunRecorder) -> None:
+    report, run_dir = finished.report, finished.folders.run_dir
+    assert report is not None
+    assert list(report.columns) == ["before training", "lead-1", "best (step 2)"]
+    assert report.columns["before training"]["rouge_sum"] == 5.0
+    assert report.columns["best (step 2)"]["rouge_sum"] == 80.0
+    assert read_json(run_dir / "metrics.json")["lead/rouge_sum"] == report.columns["lead-1"]["rouge_sum"]
+    assert {row.text for row in report.predictions} == {"요약 2"}
+    assert f"run directory: {run_dir}" in report.lines
+    assert report.lines[-1] == f"report: {run_dir / 'report.html'}"
+    assert "요약 2" in (run_dir / "report.html").read_text(encoding="utf-8")
+    assert (run_dir / "report.md").is_file()
+
+
+def test_an_empty_prediction_is_filled_and_a_partial_sanity_check_is_no_score(tmp_path: Path) -> None:
+    recorder = fit(tmp_path, ROUGE, empty_rows=(1,), num_sanity_val_steps=1)
     run_dir = recorder.folders.run_dir
-    rows = list(csv.reader((run_dir / "predictions.csv").open(encoding="utf-8", newline="")))
-    assert rows[1:] == [["0", "dev_0", "요약 2"], ["1", "dev_1", "내일 세 시에 만나요."], ["2", "dev_2", "요약 2"]]
-    assert read_lines(run_dir / "predictions.jsonl")[1]["text"] == ""
+    assert (run_dir / "predictions.csv").read_text(encoding="utf-8").splitlines()[2] == "1,dev_1,내일 세 시에 만나요."
+    assert read_json_lines(run_dir / "predictions.jsonl")[1]["text"] == ""
     assert read_json(run_dir / "metrics.json")["num_empty_predictions"] == 1
     assert recorder.report is not None
     assert any(line.startswith("1 empty summaries were filled") for line in recorder.report.lines)
-
-
-def test_best_checkpoint_is_named_while_the_run_goes_on(tmp_path: Path) -> None:
-    seen: list[str | None] = []
-
-    class Reader(Callback):
-        def on_train_batch_end(self, trainer: Trainer, *arguments: Any) -> None:
-            path = Path(trainer.default_root_dir) / "metrics.json"
-            if path.exists():
-                seen.append(Path(read_json(path)["best_checkpoint"]).name)
-
-    recorder = RunRecorder(new_run(tmp_path), config_text="")
-    make_trainer(recorder, Reader()).fit(Scored(ROUGE), datamodule=Rows())
-    assert seen == ["step=1.ckpt", "step=2.ckpt", "step=2.ckpt"]
+    assert recorder.report.columns["before training"] == {}
 
 
 def test_only_fit_moves_latest_and_not_before_the_first_step(tmp_path: Path) -> None:
@@ -226,30 +202,6 @@ def test_only_fit_moves_latest_and_not_before_the_first_step(tmp_path: Path) -> 
     assert os.readlink(latest) == first.name
     fit(tmp_path, ROUGE, fast_dev_run=True)
     assert os.readlink(latest) == first.name
-
-
-def test_the_report_sets_the_best_beside_untrained_and_lead(tmp_path: Path) -> None:
-    recorder = fit(tmp_path, ROUGE, num_sanity_val_steps=-1)
-    assert recorder.report is not None
-    columns = recorder.report.columns
-    assert list(columns) == ["before training", "lead-1", "best (step 2)"]
-    assert columns["before training"]["rouge_sum"] == 5.0
-    assert columns["best (step 2)"]["rouge_sum"] == 80.0
-    assert {row.text for row in recorder.report.predictions} == {"요약 2"}
-    metrics = read_json(recorder.folders.run_dir / "metrics.json")
-    assert metrics["start/rouge_sum"] == 5.0
-    assert metrics["lead/rouge_sum"] == columns["lead-1"]["rouge_sum"]
-    run_dir = recorder.folders.run_dir
-    assert f"run directory: {run_dir}" in recorder.report.lines
-    assert recorder.report.lines[-1] == f"report: {run_dir / 'report.html'}"
-    assert "요약 2" in (run_dir / "report.html").read_text(encoding="utf-8")
-    assert (run_dir / "report.md").is_file()
-
-
-def test_a_partial_sanity_check_is_no_score_of_the_untrained_model(tmp_path: Path) -> None:
-    recorder = fit(tmp_path, ROUGE, num_sanity_val_steps=1)
-    assert recorder.report is not None
-    assert recorder.report.columns["before training"] == {}
 
 
 def test_config_and_rejected_rows_are_written_before_the_first_step(
@@ -267,7 +219,7 @@ def test_config_and_rejected_rows_are_written_before_the_first_step(
     assert (run_dir / "config.yaml").read_text() == (
         f"# python -m kosum_pl fit --config {run_dir / 'config.yaml'}\nmodel: {{}}\n"
     )
-    assert read_lines(run_dir / "rejected.jsonl") == [{"split": "train", **rejected[0]}]
+    assert read_json_lines(run_dir / "rejected.jsonl") == [{"split": "train", **rejected[0]}]
     assert capsys.readouterr().out.splitlines()[:2] == ["pad token set", "train: 4 rows"]
 
 
@@ -304,7 +256,7 @@ def test_predict_writes_the_submission_and_only_scores_of_its_own(tmp_path: Path
 def test_a_resumed_fit_forgets_lines_after_its_checkpoint_and_remembers_the_best(tmp_path: Path) -> None:
     first = fit(tmp_path, {**ROUGE, 4: 10.0}, num_sanity_val_steps=-1)
     run_dir = first.folders.run_dir
-    lines = read_lines(run_dir / "metrics.jsonl")
+    lines = read_json_lines(run_dir / "metrics.jsonl")
     lines.append({"step": 9, "epoch": 0, "val/rouge_sum": 99.0})
     (run_dir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     recorder = RunRecorder(RunFolders(run_dir=run_dir, output_dir=run_dir, is_new=False), config_text="")
@@ -312,7 +264,7 @@ def test_a_resumed_fit_forgets_lines_after_its_checkpoint_and_remembers_the_best
     make_trainer(recorder, max_steps=6).fit(
         Scored(rouge), datamodule=Rows(), ckpt_path=run_dir / "checkpoints" / "last.ckpt", weights_only=True
     )
-    assert [line["step"] for line in read_lines(run_dir / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
+    assert [line["step"] for line in read_json_lines(run_dir / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
     metrics = read_json(run_dir / "metrics.json")
     assert metrics["val/rouge_sum"] == 80.0
     assert metrics["best_step"] == 2
@@ -320,46 +272,48 @@ def test_a_resumed_fit_forgets_lines_after_its_checkpoint_and_remembers_the_best
     assert "요약 2" in (run_dir / "predictions.csv").read_text()
 
 
-def test_an_exception_leaves_the_best_so_far(tmp_path: Path) -> None:
-    class Stop(Callback):
-        def on_train_batch_start(self, trainer: Trainer, *arguments: Any) -> None:
-            if trainer.global_step == 3:
-                raise RuntimeError("power cut")
-
-    recorder = RunRecorder(new_run(tmp_path), config_text="", reproduction=reproduction(tmp_path))
-    with pytest.raises(RuntimeError, match="power cut"):
-        make_trainer(recorder, Stop()).fit(Scored(ROUGE), datamodule=Rows())
-    metrics = read_json(recorder.folders.run_dir / "metrics.json")
-    assert Path(metrics["best_checkpoint"]).name == "step=2.ckpt"
-    assert recorder.was_interrupted is False
-    assert read_json(recorder.folders.run_dir / "run.json")["state"] == "failed"
-
-
-class Raise(Callback):
-    """Reads `run.json` in the middle of a fit, which may then end by an exception."""
+class Watch(Callback):
+    """Reads the run's files in the middle of a fit, which may then end by an exception."""
 
     def __init__(self, exception: BaseException | None) -> None:
         self.exception = exception
         self.record: dict[str, Any] = {}
+        self.best: list[str] = []
 
     def on_train_batch_start(self, trainer: Trainer, *arguments: Any) -> None:
-        if trainer.global_step == 2:
+        if trainer.global_step:
+            self.best.append(Path(read_json(Path(trainer.default_root_dir) / "metrics.json")["best_checkpoint"]).name)
+        if trainer.global_step == 3:
             self.record = read_json(Path(trainer.default_root_dir) / "run.json")
             if self.exception is not None:
                 raise self.exception
 
 
 @pytest.mark.parametrize(
-    ("exception", "state"), [(None, "done"), (KeyboardInterrupt(), "interrupted"), (SIGTERMException(), "interrupted")]
+    ("exception", "state"),
+    [
+        (None, "done"),
+        (RuntimeError("power cut"), "failed"),
+        (KeyboardInterrupt(), "interrupted"),
+        (SIGTERMException(), "interrupted"),
+    ],
 )
-def test_run_json_says_how_a_run_ended(tmp_path: Path, exception: BaseException | None, state: str) -> None:
-    recorder = RunRecorder(new_run(tmp_path), config_text="model: {}\n", reproduction=reproduction(tmp_path))
-    watch = Raise(exception)
-    with nullcontext() if exception is None else pytest.raises(SystemExit):
+def test_run_json_says_how_a_run_ended_and_the_best_so_far_is_left(
+    tmp_path: Path, exception: BaseException | None, state: str
+) -> None:
+    reproduction = Reproduction(
+        command="fit", arguments=("--config", "demo"), runs_dir=tmp_path, config_name="demo", data={}
+    )
+    recorder = RunRecorder(new_run(tmp_path), config_text="model: {}\n", reproduction=reproduction)
+    watch = Watch(exception)
+    with nullcontext() if exception is None else pytest.raises((RuntimeError, SystemExit)):
         make_trainer(recorder, watch).fit(Scored(ROUGE), datamodule=Rows())
-    run_dir = recorder.folders.run_dir
-    record = read_json(run_dir / "run.json")
+    record = read_json(recorder.folders.run_dir / "run.json")
+    metrics = read_json(recorder.folders.run_dir / "metrics.json")
     assert (watch.record["state"], watch.record["ended"]) == ("running", None)  # as of a run that is killed
     assert (record["state"], record["command"], record["arguments"]) == (state, "fit", ["--config", "demo"])
     assert record["started"] == watch.record["started"] <= record["ended"]
-    assert record["config_hash"] == read_json(run_dir / "metrics.json")["config_hash"]
+    assert record["config_hash"] == metrics["config_hash"]
+    assert recorder.was_interrupted is isinstance(exception, KeyboardInterrupt)
+    assert watch.best == ["step=1.ckpt", "step=2.ckpt", "step=2.ckpt"]
+    assert Path(metrics["best_checkpoint"]).name == "step=2.ckpt"

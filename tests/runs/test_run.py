@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kosum_pl.commands.gate.scores import read_scores
-from kosum_pl.runs.record import RunRecord, read_record
+from kosum_pl.runs.record import RunRecord
 from kosum_pl.runs.run import open_run
 from tests.report.run_folders import ROWS, write_run
 
@@ -80,11 +80,11 @@ def test_how_a_run_was_made(tmp_path: Path, is_old: bool) -> None:
 
 def test_a_record_comes_back_and_a_gate_names_an_unfinished_run(tmp_path: Path) -> None:
     folder = make_run(tmp_path)
-    assert read_record(folder) == RunRecord()
+    assert open_run(folder).record == RunRecord()
     record = RunRecord(state="failed", command="fit", checkpoint="last.ckpt", started="2026-01-01T00:00:00+00:00")
     record.write(folder)
     assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["schema_version"] == 1
-    assert read_record(folder).checkpoint == "last.ckpt"
+    assert open_run(folder).record.checkpoint == "last.ckpt"
     scores = read_scores(folder, option="run")
     assert (scores.state, scores.is_unfinished) == ("failed", True)
 
