@@ -72,7 +72,7 @@ def find_extension(kind: Kind, name: str, *, shipped: Mapping[str, Any], argumen
         raise ValueError(f"{argument}: '{name}' is in {' and '.join(found)}; write the dotted path of one")
     if not found:
         raise UnknownExtensionError(
-            f"{argument}: unknown {_NOUN[kind]} '{name}'; known: {', '.join(shipped)}; one of your own goes into "
+            f"{argument}: unknown {_NOUN[kind]} '{name}'; known: {', '.join(shipped) or 'none'}; one of your own goes into "
             "./callbacks or a module under plugins, or is named by its dotted path"
         )
     return next(iter(found.values()))

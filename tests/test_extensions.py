@@ -15,6 +15,9 @@ from kosum_pl.data import Columns, make_cleaner, read_dialogues
 from kosum_pl.decode import Charset
 from kosum_pl.decode.postprocess.steps import Postprocessor
 from kosum_pl.extensions import UnknownExtensionError, find_extension, open_plugin_modules
+from kosum_pl.metrics.score_table import ScoreTable
+from kosum_pl.metrics.settings import ScoreSettings, find_metrics
+from kosum_pl.types import Prediction
 
 
 @pytest.fixture
@@ -99,3 +102,32 @@ def test_an_entry_point_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest
     monkeypatch.syspath_prepend(str(tmp_path))
     assert make_cleaner(["shout"])("  a") == "a"
     assert extensions._modules == []
+
+
+class QuestionRate:
+    names = ("question_rate",)
+
+    def row_values(self, prediction: Prediction) -> list[tuple[int, int]]:
+        return [("?" in prediction.text, 1)]
+
+
+def test_a_metric_is_a_score_like_any_other(module: ModuleType) -> None:
+    module.QuestionRate = QuestionRate  # type: ignore[attr-defined]
+    settings = ScoreSettings(rouge_tokenizer="char", metrics=find_metrics(["my_parts.QuestionRate"]))
+    rows = [
+        Prediction(
+            example_id=str(number), text=text, raw_text=text, dialogue="갈까? 가자.", references=("간다.",), profile={},
+            log_prob=0.0, num_tokens=3, reached_eos=True, attempts=1, preset="fast",
+        )
+        for number, text in enumerate(["갈까?", "간다.", "가자.", "왜?"])
+    ]  # fmt: skip
+    table = ScoreTable.of(rows, settings)
+    assert table.scores()["question_rate"] == 0.5
+    low, high = table.intervals()["question_rate"]
+    assert 0 <= low < 0.5 < high <= 1
+    assert "question_rate" in settings.score_names
+
+
+def test_what_is_no_metric_is_refused(module: ModuleType) -> None:
+    with pytest.raises(ValueError, match=r"^model\.metrics: 'my_parts\.greek' is no metric; "):
+        find_metrics(["my_parts.greek"])

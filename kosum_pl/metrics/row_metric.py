@@ -16,6 +16,7 @@ Pair: TypeAlias = tuple[float, float]
 _UNITS: Final = 2**40
 
 
+@runtime_checkable
 class RowMetric(Protocol):
     """One or more scores of summaries; any class with these two members is one, and needs no base class.
 

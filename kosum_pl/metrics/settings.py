@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from kosum_pl.decode import DEFAULT_LITERALS, Charset
+from kosum_pl.extensions import find_extension
 from kosum_pl.metrics.contamination import Contamination
 from kosum_pl.metrics.overlap import OVERLAP_NAMES, Overlap
 from kosum_pl.metrics.quality import TextQuality
@@ -109,6 +110,26 @@ class _MeasuredTogether:
 
     def row_values(self, prediction: Prediction) -> list[Pair]:
         return []
+
+
+def find_metrics(names: Sequence[str]) -> tuple[RowMetric, ...]:
+    """Metrics of a user's own, as `kosum_pl.extensions` finds them; a class is made without arguments.
+
+    Args:
+        names: `model.metrics`.
+
+    Raises:
+        ValueError: Nothing has such a name, or what has it is no `RowMetric`.
+    """
+    return tuple(map(_find_metric, names))
+
+
+def _find_metric(name: str) -> RowMetric:
+    found = find_extension("metrics", name, shipped={}, argument="model.metrics")
+    metric = found() if isinstance(found, type) else found
+    if not isinstance(metric, RowMetric):
+        raise ValueError(f"model.metrics: '{name}' is no metric; give it names and row_values, see RowMetric")
+    return metric
 
 
 def _check_names(names: Sequence[str]) -> None:

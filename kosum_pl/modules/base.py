@@ -24,7 +24,7 @@ from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import Batch, ChatPrompt, Encoder, SourcePrompt, add_new_tokens, load_tokenizer
 from kosum_pl.metrics import SemanticSettings
 from kosum_pl.metrics.scores import EvaluationScores
-from kosum_pl.metrics.settings import ScoreSettings
+from kosum_pl.metrics.settings import ScoreSettings, find_metrics
 from kosum_pl.models.adapters import AdapterSettings, check_combination
 from kosum_pl.models.build import build_model
 from kosum_pl.models.new_tokens import NewTokenRows
@@ -77,6 +77,7 @@ class SummarizationModule(LightningModule):
         rouge_tokenizer: What splits Korean text for ROUGE: `kiwi`, `mecab`, `char` or `space`.
         multi_reference: How several references count: `mean` or `max`.
         semantic: BERTScore, sentence similarity, BLEU and chrF beside ROUGE; None for none of them.
+        metrics: Row metrics of your own, by the names that plug-ins have.
 
     Attributes:
         model: The transformers model; there once `configure_model` has run.
@@ -131,6 +132,7 @@ class SummarizationModule(LightningModule):
         rouge_tokenizer: Literal["kiwi", "mecab", "char", "space"] = "kiwi",
         multi_reference: Literal["mean", "max"] = "mean",
         semantic: SemanticSettings | None = None,
+        metrics: Sequence[str] = (),
     ) -> None:
         arguments = locals()
         super().__init__()
@@ -147,7 +149,7 @@ class SummarizationModule(LightningModule):
         self.new_tokens = add_new_tokens(tokenizer, new_tokens)
         self.encoder = self.make_encoder(tokenizer, prompt)
         self.decoding = decoding = pick(DecodingSettings.load, arguments)
-        judged_by = {"charset": decoding.charset, "literals": decoding.literals}
+        judged_by = {"charset": decoding.charset, "literals": decoding.literals, "metrics": find_metrics(metrics)}
         score_settings = pick(ScoreSettings, arguments | judged_by)
         self.evaluation = EvaluationScores(score_settings, slices=slices, steps=decoding.postprocess)
         self.normalizer = StepNormalizer()

@@ -125,13 +125,18 @@ def settings_of(run: Run) -> ScoreSettings:
     return ScoreSettings(
         rouge_tokenizer=str(run.metrics.get("rouge_tokenizer", "kiwi")).split()[0],
         multi_reference="max" if run.metrics.get("multi_reference") == "max" else "mean",
-        charset=Charset(
-            name=constraint.get("charset", "korean"),
-            ranges=tuple(constraint.get("ranges") or ()),
-            characters=constraint.get("characters", ""),
-        ),
+        charset=_charset_of(constraint),
         literals=DEFAULT_LITERALS if literals is None else tuple(literals),
     )
+
+
+def _charset_of(constraint: Mapping[str, Any]) -> Charset:
+    """The run's charset; one that a plug-in brought and that is not at hand counts as all Korean text."""
+    added = {"ranges": tuple(constraint.get("ranges") or ()), "characters": constraint.get("characters", "")}
+    try:
+        return Charset(name=constraint.get("charset", "korean"), **added)
+    except ValueError:
+        return Charset(**added)
 
 
 @dataclass(frozen=True, kw_only=True)
