@@ -71,8 +71,9 @@ def find_extension(kind: Kind, name: str, *, shipped: Mapping[str, Any], argumen
     if len(found) > 1:
         raise ValueError(f"{argument}: '{name}' is in {' and '.join(found)}; write the dotted path of one")
     if not found:
+        known = ", ".join(shipped) or "none"
         raise UnknownExtensionError(
-            f"{argument}: unknown {_NOUN[kind]} '{name}'; known: {', '.join(shipped) or 'none'}; one of your own goes into "
+            f"{argument}: unknown {_NOUN[kind]} '{name}'; known: {known}; one of your own goes into "
             "./callbacks or a module under plugins, or is named by its dotted path"
         )
     return next(iter(found.values()))
