@@ -142,16 +142,15 @@ class SummarizationModule(LightningModule):
         self.adapter = adapter
         self.strict_loading = adapter is None
         self.optimizer_settings = pick(OptimizerSettings, arguments)
-        self.label_smoothing = label_smoothing
-        self.gradient_checkpointing = gradient_checkpointing
+        self.label_smoothing, self.gradient_checkpointing = label_smoothing, gradient_checkpointing
         self.generate_during_fit = generate_during_fit
         tokenizer, self.notes = load_tokenizer(model_name, gguf_file=gguf_file, trust_remote_code=trust_remote_code)
         self.new_tokens = add_new_tokens(tokenizer, new_tokens)
         self.encoder = self.make_encoder(tokenizer, prompt)
         self.decoding = decoding = pick(DecodingSettings.load, arguments)
         judged_by = {"charset": decoding.charset, "literals": decoding.literals, "metrics": find_metrics(metrics)}
-        score_settings = pick(ScoreSettings, arguments | judged_by)
-        self.evaluation = EvaluationScores(score_settings, slices=slices, steps=decoding.postprocess)
+        scored_by = pick(ScoreSettings, arguments | judged_by)
+        self.evaluation = EvaluationScores(scored_by, slices=slices, steps=decoding.postprocess)
         self.normalizer = StepNormalizer()
         self.model: PreTrainedModel | None = None
         self.new_token_rows: NewTokenRows | None = None
