@@ -193,7 +193,7 @@ class KosumCLI(LightningCLI):
             runs_dir=self.invocation.runs_dir.resolve(),
             config_name=self.invocation.config_name,
             data=self.config[command].data.as_dict(),
-            model=self.config[command].model.as_dict(),
+            settings_files=(*self.model.decoding.preset_files, *self.model.encoder.prompt.files),
             lineage=self.config[command].lineage,
             checkpoint=self._checkpoint(),
             start=self.start,

@@ -36,6 +36,10 @@ class Encoder(Protocol):
     fingerprint: str
     terminator_ids: tuple[int, ...]
 
+    @property
+    def prompt(self) -> ChatPrompt | SourcePrompt:
+        """The instructions."""
+
     def encode(self, dialogue: Dialogue, *, limits: TokenLimits, with_summary: bool) -> EncodedExample:
         """One row as ids, with its first reference as the summary, or without any.
 

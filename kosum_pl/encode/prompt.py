@@ -67,6 +67,11 @@ class ChatPrompt:
         if reserved:
             raise ValueError(f"model.prompt.template_args sets {', '.join(reserved)}, as the encoder does; remove it")
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What the prompt is read from beside the config."""
+        return () if self.template_file is None else (Path(resolve_path(self.template_file)),)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourcePrompt:
@@ -87,6 +92,11 @@ class SourcePrompt:
     suffix: str = ""
     add_bos: bool | None = None
     add_eos: bool | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """None: all of it stands in the config."""
+        return ()
 
 
 class _RefusalError(Exception):
@@ -203,9 +213,8 @@ class ChatRenderer:
 
 def _find_template(tokenizer: Any, prompt: ChatPrompt, name: str) -> str:
     if prompt.template_file is not None:
-        path = Path(resolve_path(prompt.template_file))
         try:
-            return path.read_text(encoding="utf-8")
+            return prompt.files[0].read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(
                 f"{_FILE_OPTION} '{prompt.template_file}' cannot be read: {error}; give a UTF-8 text file"

@@ -130,8 +130,7 @@ def build_module(values: Mapping[str, Any], folder: Path) -> SummarizationModule
 
 def _prompt_values(module: SummarizationModule) -> dict[str, Any]:
     """The prompt's settings; a template file's content stands in the exported tokenizer."""
-    prompt = getattr(module.encoder, "prompt")  # noqa: B009 - both encoders have one, their protocol does not say so
-    values = asdict(prompt)
+    values = asdict(module.encoder.prompt)
     if "template_file" in values:
         values["template_file"] = None
     return values

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kosum_pl.decode import ConstraintSettings
-from kosum_pl.encode import ChatRenderer, TokenLimits
+from kosum_pl.encode import ChatPrompt, ChatRenderer, TokenLimits
 from kosum_pl.errors import UsageError
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.types import Dialogue
@@ -33,7 +33,8 @@ def save_tokenizer(module: SummarizationModule, folder: Path) -> None:
     """Write the tokenizer, with the template that prompts are rendered by and its arguments as defaults."""
     tokenizer = module.encoder.tokenizer
     if module.is_causal:
-        prompt = getattr(module.encoder, "prompt")  # noqa: B009 - both encoders have one, their protocol does not say so
+        prompt = module.encoder.prompt
+        assert isinstance(prompt, ChatPrompt)
         tokenizer.chat_template = with_arguments(_renderer(module).template, prompt.template_args)
     tokenizer.save_pretrained(folder)
 
@@ -118,7 +119,8 @@ def _quoted(text: str) -> str:
 
 
 def _renderer(module: SummarizationModule) -> ChatRenderer:
-    prompt = getattr(module.encoder, "prompt")  # noqa: B009 - both encoders have one, their protocol does not say so
+    prompt = module.encoder.prompt
+    assert isinstance(prompt, ChatPrompt)
     return ChatRenderer(module.encoder.tokenizer, prompt)
 
 

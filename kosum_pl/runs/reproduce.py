@@ -8,15 +8,15 @@ it can install. The script needs bash and a Python with this project.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from kosum_pl import __version__
 from kosum_pl.data.read.source import STAGE_SPLITS, find_sources
 from kosum_pl.files import write_atomically
-from kosum_pl.lookup import config_folders, find_config, resolve_path
+from kosum_pl.lookup import config_folders, resolve_path
 from kosum_pl.runs import rerun
 from kosum_pl.runs.environment import installed_versions, project_requirement
 from kosum_pl.runs.files import CONSTRAINTS_FILE, SCRIPT_FILE
@@ -24,9 +24,6 @@ from kosum_pl.runs.record import RunRecord, now
 
 _DEMO: Final = "demo:"
 _PRESETS: Final = "presets"
-_DEFAULT_PRESET: Final = "default"  # serves the rows that no other does
-_TEMPLATE_KEY: Final = "template_file"
-_NAMING: Final = ("preset", "fit_preset", "presets", _TEMPLATE_KEY)
 _SCRIPT: Final = r"""#!/usr/bin/env bash
 # Runs this run again, with its config and its seed, in a run directory of its own.
 #   ./reproduce.sh            compare versions, data and presets with those of the run; then run
@@ -52,7 +49,7 @@ class Reproduction:
         runs_dir: Folder of all runs, absolute.
         config_name: Folder in it of this config's runs, which `config.yaml` tells only while it lies there.
         data: The `data` of the resolved config.
-        model: Its `model`, which names presets and a template that are files of their own.
+        settings_files: What presets and a prompt's template were read from; those that are shipped are not compared.
         lineage: Its `lineage`.
         checkpoint: What is evaluated or gone on with.
         start: Weights that a `fit` starts from.
@@ -63,7 +60,7 @@ class Reproduction:
     runs_dir: Path
     config_name: str
     data: Mapping[str, Any]
-    model: Mapping[str, Any] = field(default_factory=dict)
+    settings_files: Sequence[Path] = ()
     lineage: Sequence[Mapping[str, str]] = ()
     checkpoint: Path | None = None
     start: Path | None = None
@@ -92,7 +89,7 @@ class Reproduction:
         data, not_compared = self._data_files()
         hashes = {
             "data": data,
-            "presets": {str(file): _sha256(file) for file in sorted(set(_named_files(self.model)))},
+            "presets": {str(file): _sha256(file) for file in _own_files(self.settings_files)},
             "weights": {str(file): _sha256(file) for file in self._start_files()},
         }
         return RunRecord(
@@ -135,23 +132,11 @@ class Reproduction:
         return [self.start] if self.start.is_file() else sorted(self.start.glob("*.safetensors"))
 
 
-def _named_files(model: Mapping[str, Any]) -> Iterator[Path]:
-    """Presets and templates of the user's own; the shipped ones come with the project's version."""
+def _own_files(files: Sequence[Path]) -> list[Path]:
+    """Those of the user's own; the shipped ones come with the project's version."""
     shipped = set(config_folders(_PRESETS, is_shipped=True)) - {Path.cwd() / "configs" / _PRESETS}
-    for key, value in (("preset", _DEFAULT_PRESET), *_settings(model)):
-        path = Path(resolve_path(value)) if key == _TEMPLATE_KEY else find_config(value, _PRESETS)
-        if not value.startswith(_DEMO) and path.parent not in shipped:
-            yield path
-
-
-def _settings(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Names of presets and of a template, wherever they stand."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _settings(value)
-        elif key in _NAMING:
-            names = value if isinstance(value, (list, tuple)) else [value]
-            yield from ((key, name) for name in names if name and isinstance(name, str))
+    demo = resolve_path(_DEMO)
+    return sorted({file for file in files if file.parent not in shipped and not file.is_relative_to(demo)})
 
 
 def _sha256(file: Path) -> str:

@@ -15,6 +15,9 @@ import pytest
 import yaml
 
 from kosum_pl.__main__ import main
+from kosum_pl.decode import DecodingSettings
+from kosum_pl.decode.regenerate import Regenerator
+from kosum_pl.encode import ChatPrompt
 from kosum_pl.runs.reproduce import Reproduction
 
 ARGUMENTS = ["--config", "a b.yaml", "--model.prompt", "{user: '{dialogue}\n$HOME'}", "it's"]
@@ -135,16 +138,10 @@ def test_a_changed_preset_or_template_stops_it(work: Path, name: str) -> None:
     Path("configs/presets").mkdir(parents=True)
     for file in ("configs/presets/mine.yaml", "own preset.yaml", "chat.jinja", "configs/presets/default.yaml"):
         Path(file).write_text("num_beams: 4\n", encoding="utf-8")
-    model = {
-        "init_args": {
-            "preset": None,
-            "fit_preset": "fast",  # shipped: it comes with the version
-            "presets": ["mine"],
-            "prompt": {"template_file": "chat.jinja", "template_args": {"default": "x"}},
-            "regenerator": {"init_args": {"presets": ["own preset.yaml"]}},
-        }
-    }
-    script = write(work, model=model)
+    regenerator = Regenerator(presets=["own preset.yaml"])
+    # `fast` is shipped: it comes with the version.
+    decoding = DecodingSettings.load(fit_preset="fast", presets=["mine"], regenerator=regenerator)
+    script = write(work, settings_files=[*decoding.preset_files, *ChatPrompt(template_file="chat.jinja").files])
     assert not any("fast.yaml" in file for file in record(script)["hashes"]["presets"])
     assert bash(script, "--check").returncode == 0
     Path(name).write_text("num_beams: 2\n", encoding="utf-8")
