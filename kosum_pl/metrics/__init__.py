@@ -12,10 +12,14 @@ from kosum_pl.metrics.rouge import rouge_scores, score_rows
 from kosum_pl.metrics.row_metric import CorpusMetric, RowMetric
 from kosum_pl.metrics.score_table import ScoreTable, SliceScore
 from kosum_pl.metrics.scripts import SCRIPTS, script_of
-from kosum_pl.metrics.semantic.bertscore import BERTSCORE_NAMES
 from kosum_pl.metrics.semantic.scorer import SemanticScorer
-from kosum_pl.metrics.semantic.settings import BertScoreSettings, SemanticSettings, SimilaritySettings
-from kosum_pl.metrics.semantic.similarity import SIMILARITY_NAMES
+from kosum_pl.metrics.semantic.settings import (
+    BERTSCORE_NAMES,
+    SIMILARITY_NAMES,
+    BertScoreSettings,
+    SemanticSettings,
+    SimilaritySettings,
+)
 from kosum_pl.metrics.settings import ScoreSettings
 from kosum_pl.metrics.slots import find_slots
 from kosum_pl.metrics.tags import has_swapped_speakers, tag_precision, tag_recall

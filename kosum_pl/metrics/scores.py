@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from kosum_pl.data.slices import slice_names
+from kosum_pl.metrics.ranks import gather
 from kosum_pl.metrics.score_table import ScoreTable, encoder_vectors, row_vectors
 from kosum_pl.metrics.semantic.scorer import SemanticScorer
 from kosum_pl.metrics.settings import Metrics, ScoreSettings
@@ -106,10 +107,7 @@ class EvaluationScores(nn.Module):
     def _gather(self) -> ScoreTable:
         """Rows in input order, each scored by the rank that has it."""
         rows, predictions = [row for row, _ in self._predictions], [row for _, row in self._predictions]
-        parts = [(rows, predictions, row_vectors(predictions, self.metrics))]
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            parts *= torch.distributed.get_world_size()
-            torch.distributed.all_gather_object(parts, parts[0])
+        parts = gather((rows, predictions, row_vectors(predictions, self.metrics)))
         order = np.argsort([row for rows, _, _ in parts for row in rows], kind="stable")
         every = [prediction for _, predictions, _ in parts for prediction in predictions]
         table = ScoreTable(

@@ -5,16 +5,18 @@ pure Korean scores 0, and two summaries that share nothing but a tag score 1. A 
 and version of its tokenizer, so each knows its own.
 
 Tokens of `kiwi` are morphemes in their dictionary spelling (`어려워` is `어렵`, `어`), unmerged and untagged; of
-`mecab` surface morphemes (`간다` stays one); of `char` all characters but white space; of `space` words.
+`mecab` surface morphemes (`간다` stays one); of `char` all characters but white space; of `space` words between white
+space, where a tag is parted from the particle behind it.
+
+Source: https://github.com/bab2min/kiwipiepy
 """
 
 from __future__ import annotations
 
 import os
 import re
-from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -28,18 +30,18 @@ _MECAB_STAND_IN: Final = "Xqz"
 _SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
 
 
-class RougeTokenizer(ABC):
+class RougeTokenizer:
     """Splits texts into ROUGE tokens and remembers the last 8,192 of them, as references come back every validation.
 
-    Attributes:
+    Args:
         name: As in `model.rouge_tokenizer`.
+        split: Tokens of every text, tags whole.
         version: Of the library behind it; empty where there is none.
     """
 
-    name: str = ""
-    version: str = ""
-
-    def __init__(self) -> None:
+    def __init__(self, name: str, split: Callable[[Sequence[str]], list[list[str]]], *, version: str = "") -> None:
+        self.name, self.version = name, version
+        self._split = split
         self._known: OrderedDict[str, list[str]] = OrderedDict()
 
     @property
@@ -66,87 +68,9 @@ class RougeTokenizer(ABC):
             self._known.popitem(last=False)
         return tokens
 
-    @abstractmethod
-    def _split(self, texts: Sequence[str]) -> list[list[str]]:
-        """Tokens of every text, tags whole."""
-
-
-class KiwiTokenizer(RougeTokenizer):
-    """Morphemes by Kiwi; the analyser is loaded at first use (3 s).
-
-    Source: https://github.com/bab2min/kiwipiepy
-    """
-
-    name = "kiwi"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.version = version("kiwipiepy")
-
-    def _split(self, texts: Sequence[str]) -> list[list[str]]:
-        kiwi = _load_kiwi(os.getpid())
-        # Lone halves of a character, as broken JSON holds them, are an error to Kiwi.
-        clean = [_SURROGATES.sub("\ufffd", text) for text in texts]
-        return [[token.form for token in tokens] for tokens in kiwi.tokenize(clean, pretokenized=_tag_spans)]
-
-
-class MecabTokenizer(RougeTokenizer):
-    """Morphemes by MeCab-ko, behind the extra `mecab`.
-
-    Raises:
-        ValueError: The package is not installed.
-    """
-
-    name = "mecab"
-
-    def __init__(self) -> None:
-        super().__init__()
-        try:
-            self.version = version("python-mecab-ko")
-        except PackageNotFoundError:
-            raise ValueError(
-                "rouge_tokenizer 'mecab' needs python-mecab-ko, which is not installed: pip install python-mecab-ko"
-            ) from None
-
-    def _split(self, texts: Sequence[str]) -> list[list[str]]:
-        return [self._split_one(_SURROGATES.sub("\ufffd", text)) for text in texts]
-
-    def _split_one(self, text: str) -> list[str]:
-        tagger = _load_mecab(os.getpid())
-        tags = TAG_PATTERN.findall(text)
-        morphemes: list[str] = tagger.morphs(TAG_PATTERN.sub(_MECAB_STAND_IN, text))
-        if morphemes.count(_MECAB_STAND_IN) == len(tags):
-            remaining = iter(tags)
-            return [next(remaining) if morpheme == _MECAB_STAND_IN else morpheme for morpheme in morphemes]
-        # Tags that touch one another or Latin letters melt into them: the text between them is read on its own.
-        return [token for part, tag in split_tags(text) for token in [*tagger.morphs(part), *tag]]
-
-
-class CharTokenizer(RougeTokenizer):
-    """Every character but white space."""
-
-    name = "char"
-
-    def _split(self, texts: Sequence[str]) -> list[list[str]]:
-        return [[token for part, tag in split_tags(text) for token in [*"".join(part.split()), *tag]] for text in texts]
-
-
-class SpaceTokenizer(RougeTokenizer):
-    """Words between white space; a tag is parted from the particle behind it."""
-
-    name = "space"
-
-    def _split(self, texts: Sequence[str]) -> list[list[str]]:
-        return [[token for part, tag in split_tags(text) for token in [*part.split(), *tag]] for text in texts]
-
-
-_TOKENIZERS: Final[dict[str, type[RougeTokenizer]]] = {
-    kind.name: kind for kind in (KiwiTokenizer, MecabTokenizer, CharTokenizer, SpaceTokenizer)
-}
-
 
 def get_tokenizer(name: str) -> RougeTokenizer:
-    """The ROUGE tokenizer of a name.
+    """The ROUGE tokenizer of a name; an analyser is loaded at first use (Kiwi: 3 s).
 
     Args:
         name: `kiwi`, `mecab`, `char` or `space`.
@@ -160,9 +84,54 @@ def get_tokenizer(name: str) -> RougeTokenizer:
         >>> get_tokenizer("char")("#Person1#은 간다")
         ['#Person1#', '은', '간', '다']
     """
-    if name not in _TOKENIZERS:
-        raise ValueError(f"rouge_tokenizer is '{name}'; known: {', '.join(_TOKENIZERS)}")
-    return _TOKENIZERS[name]()
+    if name not in _SPLITS:
+        raise ValueError(f"rouge_tokenizer is '{name}'; known: {', '.join(_SPLITS)}")
+    split, package = _SPLITS[name]
+    try:
+        return RougeTokenizer(name, split, version=version(package) if package else "")
+    except PackageNotFoundError:
+        raise ValueError(
+            f"rouge_tokenizer '{name}' needs {package}, which is not installed: pip install {package}"
+        ) from None
+
+
+def _split_by_kiwi(texts: Sequence[str]) -> list[list[str]]:
+    # Lone halves of a character, as broken JSON holds them, are an error to Kiwi.
+    clean = [_SURROGATES.sub("\ufffd", text) for text in texts]
+    analysed = _load_kiwi(os.getpid()).tokenize(clean, pretokenized=_tag_spans)
+    return [[token.form for token in tokens] for tokens in analysed]
+
+
+def _split_by_mecab(texts: Sequence[str]) -> list[list[str]]:
+    return [_morphemes(_SURROGATES.sub("\ufffd", text)) for text in texts]
+
+
+def _morphemes(text: str) -> list[str]:
+    tagger = _load_mecab(os.getpid())
+    tags = TAG_PATTERN.findall(text)
+    morphemes: list[str] = tagger.morphs(TAG_PATTERN.sub(_MECAB_STAND_IN, text))
+    if morphemes.count(_MECAB_STAND_IN) == len(tags):
+        remaining = iter(tags)
+        return [next(remaining) if morpheme == _MECAB_STAND_IN else morpheme for morpheme in morphemes]
+    # Tags that touch one another or Latin letters melt into them: the text between them is read on its own.
+    return [token for part, tag in split_tags(text) for token in [*tagger.morphs(part), *tag]]
+
+
+def _split_characters(texts: Sequence[str]) -> list[list[str]]:
+    return [[token for part, tag in split_tags(text) for token in [*"".join(part.split()), *tag]] for text in texts]
+
+
+def _split_words(texts: Sequence[str]) -> list[list[str]]:
+    return [[token for part, tag in split_tags(text) for token in [*part.split(), *tag]] for text in texts]
+
+
+_SPLITS: Final = {
+    "kiwi": (_split_by_kiwi, "kiwipiepy"),
+    "mecab": (_split_by_mecab, "python-mecab-ko"),
+    "char": (_split_characters, ""),
+    "space": (_split_words, ""),
+}
+"""How each splits, and the package that it needs."""
 
 
 def split_tags(text: str) -> list[tuple[str, list[str]]]:
@@ -174,7 +143,7 @@ def split_tags(text: str) -> list[tuple[str, list[str]]]:
     """
     parts = TAG_PATTERN.split(text)
     tags = TAG_PATTERN.findall(text)
-    return [(part, tags[place : place + 1]) for place, part in enumerate(parts)]
+    return [(part, tags[index : index + 1]) for index, part in enumerate(parts)]
 
 
 def _tag_spans(text: str) -> list[tuple[int, int, str]]:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kosum_pl.metrics.semantic.hidden_states import HiddenStateEncoder
+from kosum_pl.metrics.semantic.settings import BERTSCORE_NAMES, BertScoreSettings
 
-BERTSCORE_NAMES: Final = ("bertscore_precision", "bertscore_recall", "bertscore_f1")
 _ROWS_AT_ONCE: Final = 256
 
 
@@ -71,27 +71,20 @@ class BertScorer:
     """BERTScore of rows, with one encoder.
 
     Args:
-        model_name: Local folder or hub id of the encoder.
-        layer: Whose hidden states are matched; None for the last.
-        idf: Weigh tokens by how rare they are among the references of the evaluated split.
-        batch_size: Texts embedded at once.
+        settings: Which encoder, and how its tokens are matched.
         multi_reference: `mean` or `max` over a row's references, for each of the three scores apart.
     """
 
     names = BERTSCORE_NAMES
 
-    def __init__(
-        self,
-        model_name: str,
-        *,
-        layer: int | None = None,
-        idf: bool = False,
-        batch_size: int = 64,
-        multi_reference: Literal["mean", "max"] = "mean",
-    ) -> None:
-        self.encoder = TokenEncoder(model_name, layer=layer, setting="model.semantic.bertscore", batch_size=batch_size)
-        self.idf = idf
-        self.multi_reference = multi_reference
+    def __init__(self, settings: BertScoreSettings, *, multi_reference: Literal["mean", "max"] = "mean") -> None:
+        self.settings, self.multi_reference = settings, multi_reference
+        self.encoder = TokenEncoder(
+            settings.model_name,
+            layer=settings.layer,
+            setting="model.semantic.bertscore",
+            batch_size=settings.batch_size,
+        )
 
     def score(
         self,
@@ -117,27 +110,28 @@ class BertScorer:
         self.encoder.retain({text for row in rows for text in references[row]})
         scores = np.zeros((len(rows), len(self.names)))
         # Rows of like length together, so that batches are; few at once, as every token has a vector.
-        order = sorted(range(len(rows)), key=lambda place: len(predictions[rows[place]]))
+        order = sorted(range(len(rows)), key=lambda index: len(predictions[rows[index]]))
         for start in range(0, len(order), _ROWS_AT_ONCE):
             chunk = order[start : start + _ROWS_AT_ONCE]
-            texts = {text for place in chunk for text in references[rows[place]]}
-            spoken = {predictions[rows[place]] for place in chunk}
-            vectors = self.encoder.embed(sorted(texts | spoken), keep=texts, device=device)
+            texts = {text for index in chunk for text in references[rows[index]]}
+            predicted = {predictions[rows[index]] for index in chunk}
+            vectors = self.encoder.embed(sorted(texts | predicted), keep=texts, device=device)
             token_weights = self._token_weights(list(vectors), weights)
-            for place in chunk:
-                row = rows[place]
+            for index in chunk:
+                row = rows[index]
                 each = [_match(predictions[row], reference, vectors, token_weights) for reference in references[row]]
-                scores[place] = np.max(each, axis=0) if self.multi_reference == "max" else np.mean(each, axis=0)
+                scores[index] = np.max(each, axis=0) if self.multi_reference == "max" else np.mean(each, axis=0)
         return scores
 
     def record(self) -> dict[str, str]:
         """What must stand beside the scores for them to mean something."""
-        layer = "last layer" if self.encoder.layer is None else f"layer {self.encoder.layer}"
-        return {"bertscore_encoder": f"{self.encoder.model_name}, {layer}, {'idf' if self.idf else 'no idf'}"}
+        layer = "last layer" if self.settings.layer is None else f"layer {self.settings.layer}"
+        idf = "idf" if self.settings.idf else "no idf"
+        return {"bertscore_encoder": f"{self.settings.model_name}, {layer}, {idf}"}
 
     def _weights(self, references: Sequence[Sequence[str]]) -> tuple[dict[int, float], float] | None:
         """Weights by token, and that of a token which no reference has; None where all are alike."""
-        if not self.idf:
+        if not self.settings.idf:
             return None
         texts = [text for row in references for text in row]
         return idf_weights(self.encoder.content_ids(texts)), math.log(len(texts) + 1)
@@ -165,11 +159,8 @@ class TokenEncoder(HiddenStateEncoder):
             for row, mask in zip(ids, masks, strict=True)
         ]
 
-    def _encode(self, texts: Sequence[str]) -> list[Tensor]:
-        found: dict[int, Tensor] = {}
-        for place, states, is_content in self.hidden_states(texts):
-            found[place] = torch.nn.functional.normalize(states[is_content], dim=-1)
-        return [found[place] for place in range(len(texts))]
+    def _reduce(self, states: Tensor, is_content: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(states[is_content], dim=-1)
 
 
 def _match(

@@ -6,7 +6,8 @@ token, sentence similarity pools them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -84,20 +85,25 @@ class HiddenStateEncoder(TextEncoder):
             encoded = self._tokenizer(clean, return_special_tokens_mask=True, truncation=True, max_length=limit)
         return encoded["input_ids"], [[not flag for flag in mask] for mask in encoded["special_tokens_mask"]]
 
-    def hidden_states(self, texts: Sequence[str]) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Number of each text, its hidden states (T, H), and which tokens belong to the text (T,), shortest first."""
+    @abstractmethod
+    def _reduce(self, states: Tensor, is_content: Tensor) -> Tensor:
+        """What is kept of a text's hidden states (T, H), of which `is_content` (T,) are no special tokens."""
+
+    def _encode(self, texts: Sequence[str]) -> list[Tensor]:
         ids, masks = self.token_ids(texts)
-        order = sorted(range(len(ids)), key=lambda place: len(ids[place]))
+        order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         device, pad = self._model.device, self._tokenizer.pad_token_id or 0
+        found: dict[int, Tensor] = {}
         for start in range(0, len(order), self.batch_size):
-            places = order[start : start + self.batch_size]
-            rows = [torch.tensor(ids[place], dtype=torch.long) for place in places]
+            chunk = order[start : start + self.batch_size]
+            rows = [torch.tensor(ids[index], dtype=torch.long) for index in chunk]
             attention = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True).to(device)
             inputs = pad_sequence(rows, batch_first=True, padding_value=pad).to(device)
             output = self._model(input_ids=inputs, attention_mask=attention, output_hidden_states=True)
             states = output.hidden_states[-1 if self.layer is None else self.layer]
-            for place, row in zip(places, states, strict=True):
-                yield place, row[: len(ids[place])], torch.tensor(masks[place], device=device)
+            for index, row in zip(chunk, states, strict=True):
+                found[index] = self._reduce(row[: len(ids[index])], torch.tensor(masks[index], device=device))
+        return [found[index] for index in range(len(texts))]
 
 
 def _read(source: str) -> tuple[Any, Any]:

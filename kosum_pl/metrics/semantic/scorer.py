@@ -8,42 +8,16 @@ IDF asks for all references and batches of like length are made from many.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kosum_pl.metrics.ranks import gather, rank_of
 from kosum_pl.metrics.semantic.bertscore import BertScorer
-from kosum_pl.metrics.semantic.embedding import TextEncoder
 from kosum_pl.metrics.semantic.settings import SemanticSettings
 from kosum_pl.metrics.semantic.similarity import SimilarityScorer
-
-
-class _Scorer(Protocol):
-    """What scores rows by an encoder."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of its scores, K of them."""
-
-    @property
-    def encoder(self) -> TextEncoder:
-        """What embeds."""
-
-    def score(
-        self,
-        predictions: Sequence[str],
-        references: Sequence[Sequence[str]],
-        *,
-        rows: Sequence[int],
-        device: torch.device,
-    ) -> NDArray[np.float64]:
-        """Scores of some rows, (R, K)."""
-
-    def record(self) -> dict[str, str]:
-        """What must stand beside the scores."""
 
 
 class SemanticScorer:
@@ -55,11 +29,11 @@ class SemanticScorer:
     """
 
     def __init__(self, settings: SemanticSettings, *, multi_reference: Literal["mean", "max"] = "mean") -> None:
-        self.scorers: list[_Scorer] = []
+        self.scorers: list[BertScorer | SimilarityScorer] = []
         if settings.bertscore is not None:
-            self.scorers.append(BertScorer(**asdict(settings.bertscore), multi_reference=multi_reference))
+            self.scorers.append(BertScorer(settings.bertscore, multi_reference=multi_reference))
         if settings.similarity is not None:
-            self.scorers.append(SimilarityScorer(**asdict(settings.similarity), multi_reference=multi_reference))
+            self.scorers.append(SimilarityScorer(settings.similarity, multi_reference=multi_reference))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,29 +65,15 @@ class SemanticScorer:
         scores = np.full((len(predictions), len(self.names)), np.nan)
         measured = [row for row, texts in enumerate(references) if any(text.strip() for text in texts)]
         chosen = [predictions[row] for row in measured], [references[row] for row in measured]
-        rank, num_ranks = _rank()
-        share = range(rank, len(measured), num_ranks)
         if not self.scorers or not measured:
             return scores
+        rank, num_ranks = rank_of()
+        share = range(rank, len(measured), num_ranks)
         parts = [scorer.score(*chosen, rows=share, device=device) for scorer in self.scorers]
-        for place, part in enumerate(_gather(np.concatenate(parts, axis=1))):
-            scores[measured[place::num_ranks]] = part
+        for rank, part in enumerate(gather(np.concatenate(parts, axis=1))):
+            scores[measured[rank::num_ranks]] = part
         return scores
 
     def record(self) -> dict[str, str]:
         """What must stand beside the scores for them to mean something."""
         return {name: value for scorer in self.scorers for name, value in scorer.record().items()}
-
-
-def _rank() -> tuple[int, int]:
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
-
-
-def _gather(part: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Every rank's part, in the order of ranks."""
-    parts = [part] * _rank()[1]
-    if len(parts) > 1:
-        torch.distributed.all_gather_object(parts, part)
-    return parts

@@ -7,11 +7,12 @@ loaded or imported before rows are scored.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from kosum_pl.metrics.overlap import OVERLAP_NAMES
-from kosum_pl.metrics.semantic.bertscore import BERTSCORE_NAMES
-from kosum_pl.metrics.semantic.similarity import SIMILARITY_NAMES
+
+BERTSCORE_NAMES: Final = ("bertscore_precision", "bertscore_recall", "bertscore_f1")
+SIMILARITY_NAMES: Final = ("similarity",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ In: predictions and their references. Out: one number a row, from -1 to 1, where
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,8 +18,8 @@ from torch import Tensor
 
 from kosum_pl.metrics.semantic.embedding import TextEncoder, check_source, import_extra, load_error
 from kosum_pl.metrics.semantic.hidden_states import HiddenStateEncoder
+from kosum_pl.metrics.semantic.settings import SIMILARITY_NAMES, SimilaritySettings
 
-SIMILARITY_NAMES: Final = ("similarity",)
 _SETTING: Final = "model.semantic.similarity"
 
 
@@ -26,29 +27,14 @@ class SimilarityScorer:
     """Cosine similarity of rows, with one encoder.
 
     Args:
-        model_name: Local folder or hub id: a model of sentence-transformers, or any encoder.
-        pooling: `mean` of all tokens or the first one (`cls`); None for what a sentence-transformers folder says,
-            and the mean elsewhere.
-        prompt: Put before every text, such as `query: ` for E5.
-        batch_size: Texts embedded at once.
+        settings: Which encoder, and how its vectors are pooled.
         multi_reference: `mean` or `max` over a row's references.
     """
 
     names = SIMILARITY_NAMES
 
-    def __init__(
-        self,
-        model_name: str,
-        *,
-        pooling: Literal["mean", "cls"] | None = None,
-        prompt: str = "",
-        batch_size: int = 64,
-        multi_reference: Literal["mean", "max"] = "mean",
-    ) -> None:
-        self.model_name, self.pooling, self.prompt = model_name, pooling, prompt
-        self.multi_reference = multi_reference
-        self.batch_size = batch_size
-        self._encoder: TextEncoder | None = None
+    def __init__(self, settings: SimilaritySettings, *, multi_reference: Literal["mean", "max"] = "mean") -> None:
+        self.settings, self.multi_reference = settings, multi_reference
 
     def score(
         self,
@@ -69,40 +55,37 @@ class SimilarityScorer:
         Raises:
             ValueError: The encoder, or the package that reads it, cannot be loaded.
         """
-        kept = {self.prompt + text for row in rows for text in references[row]}
-        spoken = {self.prompt + predictions[row] for row in rows if predictions[row].strip()}
-        encoder = self.encoder
+        prompt, encoder = self.settings.prompt, self.encoder
+        kept = {prompt + text for row in rows for text in references[row]}
+        predicted = {prompt + predictions[row] for row in rows if predictions[row].strip()}
         encoder.retain(kept)
-        vectors = encoder.embed(sorted(kept | spoken), keep=kept, device=device)
+        vectors = encoder.embed(sorted(kept | predicted), keep=kept, device=device)
         scores = np.zeros((len(rows), 1))
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             if not predictions[row].strip():
                 continue
-            prediction = vectors[self.prompt + predictions[row]].double()
-            each = [float(prediction @ vectors[self.prompt + text].double()) for text in references[row]]
-            scores[place] = np.clip(max(each) if self.multi_reference == "max" else np.mean(each), -1.0, 1.0)
+            prediction = vectors[prompt + predictions[row]].double()
+            each = [float(prediction @ vectors[prompt + text].double()) for text in references[row]]
+            scores[index] = np.clip(max(each) if self.multi_reference == "max" else np.mean(each), -1.0, 1.0)
         return scores
 
-    @property
+    @cached_property
     def encoder(self) -> TextEncoder:
         """Made at first use; which one it is depends on the model's files.
 
         Raises:
             ValueError: There is no such folder.
         """
-        if self._encoder is None:
-            options: dict[str, Any] = {"setting": _SETTING, "batch_size": self.batch_size}
-            if self.pooling is None and has_modules_file(self.model_name):
-                self._encoder = SentenceTransformerEncoder(self.model_name, **options)
-            else:
-                self._encoder = PoolingEncoder(self.model_name, pooling=self.pooling or "mean", **options)
-        return self._encoder
+        name, pooling, batch_size = self.settings.model_name, self.settings.pooling, self.settings.batch_size
+        if pooling is None and has_modules_file(name):
+            return SentenceTransformerEncoder(name, setting=_SETTING, batch_size=batch_size)
+        return PoolingEncoder(name, pooling=pooling or "mean", setting=_SETTING, batch_size=batch_size)
 
     def record(self) -> dict[str, str]:
         """What must stand beside the score for it to mean something."""
-        pooling = self.pooling or "its own pooling, else mean"
-        prompt = f", prompt {self.prompt!r}" if self.prompt else ""
-        return {"similarity_encoder": f"{self.model_name}, {pooling}{prompt}"}
+        pooling = self.settings.pooling or "its own pooling, else mean"
+        prompt = f", prompt {self.settings.prompt!r}" if self.settings.prompt else ""
+        return {"similarity_encoder": f"{self.settings.model_name}, {pooling}{prompt}"}
 
 
 class PoolingEncoder(HiddenStateEncoder):
@@ -118,12 +101,9 @@ class PoolingEncoder(HiddenStateEncoder):
         super().__init__(model_name, **options)
         self.pooling = pooling
 
-    def _encode(self, texts: Sequence[str]) -> list[Tensor]:
-        found: dict[int, Tensor] = {}
-        for place, states, _ in self.hidden_states(texts):
-            vector = states[0] if self.pooling == "cls" else states.mean(dim=0)
-            found[place] = torch.nn.functional.normalize(vector, dim=-1)
-        return [found[place] for place in range(len(texts))]
+    def _reduce(self, states: Tensor, is_content: Tensor) -> Tensor:
+        vector = states[0] if self.pooling == "cls" else states.mean(dim=0)
+        return torch.nn.functional.normalize(vector, dim=-1)
 
 
 class SentenceTransformerEncoder(TextEncoder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from torchmetrics.functional.text.bert import bert_score
 
 from kosum_pl.metrics.semantic.bertscore import BertScorer, idf_weights, match_tokens
+from kosum_pl.metrics.semantic.settings import BertScoreSettings
 
 CPU = torch.device("cpu")
 # Longer and longer on both sides: torchmetrics sorts rows by length and does not put them back in their order.
@@ -35,6 +37,10 @@ def torchmetrics_scores(
     return np.stack([np.atleast_1d(np.asarray(found[name])) for name in ("precision", "recall", "f1")], axis=1)
 
 
+def bert_scorer(folder: str, *, multi_reference: str = "mean", **settings: Any) -> BertScorer:
+    return BertScorer(BertScoreSettings(model_name=folder, **settings), multi_reference=multi_reference)
+
+
 def score(scorer: BertScorer, predictions: list[str], references: list[list[str]]) -> np.ndarray:
     return scorer.score(predictions, references, rows=range(len(predictions)), device=CPU)
 
@@ -43,11 +49,11 @@ def score(scorer: BertScorer, predictions: list[str], references: list[list[str]
 @pytest.mark.parametrize("idf", [False, True])
 def test_rows_equal_torchmetrics(tiny_encoder: str, layer: int, idf: bool) -> None:
     expected = torchmetrics_scores(tiny_encoder, PREDICTIONS, REFERENCES, layer=layer, idf=idf)
-    found = score(BertScorer(tiny_encoder, layer=layer, idf=idf), PREDICTIONS, [[text] for text in REFERENCES])
+    found = score(bert_scorer(tiny_encoder, layer=layer, idf=idf), PREDICTIONS, [[text] for text in REFERENCES])
     assert found == pytest.approx(expected, abs=1e-5)
     assert len({round(value, 3) for value in found[:, 2]}) == 5
     if layer == 3:
-        last = score(BertScorer(tiny_encoder, idf=idf), PREDICTIONS, [[text] for text in REFERENCES])
+        last = score(bert_scorer(tiny_encoder, idf=idf), PREDICTIONS, [[text] for text in REFERENCES])
         assert last.tolist() == found.tolist()
 
 
@@ -61,7 +67,7 @@ def test_rows_keep_their_scores_in_any_order(tiny_encoder: str) -> None:
             for prediction, reference in zip(predictions, references, strict=True)
         ]
     )
-    found = score(BertScorer(tiny_encoder, layer=2), predictions, [[text] for text in references])
+    found = score(bert_scorer(tiny_encoder, layer=2), predictions, [[text] for text in references])
     assert found == pytest.approx(alone, abs=1e-5)
     assert torchmetrics_scores(tiny_encoder, predictions, references, layer=2, idf=False) != pytest.approx(
         alone, abs=1e-2
@@ -101,21 +107,21 @@ def test_matching_equals_a_naive_loop(sizes: tuple[int, int], seed: int) -> None
 
 def test_weights_that_sum_to_nothing_weigh_all_alike(tiny_encoder: str) -> None:
     """One reference: every token of it is in all references, and its IDF is 0."""
-    plain = score(BertScorer(tiny_encoder), ["비가 온다"], [["비가 온다"]])
-    assert score(BertScorer(tiny_encoder, idf=True), ["비가 온다"], [["비가 온다"]]) == pytest.approx(plain)
+    plain = score(bert_scorer(tiny_encoder), ["비가 온다"], [["비가 온다"]])
+    assert score(bert_scorer(tiny_encoder, idf=True), ["비가 온다"], [["비가 온다"]]) == pytest.approx(plain)
     assert plain[0] == pytest.approx([1.0, 1.0, 1.0], abs=1e-6)
 
 
 @pytest.mark.parametrize("prediction", ["", "  \n"])
 def test_an_empty_prediction_scores_zero(tiny_encoder: str, prediction: str) -> None:
-    assert score(BertScorer(tiny_encoder), [prediction, "비"], [["눈"], ["비"]])[0].tolist() == [0.0, 0.0, 0.0]
+    assert score(bert_scorer(tiny_encoder), [prediction, "비"], [["눈"], ["비"]])[0].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_several_references(tiny_encoder: str) -> None:
     references = ["눈이 온다", "사자를 먹었다고 하고 서다"]
-    each = score(BertScorer(tiny_encoder), ["비가 온다."] * 2, [[text] for text in references])
-    mean = score(BertScorer(tiny_encoder), ["비가 온다."], [references])
-    best = score(BertScorer(tiny_encoder, multi_reference="max"), ["비가 온다."], [references])
+    each = score(bert_scorer(tiny_encoder), ["비가 온다."] * 2, [[text] for text in references])
+    mean = score(bert_scorer(tiny_encoder), ["비가 온다."], [references])
+    best = score(bert_scorer(tiny_encoder, multi_reference="max"), ["비가 온다."], [references])
     assert mean[0] == pytest.approx(each.mean(axis=0), abs=1e-6)
     assert best[0] == pytest.approx(each.max(axis=0), abs=1e-6)
 
@@ -123,11 +129,11 @@ def test_several_references(tiny_encoder: str) -> None:
 @pytest.mark.parametrize("idf", [False, True])
 def test_batch_sizes_and_shares_change_nothing(tiny_encoder: str, idf: bool) -> None:
     references = [[text, "비가 온다"] for text in REFERENCES]
-    whole = score(BertScorer(tiny_encoder, idf=idf, batch_size=1), PREDICTIONS, references)
-    assert score(BertScorer(tiny_encoder, idf=idf, batch_size=4), PREDICTIONS, references) == pytest.approx(
+    whole = score(bert_scorer(tiny_encoder, idf=idf, batch_size=1), PREDICTIONS, references)
+    assert score(bert_scorer(tiny_encoder, idf=idf, batch_size=4), PREDICTIONS, references) == pytest.approx(
         whole, abs=1e-6
     )
-    scorer = BertScorer(tiny_encoder, idf=idf)
+    scorer = bert_scorer(tiny_encoder, idf=idf)
     for rank in range(2):
         rows = range(rank, 5, 2)
         part = scorer.score(PREDICTIONS, references, rows=rows, device=CPU)
@@ -135,7 +141,7 @@ def test_batch_sizes_and_shares_change_nothing(tiny_encoder: str, idf: bool) -> 
 
 
 def test_references_are_embedded_once(tiny_encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    scorer = BertScorer(tiny_encoder)
+    scorer = bert_scorer(tiny_encoder)
     seen: list[str] = []
     encode = scorer.encoder._encode
     monkeypatch.setattr(scorer.encoder, "_encode", lambda texts: seen.extend(texts) or encode(texts))
@@ -151,16 +157,16 @@ def test_references_are_embedded_once(tiny_encoder: str, monkeypatch: pytest.Mon
 
 
 def test_the_cache_is_bounded(tiny_encoder: str) -> None:
-    scorer = BertScorer(tiny_encoder)
+    scorer = bert_scorer(tiny_encoder)
     scorer.encoder.max_cached_bytes = 5 * 24 * 4
     found = score(scorer, ["비", "눈"], [["비가"], ["눈이 온다"]])
     assert sum(vectors.nbytes for vectors in scorer.encoder._known.values()) <= 5 * 24 * 4
-    unbounded = score(BertScorer(tiny_encoder), ["비", "눈"], [["비가"], ["눈이 온다"]])
+    unbounded = score(bert_scorer(tiny_encoder), ["비", "눈"], [["비가"], ["눈이 온다"]])
     assert found == pytest.approx(unbounded, abs=1e-6)
 
 
 def test_long_texts_are_cut_with_one_note(tiny_encoder: str) -> None:
-    scorer = BertScorer(tiny_encoder)
+    scorer = bert_scorer(tiny_encoder)
     long = "비가 온다 " * 30
     with pytest.warns(UserWarning, match=r"^model\.semantic\.bertscore: 1 texts are longer than the 40 tokens"):
         cut = score(scorer, [long], [["눈이 온다"]])
@@ -168,12 +174,12 @@ def test_long_texts_are_cut_with_one_note(tiny_encoder: str) -> None:
         warnings.simplefilter("error")
         score(scorer, [long + "비"], [["눈이 온다"]])
     kept = long.replace(" ", "")[:38]
-    assert cut == pytest.approx(score(BertScorer(tiny_encoder), [kept], [["눈이 온다"]]), abs=1e-5)
+    assert cut == pytest.approx(score(bert_scorer(tiny_encoder), [kept], [["눈이 온다"]]), abs=1e-5)
 
 
 def test_loading_leaves_random_numbers_and_gradients_alone(tiny_encoder: str) -> None:
     before = torch.get_rng_state()
-    scorer = BertScorer(tiny_encoder)
+    scorer = bert_scorer(tiny_encoder)
     with torch.inference_mode():
         first = score(scorer, PREDICTIONS, [[text] for text in REFERENCES])
     assert torch.equal(torch.get_rng_state(), before)
@@ -184,7 +190,7 @@ def test_loading_leaves_random_numbers_and_gradients_alone(tiny_encoder: str) ->
 
 def test_a_layer_too_many(tiny_encoder: str) -> None:
     with pytest.raises(ValueError, match=r"^model\.semantic\.bertscore\.layer is 4; '.*' has 3 layers$"):
-        score(BertScorer(tiny_encoder, layer=4), ["비"], [["눈"]])
+        score(bert_scorer(tiny_encoder, layer=4), ["비"], [["눈"]])
 
 
 @pytest.mark.parametrize(("name", "reason"), [("/no/such", "no such folder"), ("nobody/such-model", ".*")])
@@ -192,11 +198,11 @@ def test_a_model_that_is_not_there(name: str, reason: str) -> None:
     with pytest.raises(
         ValueError, match=rf"^model\.semantic\.bertscore\.model_name '{name}' cannot be loaded \({reason}"
     ) as caught:
-        score(BertScorer(name), ["비"], [["눈"]])
+        score(bert_scorer(name), ["비"], [["눈"]])
     assert "\n" not in str(caught.value)
     assert "pass a folder with config.json" in str(caught.value)
 
 
 def test_the_record_says_what_was_compared(tiny_encoder: str) -> None:
-    assert BertScorer("a/b", layer=4, idf=True).record() == {"bertscore_encoder": "a/b, layer 4, idf"}
-    assert BertScorer("a/b").record() == {"bertscore_encoder": "a/b, last layer, no idf"}
+    assert bert_scorer("a/b", layer=4, idf=True).record() == {"bertscore_encoder": "a/b, layer 4, idf"}
+    assert bert_scorer("a/b").record() == {"bertscore_encoder": "a/b, last layer, no idf"}

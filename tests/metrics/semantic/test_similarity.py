@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from kosum_pl.metrics.semantic.settings import SimilaritySettings
 from kosum_pl.metrics.semantic.similarity import (
     PoolingEncoder,
     SentenceTransformerEncoder,
@@ -21,6 +23,10 @@ from kosum_pl.metrics.semantic.similarity import (
 CPU = torch.device("cpu")
 PREDICTIONS = ["비가 온다.", "나는 사자를 먹었고 갔다", "눈"]
 REFERENCES = [["눈이 온다", "비가 온다고"], ["사자를 먹었다"], ["#Person2#가 간다"]]
+
+
+def similarity_scorer(folder: str, *, multi_reference: str = "mean", **settings: Any) -> SimilarityScorer:
+    return SimilarityScorer(SimilaritySettings(model_name=folder, **settings), multi_reference=multi_reference)
 
 
 def score(scorer: SimilarityScorer, predictions: list[str], references: list[list[str]]) -> np.ndarray:
@@ -42,7 +48,7 @@ def naive_vectors(folder: str, texts: list[str], pooling: str) -> np.ndarray:
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 @pytest.mark.parametrize("rule", ["mean", "max"])
 def test_rows_equal_a_naive_loop(tiny_encoder: str, pooling: str, rule: str) -> None:
-    scorer = SimilarityScorer(tiny_encoder, pooling=pooling, prompt="나: ", batch_size=2, multi_reference=rule)
+    scorer = similarity_scorer(tiny_encoder, pooling=pooling, prompt="나: ", batch_size=2, multi_reference=rule)
     expected = []
     for prediction, references in zip(PREDICTIONS, REFERENCES, strict=True):
         first, *rest = naive_vectors(tiny_encoder, ["나: " + text for text in (prediction, *references)], pooling)
@@ -51,23 +57,23 @@ def test_rows_equal_a_naive_loop(tiny_encoder: str, pooling: str, rule: str) -> 
 
 
 def test_a_plain_encoder_is_pooled_by_its_mean(tiny_encoder: str) -> None:
-    assert score(SimilarityScorer(tiny_encoder), PREDICTIONS, REFERENCES) == pytest.approx(
-        score(SimilarityScorer(tiny_encoder, pooling="mean"), PREDICTIONS, REFERENCES)
+    assert score(similarity_scorer(tiny_encoder), PREDICTIONS, REFERENCES) == pytest.approx(
+        score(similarity_scorer(tiny_encoder, pooling="mean"), PREDICTIONS, REFERENCES)
     )
-    assert isinstance(SimilarityScorer(tiny_encoder).encoder, PoolingEncoder)
-    assert SimilarityScorer(tiny_encoder, prompt="query: ").record() == {
+    assert isinstance(similarity_scorer(tiny_encoder).encoder, PoolingEncoder)
+    assert similarity_scorer(tiny_encoder, prompt="query: ").record() == {
         "similarity_encoder": f"{tiny_encoder}, its own pooling, else mean, prompt 'query: '"
     }
 
 
 def test_the_same_text_scores_one_and_an_empty_one_zero(tiny_encoder: str) -> None:
-    found = score(SimilarityScorer(tiny_encoder), ["비가 온다", " ", ""], [["비가 온다"], ["비"], ["비"]])
+    found = score(similarity_scorer(tiny_encoder), ["비가 온다", " ", ""], [["비가 온다"], ["비"], ["비"]])
     assert found == pytest.approx([1.0, 0.0, 0.0], abs=1e-6)
     assert found[0] <= 1
 
 
 def test_references_are_embedded_once(tiny_encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    scorer = SimilarityScorer(tiny_encoder)
+    scorer = similarity_scorer(tiny_encoder)
     seen: list[str] = []
     encode = scorer.encoder._encode
     monkeypatch.setattr(scorer.encoder, "_encode", lambda texts: seen.extend(texts) or encode(texts))
@@ -102,17 +108,17 @@ def test_a_folder_of_sentence_transformers_says_its_own_pooling(tiny_encoder: st
     modes = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
     folder = write_modules(tiny_encoder, tmp_path / "model", modes)
     assert has_modules_file(folder)
-    scorer = SimilarityScorer(folder)
+    scorer = similarity_scorer(folder)
     assert isinstance(scorer.encoder, SentenceTransformerEncoder)
     found = score(scorer, PREDICTIONS, REFERENCES)
     assert found == pytest.approx(
-        score(SimilarityScorer(tiny_encoder, pooling="cls"), PREDICTIONS, REFERENCES), abs=1e-5
+        score(similarity_scorer(tiny_encoder, pooling="cls"), PREDICTIONS, REFERENCES), abs=1e-5
     )
     with pytest.warns(UserWarning, match=r"^model\.semantic\.similarity: 1 texts are longer than the 40 tokens"):
         score(scorer, ["비가 온다 " * 30], [["비"]])
     # Asked for, a pooling of one's own wins.
-    assert score(SimilarityScorer(folder, pooling="mean"), PREDICTIONS, REFERENCES) == pytest.approx(
-        score(SimilarityScorer(tiny_encoder), PREDICTIONS, REFERENCES), abs=1e-5
+    assert score(similarity_scorer(folder, pooling="mean"), PREDICTIONS, REFERENCES) == pytest.approx(
+        score(similarity_scorer(tiny_encoder), PREDICTIONS, REFERENCES), abs=1e-5
     )
 
 
@@ -122,8 +128,8 @@ def test_what_to_install_and_what_to_pass(tiny_encoder: str, tmp_path: Path, mon
     with pytest.raises(
         ValueError, match=r"^model\.semantic\.similarity\.model_name '.*' needs sentence-transformers, "
     ) as caught:
-        score(SimilarityScorer(folder), ["비"], [["눈"]])
+        score(similarity_scorer(folder), ["비"], [["눈"]])
     assert str(caught.value).endswith("pip install sentence-transformers")
     for name in ("./no/such/folder", "nobody/such-model"):
         with pytest.raises(ValueError, match=rf"^model\.semantic\.similarity\.model_name '{name}' cannot be loaded"):
-            score(SimilarityScorer(name), ["비"], [["눈"]])
+            score(similarity_scorer(name), ["비"], [["눈"]])
