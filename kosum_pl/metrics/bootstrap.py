@@ -1,8 +1,8 @@
 """Bootstrap intervals: of a mean over rows, of a ratio of sums, and of the difference between two systems.
 
-In: scores of rows, or their numerators and denominators. Out: percentile intervals, and for a difference how likely
-chance alone explains it. A validation set of a hundred rows moves by several points when other rows are drawn: a gain
-is worth a word only with the width of that beside it.
+In: scores of rows, or their numerators and denominators. Out: percentile intervals at 95 %, and for a difference how
+likely chance alone explains it. A validation set of a hundred rows moves by several points when other rows are drawn: a
+gain is worth a word only with the width of that beside it.
 
 Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
 """
@@ -17,18 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 NUM_RESAMPLES: Final = 2000
-_BLOCK_CELLS: Final = 4_000_000  # Drawn row numbers held at once: 32 MB.
+_BLOCK_CELLS: Final = 4_000_000  # Drawn row numbers in memory at once: 32 MB.
+_LEVEL: Final = 0.95
+_TAILS: Final = [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A mean and where it would lie on other rows of the same kind.
-
-    Attributes:
-        mean: Over the rows, in the rows' unit.
-        low: Lower end.
-        high: Upper end.
-    """
+    """A mean over rows, and between which ends it would lie on other rows of the same kind, in 95 of 100 cases."""
 
     mean: float
     low: float
@@ -56,30 +52,23 @@ class Difference:
         return self.interval.low > 0 or self.interval.high < 0
 
 
-def mean_interval(
-    values: Sequence[float] | NDArray[Any], *, seed: int, num_resamples: int = NUM_RESAMPLES, level: float = 0.95
-) -> Interval:
-    """Mean of rows' scores with its percentile bootstrap interval.
+def mean_interval(values: Sequence[float] | NDArray[Any], *, seed: int, num_resamples: int = NUM_RESAMPLES) -> Interval:
+    """Mean of rows' scores with its interval.
 
     Args:
         values: One score a row, (N,), in any unit.
         seed: Of the resamples.
         num_resamples: How often N rows are drawn with replacement.
-        level: Share of resampled means inside the interval.
-
-    Returns:
-        In the unit of `values`.
 
     Raises:
-        ValueError: No rows, a value that is not finite, or a `level` outside of 0 to 1.
+        ValueError: No rows, a value that is not finite, or no resamples.
 
     Example:
         >>> mean_interval([1.0, 1.0, 1.0], seed=0)
         Interval(mean=1.0, low=1.0, high=1.0)
     """
     rows = _checked(values)
-    _check_options(num_resamples, level)
-    return _interval(rows, _resampled_means(rows, seed=seed, num_resamples=num_resamples), level=level)
+    return _interval(rows, _resampled_means(rows, seed, num_resamples))
 
 
 def paired_difference(
@@ -88,7 +77,6 @@ def paired_difference(
     *,
     seed: int,
     num_resamples: int = NUM_RESAMPLES,
-    level: float = 0.95,
 ) -> Difference:
     """Mean difference of two systems on the same rows, with its interval; above 0 where `values` are higher.
 
@@ -97,7 +85,6 @@ def paired_difference(
         baseline: The other system's, in the same order, (N,).
         seed: Of the resamples.
         num_resamples: How often N rows are drawn with replacement.
-        level: Share of resampled differences inside the interval.
 
     Raises:
         ValueError: The lengths differ, there are no rows, or a value is not finite.
@@ -112,23 +99,17 @@ def paired_difference(
     if len(values) != len(baseline):
         raise ValueError(f"bootstrap: {len(values)} values against {len(baseline)} of the baseline; give the same rows")
     rows = _checked(values) - _checked(baseline)
-    _check_options(num_resamples, level)
-    means = _resampled_means(rows, seed=seed, num_resamples=num_resamples)
+    means = _resampled_means(rows, seed, num_resamples)
     # One is added, as the rows at hand are themselves a resample: chance is never ruled out by drawing too few.
     tail = min(int((means <= 0).sum()), int((means >= 0).sum()))
     p_value = min(1.0, 2 * (tail + 1) / (num_resamples + 1))
-    return Difference(interval=_interval(rows, means, level=level), p_value=p_value)
+    return Difference(interval=_interval(rows, means), p_value=p_value)
 
 
 def ratio_intervals(
-    numerators: NDArray[Any],
-    denominators: NDArray[Any],
-    *,
-    seed: int,
-    num_resamples: int = NUM_RESAMPLES,
-    level: float = 0.95,
+    numerators: NDArray[Any], denominators: NDArray[Any], *, seed: int, num_resamples: int = NUM_RESAMPLES
 ) -> NDArray[np.float64]:
-    """Percentile intervals of K ratios of sums over N rows, on the same resamples for all of them.
+    """Intervals of K ratios of sums over N rows, on the same resamples for all of them.
 
     Resampling rows' own ratios would give another score's interval: `length_ratio` is characters over characters of all
     rows together. With denominators of 1 it is `mean_interval`, resample for resample.
@@ -138,14 +119,13 @@ def ratio_intervals(
         denominators: Each row's, (N, K).
         seed: Of the resamples; they depend on it and on N alone.
         num_resamples: How often N rows are drawn with replacement.
-        level: Share of resampled ratios inside the interval.
 
     Returns:
         Lower and upper ends, (K, 2); NaN where there is none, as for fewer than two rows. A resample whose denominators
         sum to 0 measures nothing and is left out.
 
     Raises:
-        ValueError: The shapes differ, or `level` or `num_resamples` is out of range.
+        ValueError: The shapes differ, or there are no resamples.
 
     Example:
         >>> ratio_intervals(np.array([[2.0], [4.0]]), np.array([[1.0], [2.0]]), seed=0)
@@ -155,7 +135,6 @@ def ratio_intervals(
         raise ValueError(
             f"bootstrap: numerators of shape {numerators.shape} over {denominators.shape}; give (rows, scores) of both"
         )
-    _check_options(num_resamples, level)
     num_rows, num_scores = numerators.shape
     ends = np.full((num_scores, 2), np.nan)
     if num_rows < 2 or not num_scores:
@@ -167,7 +146,7 @@ def ratio_intervals(
     ratios = np.divide(resampled, divisors, out=np.full_like(resampled, np.nan), where=divisors != 0)
     is_measured = ~np.isnan(ratios).all(axis=0)
     if is_measured.any():
-        ends[is_measured] = np.nanquantile(ratios[:, is_measured], _tails(level), axis=0).T
+        ends[is_measured] = np.nanquantile(ratios[:, is_measured], _TAILS, axis=0).T
     return ends
 
 
@@ -182,15 +161,10 @@ def _checked(values: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:
     return rows
 
 
-def _check_options(num_resamples: int, level: float) -> None:
-    if num_resamples < 1:
-        raise ValueError(f"bootstrap: num_resamples is {num_resamples}; give 1 or more, {NUM_RESAMPLES} as a rule")
-    if not 0 < level < 1:
-        raise ValueError(f"bootstrap: level is {level}; give a share between 0 and 1, such as 0.95")
-
-
 def _resamples(num_rows: int, seed: int, num_resamples: int) -> Iterator[NDArray[np.int64]]:
     """Drawn row numbers, (B, N) at a time, so that memory does not grow with the number of resamples."""
+    if num_resamples < 1:
+        raise ValueError(f"bootstrap: num_resamples is {num_resamples}; give 1 or more, {NUM_RESAMPLES} as a rule")
     draw = np.random.default_rng(seed)
     block = max(1, _BLOCK_CELLS // num_rows)
     for start in range(0, num_resamples, block):
@@ -204,14 +178,10 @@ def _counts(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.bincount(shifted.ravel(), minlength=size * num_rows).reshape(size, num_rows).astype(np.float64)
 
 
-def _resampled_means(rows: NDArray[np.float64], *, seed: int, num_resamples: int) -> NDArray[np.float64]:
+def _resampled_means(rows: NDArray[np.float64], seed: int, num_resamples: int) -> NDArray[np.float64]:
     return np.concatenate([rows[drawn].mean(axis=1) for drawn in _resamples(len(rows), seed, num_resamples)])
 
 
-def _tails(level: float) -> list[float]:
-    return [(1 - level) / 2, (1 + level) / 2]
-
-
-def _interval(rows: NDArray[np.float64], means: NDArray[np.float64], *, level: float) -> Interval:
-    low, high = np.quantile(means, _tails(level))
+def _interval(rows: NDArray[np.float64], means: NDArray[np.float64]) -> Interval:
+    low, high = np.quantile(means, _TAILS)
     return Interval(mean=float(rows.mean()), low=float(low), high=float(high))

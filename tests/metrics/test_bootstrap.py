@@ -92,12 +92,6 @@ def test_an_interval_is_seeded_and_lies_within_the_values(values, seed):
     assert min(values) - slack <= found.low <= found.high <= max(values) + slack
 
 
-def test_a_higher_level_is_wider():
-    values = np.random.default_rng(1).normal(size=100)
-    narrow, wide = (mean_interval(values, seed=0, level=level) for level in (0.8, 0.99))
-    assert wide.low < narrow.low < narrow.high < wide.high
-
-
 def test_an_interval_reads_as_one():
     assert str(mean_interval([2.0, 2.0], seed=0)) == "2.00 [2.00, 2.00]"
 
@@ -107,9 +101,12 @@ def test_an_interval_reads_as_one():
     [
         (lambda: mean_interval([], seed=0), "at least one row"),
         (lambda: mean_interval([1.0, float("nan")], seed=0), "row 1 has no finite score"),
-        (lambda: mean_interval([1.0], seed=0, level=95), "level is 95"),
         (lambda: mean_interval([1.0], seed=0, num_resamples=0), "num_resamples is 0"),
         (lambda: paired_difference([1.0], [1.0, 2.0], seed=0), "1 values against 2"),
+        (
+            lambda: ratio_intervals(np.ones((3, 3)), np.ones((3, 2)), seed=0),
+            r"numerators of shape \(3, 3\) over \(3, 2\)",
+        ),
     ],
 )
 def test_what_cannot_be_computed_is_refused(call, message):
@@ -131,14 +128,14 @@ def test_a_naive_loop_over_the_same_resamples_agrees(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(bootstrap, "_BLOCK_CELLS", block_cells)
     numerators, denominators = rows(23)
     resamples = np.random.default_rng(7).integers(23, size=(400, 23))
-    found = ratio_intervals(numerators, denominators, seed=7, num_resamples=400, level=0.9)
+    found = ratio_intervals(numerators, denominators, seed=7, num_resamples=400)
     for column in range(3):
         ratios = []
         for resample in resamples:
             total = sum(float(denominators[row, column]) for row in resample)
             if total:
                 ratios.append(sum(float(numerators[row, column]) for row in resample) / total)
-        assert found[column] == pytest.approx(np.quantile(ratios, [0.05, 0.95]), rel=1e-12)
+        assert found[column] == pytest.approx(np.quantile(ratios, [0.025, 0.975]), rel=1e-12)
 
 
 def test_a_mean_has_the_interval_of_a_mean() -> None:
@@ -184,23 +181,6 @@ def test_what_cannot_be_measured_has_no_interval() -> None:
     assert np.isnan(found[2]).all()
     assert np.isnan(ratio_intervals(numerators[:1], denominators[:1], seed=0)).all()
     assert ratio_intervals(numerators[:, :0], denominators[:, :0], seed=0).shape == (0, 2)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"num_resamples": 0}, "num_resamples is 0"),
-        ({"level": 1.0}, "level is 1.0"),
-    ],
-)
-def test_settings_out_of_range_are_errors(options: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        ratio_intervals(*rows(3), seed=0, **options)  # type: ignore[arg-type]
-
-
-def test_shapes_that_differ_are_an_error() -> None:
-    with pytest.raises(ValueError, match=r"numerators of shape \(3, 3\) over \(3, 2\)"):
-        ratio_intervals(np.ones((3, 3)), np.ones((3, 2)), seed=0)
 
 
 def test_twenty_slices_take_less_than_a_second() -> None:
