@@ -159,8 +159,3 @@ def causal_tokenizers() -> dict[str, PreTrainedTokenizerFast]:
 @pytest.fixture(scope="session")
 def seq2seq_tokenizers() -> dict[str, PreTrainedTokenizerFast]:
     return {name: make() for name, make in SEQ2SEQ.items()}
-
-
-@pytest.fixture(scope="session")
-def chatml() -> PreTrainedTokenizerFast:
-    return make_chatml()

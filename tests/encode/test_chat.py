@@ -77,9 +77,9 @@ def test_rewritten_history_is_an_error(causal_tokenizers) -> None:
 
 def test_opening_line_is_context(encoders) -> None:
     turns = [("assistant", "무엇을 도와드릴까요?"), *TURNS[1:]]
-    example = encoders["llama"].encode(row(turns), limits=ALL, with_summary=True)
+    labels = encoders["llama"].encode(row(turns), limits=ALL, with_summary=True).labels
     answers = [*answer_of(encoders["llama"], TURNS[2][1]), *answer_of(encoders["llama"], TURNS[4][1])]
-    assert [label for label in example.labels if label != IGNORE_INDEX] == answers
+    assert [label for label in labels if label != IGNORE_INDEX] == answers
 
 
 def test_special_strings_in_messages_stay_text(encoders) -> None:
@@ -116,11 +116,9 @@ def test_rows_without_an_answer(encoders, turns, message) -> None:
 @pytest.mark.parametrize("supervised_turns", ["last", "all"])
 def test_oldest_exchanges_go(encoders, name: str, supervised_turns: str) -> None:
     encoder = encoders[name]
-    pairs = [(f"질문 {number}", f"대답 {number}") for number in range(6)]
-    turns = [
-        TURNS[0],
-        *[(role, text) for pair in pairs for role, text in zip(("user", "assistant"), pair, strict=True)],
-    ]
+    turns = [TURNS[0]]
+    for number in range(6):
+        turns += [("user", f"질문 {number}"), ("assistant", f"대답 {number}")]
     whole = encoder.encode(row(turns), limits=LAST, with_summary=False)
     expected = encoder.encode(row([TURNS[0], *turns[7:]]), limits=LAST, with_summary=False)
     limits = TokenLimits(

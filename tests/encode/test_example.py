@@ -6,14 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kosum_pl.encode import (
-    CausalEncoder,
-    ChatPrompt,
-    Encoder,
-    Seq2SeqEncoder,
-    SourcePrompt,
-    TokenLimits,
-)
+from kosum_pl.encode import CausalEncoder, ChatPrompt, Encoder, Seq2SeqEncoder, SourcePrompt, TokenLimits
 from kosum_pl.types import IGNORE_INDEX, Dialogue
 
 LIMITS = TokenLimits(max_source_tokens=512, max_summary_tokens=64)
@@ -54,6 +47,7 @@ def test_causal_example_is_prompt_summary_terminator(causal, name: str) -> None:
     prompt = whole_prompt(tokenizer, turns)
     summary = tokenizer(ROW.references[0], add_special_tokens=False)["input_ids"]
     assert example.prompt_length == len(prompt)
+    # Llama pads with it, and it is learnt all the same.
     assert example.input_ids == [*prompt, *summary, tokenizer.eos_token_id]
     assert example.labels == [IGNORE_INDEX] * len(prompt) + [*summary, tokenizer.eos_token_id]
     assert (example.truncated_tokens, example.cut_tokens) == (0, 0)
@@ -124,13 +118,6 @@ def test_a_template_file_that_does_not_serve_is_blamed_itself(tiny, tmp_path, an
     prompt = ChatPrompt(system="", user="대화: {dialogue}", template_file=str(path))
     with pytest.raises(ValueError, match=f"^model.prompt.template_file '.*mine.jinja' {problem}.*; mend that temp"):
         CausalEncoder(tiny.chatml(), prompt)
-
-
-def test_eos_is_learnt_although_it_pads(causal) -> None:
-    encoder = causal["llama"]
-    assert encoder.tokenizer.pad_token_id == encoder.tokenizer.eos_token_id
-    example = encoder.encode(ROW, limits=LIMITS, with_summary=True)
-    assert example.labels[-1] == encoder.tokenizer.eos_token_id
 
 
 def test_special_strings_in_a_row_stay_text(causal) -> None:
@@ -213,37 +200,72 @@ def test_truncation_is_counted_and_ignores_the_summary(causal) -> None:
     assert shorter.input_ids[: shorter.prompt_length] == example.input_ids[: example.prompt_length]
 
 
+@pytest.fixture(params=["llama", "bart"])
+def encoder(request, causal, seq2seq) -> Encoder:
+    return (causal | seq2seq)[request.param]
+
+
 @pytest.mark.parametrize("references", [(), ("",), (" \n",)])
-def test_nothing_to_learn_from(causal, seq2seq, references) -> None:
+def test_nothing_to_learn_from(encoder, references) -> None:
     row = Dialogue(example_id="dev_7", text="가: 나", references=references)
-    for encoder in (causal["chatml"], seq2seq["bart"]):
-        with pytest.raises(ValueError, match=r"example 'dev_7'.*to learn from"):
-            encoder.encode(row, limits=LIMITS, with_summary=True)
-        assert encoder.encode(row, limits=LIMITS, with_summary=False).labels == []
+    with pytest.raises(ValueError, match=r"example 'dev_7'.*to learn from"):
+        encoder.encode(row, limits=LIMITS, with_summary=True)
+    assert encoder.encode(row, limits=LIMITS, with_summary=False).labels == []
 
 
-def test_stray_whitespace_around_a_dialogue_is_dropped(causal, seq2seq) -> None:
+def test_stray_whitespace_around_a_dialogue_is_dropped(encoder) -> None:
     padded = Dialogue(example_id="dev_0", text=f"\n {ROW.text}\n\n", references=(f" {ROW.references[0]}\n",))
-    for encoder in (causal["chatml"], seq2seq["bart"]):
-        expected = encoder.encode(ROW, limits=LIMITS, with_summary=True)
-        assert encoder.encode(padded, limits=LIMITS, with_summary=True) == expected
+    expected = encoder.encode(ROW, limits=LIMITS, with_summary=True)
+    assert encoder.encode(padded, limits=LIMITS, with_summary=True) == expected
 
 
-def test_encoders_can_be_pickled(causal, seq2seq) -> None:
-    for encoder in (causal["llama"], seq2seq["t5"]):
-        copy = pickle.loads(pickle.dumps(encoder))
-        assert copy.fingerprint == encoder.fingerprint
-        assert copy.encode(ROW, limits=LIMITS, with_summary=True) == encoder.encode(
-            ROW, limits=LIMITS, with_summary=True
-        )
+def test_encoders_can_be_pickled(encoder) -> None:
+    copy = pickle.loads(pickle.dumps(encoder))
+    expected = encoder.encode(ROW, limits=LIMITS, with_summary=True)
+    assert (copy.fingerprint, copy.encode(ROW, limits=LIMITS, with_summary=True)) == (encoder.fingerprint, expected)
 
 
-def test_decode_gives_the_summary_back(causal, seq2seq) -> None:
-    for encoder in (causal["llama"], seq2seq["bart"]):
-        labels = encoder.encode(ROW, limits=LIMITS, with_summary=True).labels
-        assert encoder.decode([label for label in labels if label != IGNORE_INDEX]) == ROW.references[0]
+def test_decode_gives_the_summary_back(encoder) -> None:
+    labels = encoder.encode(ROW, limits=LIMITS, with_summary=True).labels
+    assert encoder.decode([label for label in labels if label != IGNORE_INDEX]) == ROW.references[0]
 
 
-def test_both_are_encoders(causal, seq2seq) -> None:
-    encoders: list[Encoder] = [causal["chatml"], seq2seq["bart"]]
-    assert [encoder.is_causal for encoder in encoders] == [True, False]
+def test_seq2seq_source_is_the_tokenizers_own(seq2seq) -> None:
+    for encoder in seq2seq.values():
+        example = encoder.encode(ROW, limits=LIMITS, with_summary=True)
+        assert example.input_ids == encoder.tokenizer(ROW.text)["input_ids"]
+        assert example.prompt_length == len(example.input_ids)
+        summary = encoder.tokenizer(ROW.references[0], add_special_tokens=False)["input_ids"]
+        assert example.labels == [*summary, encoder.tokenizer.eos_token_id]
+        assert encoder.terminator_ids == (encoder.tokenizer.eos_token_id,)
+
+
+@pytest.mark.parametrize("name", ["bart", "kobart"])
+@pytest.mark.parametrize("add_bos", [True, False])
+@pytest.mark.parametrize("add_eos", [True, False])
+def test_seq2seq_special_tokens_are_forced(seq2seq_tokenizers, name: str, add_bos: bool, add_eos: bool) -> None:
+    tokenizer = seq2seq_tokenizers[name]
+    encoder = Seq2SeqEncoder(tokenizer, SourcePrompt(prefix="요약: ", suffix=" 끝", add_bos=add_bos, add_eos=add_eos))
+    ids = encoder.encode(ROW, limits=LIMITS, with_summary=False).input_ids
+    inner = tokenizer(f"요약: {ROW.text} 끝", add_special_tokens=False)["input_ids"]
+    assert ids == [tokenizer.bos_token_id] * add_bos + inner + [tokenizer.eos_token_id] * add_eos
+
+
+def test_seq2seq_without_bos_token(seq2seq_tokenizers) -> None:
+    with pytest.raises(ValueError, match=r"has no BOS; set model\.prompt\.add_bos to null"):
+        Seq2SeqEncoder(seq2seq_tokenizers["t5"], SourcePrompt(add_bos=True))
+
+
+@settings(deadline=None)
+@given(data=st.data(), turns=TURNS, limit=st.integers(14, 80))
+def test_seq2seq_stays_within_its_limits(seq2seq, data, turns, limit) -> None:
+    encoder = seq2seq[data.draw(st.sampled_from(sorted(seq2seq)))]
+    row = Dialogue(example_id="a", text="\n".join([*turns, "#Person1#: </s> 네"]), references=("</s> 요약<s>",))
+    limits = TokenLimits(max_source_tokens=limit, max_summary_tokens=12)
+    example = encoder.encode(row, limits=limits, with_summary=True)
+    eos = encoder.terminator_ids[0]
+    assert len(example.input_ids) <= limit
+    assert list(example.input_ids).count(eos) == encoder._trailing.count(eos)
+    assert len(example.labels) <= 12
+    assert list(example.labels).count(eos) == 1
+    assert example.labels[-1] == eos

@@ -93,12 +93,6 @@ def test_kobart_ids(encoders) -> None:
     assert (example.input_ids, example.labels) == (KOBART_SOURCE, KOBART_LABELS)
 
 
-def test_llama_has_one_bos(encoders) -> None:
-    ids = encoders["llama3_1"].encode(ROW, limits=LIMITS, with_summary=True).input_ids
-    assert ids[0] == 128000
-    assert ids.count(128000) == 1
-
-
 @pytest.mark.parametrize("name", ["qwen3", "llama3_1"])
 def test_every_row_is_the_template_tokenized_in_one_go(encoders, rows, name: str) -> None:
     encoder = encoders[name]

@@ -9,19 +9,8 @@ from hypothesis import strategies as st
 from kosum_pl.encode import TextTokenizer
 
 PIECES = [
-    "<|im_end|>",
-    "<|im_start|>",
-    "</s>",
-    "＜/s＞",
-    "<think>",
-    "#Person1#",
-    "ㅠㅠ",
-    "안녕",
-    " ",
-    "\n",
-    "<",
-    "|>",
-    "s",
+    *("<|im_end|>", "<|im_start|>", "</s>", "＜/s＞", "<think>", "#Person1#"),
+    *("ㅠㅠ", "안녕", " ", "\n", "<", "|>", "s"),
 ]
 
 

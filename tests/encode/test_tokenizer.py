@@ -19,11 +19,12 @@ def saved(tiny, tmp_path):
     return save
 
 
-def test_nothing_to_change(tiny, saved) -> None:
-    tokenizer, notes = load_tokenizer(saved(tiny.chatml(), padding_side="left"))
-    assert notes == []
-    assert tokenizer.pad_token == "<|endoftext|>"
-    assert tokenizer.padding_side == "left"  # stays as it came
+@pytest.mark.parametrize("cleans_up", [False, True])
+def test_clean_up_alone_is_switched_off(tiny, saved, cleans_up: bool) -> None:
+    folder = saved(tiny.chatml(), padding_side="left", clean_up_tokenization_spaces=cleans_up)
+    tokenizer, notes = load_tokenizer(folder)
+    assert [note.split(" switched")[0] for note in notes] == ["tokenizer: clean_up_tokenization_spaces"] * cleans_up
+    assert (tokenizer.pad_token, tokenizer.padding_side) == ("<|endoftext|>", "left")  # as they came
     assert tokenizer.clean_up_tokenization_spaces is False
 
 
@@ -50,12 +51,6 @@ def test_no_token_could_pad(tiny, saved) -> None:
     folder = saved(tiny.llama(), pad_token=None, eos_token=None)
     with pytest.raises(ValueError, match="has no pad, unknown or eos token; set pad_token"):
         load_tokenizer(folder)
-
-
-def test_clean_up_is_switched_off(tiny, saved) -> None:
-    tokenizer, notes = load_tokenizer(saved(tiny.chatml(), clean_up_tokenization_spaces=True))
-    assert tokenizer.clean_up_tokenization_spaces is False
-    assert [note.split(" switched")[0] for note in notes] == ["tokenizer: clean_up_tokenization_spaces"]
 
 
 @pytest.mark.parametrize(
