@@ -16,15 +16,8 @@ from kosum_pl.data.read.formats import READERS, open_rows
 from kosum_pl.data.read.row import RawRow, RowStream
 from tests.data.tables import read_table
 
-ROWS = [
-    {
-        "fname": f"d_{i}",
-        "dialogue": f'#Person1#: 안녕, "친구"{i}\n#Person2#: 응',
-        "summary": "인사.",
-        "weekday": i % 7 + 1,
-    }
-    for i in range(5)
-]
+TEXT = '#Person1#: 안녕, "친구"{}\n#Person2#: 응'
+ROWS = [{"fname": f"d_{i}", "dialogue": TEXT.format(i), "summary": "인사.", "weekday": i % 7 + 1} for i in range(5)]
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
