@@ -1,4 +1,4 @@
-"""Which errors are the user's to mend, and the one line they are told in.
+"""Which errors a user can repair, and the one line that reports them.
 
 In: an exception. Out: its line, or None where it is a defect and its traceback should be seen. Only the standard
 library is imported.
@@ -19,13 +19,10 @@ class UsageError(ValueError):
 
 
 def user_error_line(error: BaseException) -> str | None:
-    """The one line to print of an error that a user can mend; None for any other.
+    """The one line to print of an error that a user can repair; None for any other.
 
-    A `ValueError` counts when one of our rooms raised it: there it names value, place and remedy. The same from
+    A `ValueError` counts when one of our rooms raised it: there it names value, location and remedy. The same from
     inside a library is more likely a defect of ours, and keeps its traceback.
-
-    Args:
-        error: As it was caught, traceback and all.
 
     Example:
         >>> user_error_line(UsageError("unknown command 'fti'"))
@@ -41,11 +38,7 @@ def user_error_line(error: BaseException) -> str | None:
 
 
 def checkpoint_misfit(error: Exception, checkpoint: str) -> UsageError | None:
-    """What to tell where a checkpoint and a config do not belong together; None for any other error.
-
-    Args:
-        error: As PyTorch or Lightning raised it.
-        checkpoint: The checkpoint's path.
+    """The message where a checkpoint, named by its path, does not fit its config; None for any other error.
 
     Example:
         >>> checkpoint_misfit(RuntimeError("CUDA out of memory"), "last.ckpt") is None

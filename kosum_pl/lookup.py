@@ -33,11 +33,7 @@ def list_configs(kind: str = "") -> list[str]:
 
 
 def find_config(name: str, kind: str = "") -> Path:
-    """Path of the config that `name` means: a path, else a file in `config_folders`.
-
-    Args:
-        name: `demo`, `demo.yaml` or any path.
-        kind: A sub-folder, such as `presets`.
+    """Path of the config that `name` means: a path, else `demo` or `demo.yaml` in `config_folders`.
 
     Raises:
         ValueError: No such file; the message lists what exists.
@@ -57,9 +53,6 @@ def find_config(name: str, kind: str = "") -> Path:
 
 def find_shipped_config(name: str) -> Path:
     """Path of a config that comes with the package, whatever the working folder has.
-
-    Args:
-        name: `demo` or `demo.yaml`.
 
     Raises:
         ValueError: No such config; the message lists what exists.

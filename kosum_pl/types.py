@@ -42,10 +42,6 @@ class Dialogue:
         profile: Profile columns (`weekday`, `topic`, …), every value as text.
         slots: Strings that a right summary carries over from the dialogue (names, times, amounts).
         messages: The whole chat of a `messages` row, its last assistant turn included; empty otherwise.
-
-    Example:
-        >>> Dialogue(example_id="a", text="#Person1#: 안녕!", references=("#Person1#이 인사한다.",)).profile
-        {}
     """
 
     example_id: str
@@ -80,12 +76,12 @@ class EncodedExample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What the model said of one dialogue, and how.
+    """The summary that a model gave of one dialogue, and how.
 
     Attributes:
         example_id: The row's id.
         text: What the user gets (post-processed, perhaps generated again).
-        raw_text: What the model said.
+        raw_text: What the model generated.
         dialogue: The dialogue's text.
         references: Reference summaries, perhaps none.
         profile: The row's profile columns.

@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 PSEUDO_COUNT: Final = 0.5
 """Added to every bin before the population stability index, which is infinite where a bin is empty."""
-
 _MAX_NUMBER_BINS: Final = 10
 
 Floats = NDArray[np.float64]
@@ -33,7 +32,7 @@ def js_distance(first: ArrayLike, *, second: ArrayLike) -> Any:
         Distances (...), the square root of the divergence.
 
     Raises:
-        ValueError: A sample is empty or holds negative counts.
+        ValueError: A sample is empty or has negative counts.
 
     Source:
         Endres and Schindelin, "A new metric for probability distributions" (2003); as
@@ -52,14 +51,10 @@ def js_distance(first: ArrayLike, *, second: ArrayLike) -> Any:
 def psi(train: ArrayLike, *, other: ArrayLike) -> Any:
     """Population stability index: 0 for equal shares, without an upper bound, the same both ways round.
 
-    Below 0.1 counts as no change, from 0.25 on as a major one.
-
-    Args:
-        train: Counts, (..., K).
-        other: Counts, of the same shape.
+    Takes counts, (..., K) each. Less than 0.1 counts as no change, from 0.25 on as a major one.
 
     Raises:
-        ValueError: A sample is empty or holds negative counts.
+        ValueError: A sample is empty or has negative counts.
 
     Source:
         Siddiqi, "Credit Risk Scorecards" (2006), with the thresholds. Smoothing of empty bins is ours.

@@ -85,11 +85,7 @@ class EvaluationBatchSampler(Sampler[list[int]]):
 
 
 class PlainLoader(Generic[BatchT]):
-    """A loader that Lightning takes as it is: for `predict` it would rebuild the batch sampler of any other.
-
-    Args:
-        loader: Gives the batches.
-    """
+    """A loader that Lightning takes as it is: for `predict` it would rebuild the batch sampler of any other."""
 
     def __init__(self, loader: StatefulDataLoader[BatchT]) -> None:
         self._loader = loader

@@ -14,19 +14,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-STEP_TOKENS: Final = 8
-"""Smallest distance between two rounded lengths."""
-
-STEP_RATIO: Final = 0.05
-"""Distance between two rounded lengths, as a part of the length, where that is more than `STEP_TOKENS`."""
+# Distance between two rounded lengths: so many tokens, or this part of the length where that is more.
+_STEP_TOKENS: Final = 8
+_STEP_RATIO: Final = 0.05
 
 
 def check_lengths(lengths: ArrayLike) -> NDArray[np.int64]:
-    """Lengths as an array (N,).
-
-    Raises:
-        ValueError: There are none, or one is below 1.
-    """
+    """Lengths as an array (N,); a `ValueError` where there are none, or one is less than 1."""
     array = np.asarray(lengths, dtype=np.int64)
     if array.ndim != 1 or array.size == 0:
         raise ValueError("there are no rows to make batches of; check the data file")
@@ -36,11 +30,7 @@ def check_lengths(lengths: ArrayLike) -> NDArray[np.int64]:
 
 
 def check_limits(max_batch_tokens: int | None, batch_size: int | None) -> None:
-    """Checks that exactly one limit is given.
-
-    Raises:
-        ValueError: None, both, or one below 1.
-    """
+    """Raises a `ValueError` unless exactly one limit is given, and is at least 1."""
     if (max_batch_tokens is None) == (batch_size is None):
         raise ValueError("set exactly one of data.max_batch_tokens and data.batch_size, and the other to null")
     for name, value in (("max_batch_tokens", max_batch_tokens), ("batch_size", batch_size)):
@@ -49,11 +39,7 @@ def check_limits(max_batch_tokens: int | None, batch_size: int | None) -> None:
 
 
 def check_rank(rank: int, num_replicas: int) -> None:
-    """Checks that a rank is one of `num_replicas`.
-
-    Raises:
-        ValueError: It is not.
-    """
+    """Raises a `ValueError` unless a rank is one of `num_replicas`."""
     if not 0 <= rank < num_replicas:
         raise ValueError(f"rank {rank} is not one of {num_replicas} processes; count ranks from 0")
 
@@ -61,30 +47,27 @@ def check_rank(rank: int, num_replicas: int) -> None:
 def round_lengths(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Lengths rounded up to steps of 8 tokens or 5%, whichever is more, (N,).
 
-    Rows of one rounded length may change places from epoch to epoch while the cuts between batches stay.
+    Rows of one rounded length may swap from epoch to epoch while the cuts between batches stay.
 
     Example:
         >>> round_lengths(np.array([1, 8, 9, 400, 401])).tolist()
         [8, 8, 16, 400, 416]
     """
-    bounds = [STEP_TOKENS]
+    bounds = [_STEP_TOKENS]
     while bounds[-1] < lengths.max():
-        step = STEP_TOKENS * max(1, int(bounds[-1] * STEP_RATIO) // STEP_TOKENS)
+        step = _STEP_TOKENS * max(1, int(bounds[-1] * _STEP_RATIO) // _STEP_TOKENS)
         bounds.append(bounds[-1] + step)
     steps = np.asarray(bounds, dtype=np.int64)
     return steps[np.searchsorted(steps, lengths)]
 
 
 def cut_batches(lengths: NDArray[np.int64], *, max_batch_tokens: int | None, batch_size: int | None) -> list[int]:
-    """Cuts ascending lengths (N,) into batches, each as large as its limit allows.
+    """Cuts ascending lengths (N,) into batches, each as large as its limit allows; where they begin and end: 0, …, N.
 
     Args:
         lengths: Lengths in ascending order.
         max_batch_tokens: Limit of rows × longest row. A row that is longer makes a batch of its own.
         batch_size: Limit of rows; the last batch may have fewer.
-
-    Returns:
-        Where batches begin and end: 0, …, N.
 
     Example:
         >>> cut_batches(np.array([10, 10, 20, 90]), max_batch_tokens=40, batch_size=None)

@@ -137,21 +137,24 @@ class TokenBudgetBatchSampler(Sampler[list[int]]):
         Raises:
             ValueError: The state is of another number of ranks, or of other rows, limits or seed.
         """
+        problem = ""
         if state["num_replicas"] != self._num_replicas:
-            raise ValueError(
-                f"cannot resume: the checkpoint was written by {state['num_replicas']} processes, now there are "
-                f"{self._num_replicas}; start as many as then, or begin a new run"
+            problem = (
+                f"the checkpoint was written by {state['num_replicas']} processes, now there are "
+                f"{self._num_replicas}; start as many as then"
             )
-        if state["num_rows"] != self._num_rows:
-            raise ValueError(
-                f"cannot resume: the checkpoint was written with {state['num_rows']} training rows, now there are "
-                f"{self._num_rows}; give the same data.train_file, or begin a new run"
+        elif state["num_rows"] != self._num_rows:
+            problem = (
+                f"the checkpoint was written with {state['num_rows']} training rows, now there are "
+                f"{self._num_rows}; give the same data.train_file"
             )
-        if state["fingerprint"] != self._fingerprint:
-            raise ValueError(
-                "cannot resume: the training rows' lengths or weights, data.max_batch_tokens, data.batch_size or "
-                "data.seed are not those of the checkpoint; restore them, or begin a new run"
+        elif state["fingerprint"] != self._fingerprint:
+            problem = (
+                "the training rows' lengths or weights, data.max_batch_tokens, data.batch_size or data.seed are not "
+                "those of the checkpoint; restore them"
             )
+        if problem:
+            raise ValueError(f"cannot resume: {problem}, or begin a new run")
         self._epoch, self._start = int(state["epoch"]), int(state["position"])
         self._state = (self._epoch, self._start)
         self._iterator = None
