@@ -52,10 +52,7 @@ DEFAULT_CLEANING: Final[tuple[str, ...]] = tuple(CLEANING_STEPS)
 
 
 def make_cleaner(steps: Sequence[str]) -> CleaningStep:
-    r"""One function that runs the named steps in the given order.
-
-    Args:
-        steps: Names out of `CLEANING_STEPS`, or of plug-ins; an empty list leaves texts as they are.
+    r"""One function that runs the named steps out of `CLEANING_STEPS` in the given order.
 
     Raises:
         ValueError: A step has no such name; the message lists those that exist.

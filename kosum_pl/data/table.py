@@ -85,11 +85,7 @@ class DialogueTable:
                 yield self._dialogue({name: cells[i] for name, cells in batch.items()}, start + i)
 
     def with_profile(self, column: str, *, values: Sequence[str]) -> DialogueTable:
-        """The same rows with one more profile column, held in memory.
-
-        Args:
-            column: Its name.
-            values: A value for every row, (N,); a row whose value is empty lacks the column.
+        """The same rows with one more profile column, kept in memory: a value a row, (N,), empty where a row lacks it.
 
         Raises:
             ValueError: The rows have a column of this name.

@@ -75,7 +75,7 @@ def compare(
         other: Rows of the other split.
         name: Its name, for the words.
         prompt_tokens: Tokens of each row's prompt, of train and of the other split, where an encoder is known.
-        seed: Of the random deals that tell what is usual.
+        seed: Of the random deals that show what is usual.
 
     Raises:
         ValueError: A split is empty.

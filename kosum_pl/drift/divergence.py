@@ -22,14 +22,7 @@ Floats = NDArray[np.float64]
 
 
 def js_distance(first: ArrayLike, *, second: ArrayLike) -> Any:
-    """Jensen-Shannon distance to base 2: 0 for equal shares, 1 where no bin is filled by both.
-
-    Args:
-        first: Counts or shares, (..., K); each row is made to sum to 1.
-        second: The same, of the same shape.
-
-    Returns:
-        Distances (...), the square root of the divergence.
+    """Jensen-Shannon distance to base 2 of counts, (..., K): 0 for equal shares, 1 where no bin is filled by both.
 
     Raises:
         ValueError: A sample is empty or has negative counts.
@@ -49,19 +42,15 @@ def js_distance(first: ArrayLike, *, second: ArrayLike) -> Any:
 
 
 def psi(train: ArrayLike, *, other: ArrayLike) -> Any:
-    """Population stability index: 0 for equal shares, without an upper bound, the same both ways round.
+    """Population stability index of counts, (..., K): 0 for equal shares, no upper bound, the same both ways round.
 
-    Takes counts, (..., K) each. Less than 0.1 counts as no change, from 0.25 on as a major one.
+    Less than 0.1 counts as no change, from 0.25 on as a major one.
 
     Raises:
         ValueError: A sample is empty or has negative counts.
 
     Source:
         Siddiqi, "Credit Risk Scorecards" (2006), with the thresholds. Smoothing of empty bins is ours.
-
-    Example:
-        >>> float(psi([10, 20], other=[10, 20]))
-        0.0
     """
     _shares(train), _shares(other)
     p = _shares(np.asarray(train, dtype=np.float64) + PSEUDO_COUNT)
@@ -140,13 +129,9 @@ class Distance:
 
 
 def distance(train: ArrayLike, *, other: ArrayLike, num_deals: int = 4999, seed: int = 0) -> Distance:
-    """Distances of two samples with their permutation reference.
+    """Distances of two samples' counts, (K,) each, with their permutation reference.
 
-    Args:
-        train: Counts by bin, (K,).
-        other: Counts of the same bins.
-        num_deals: Random deals; the smallest p-value is 1 / (num_deals + 1).
-        seed: Of the deals.
+    The smallest p-value is 1 / (num_deals + 1).
 
     Raises:
         ValueError: A sample is empty.

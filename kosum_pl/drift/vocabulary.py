@@ -72,16 +72,7 @@ def trigrams(text: str) -> Iterator[str]:
 
 
 def new_vocabulary(train: Sequence[str], *, other: Sequence[str], seed: int = 0) -> NewVocabulary | None:
-    """How much of the other split's wording train never has.
-
-    Args:
-        train: Texts.
-        other: Texts of the split to be compared.
-        seed: Of the random deals that show what is usual.
-
-    Returns:
-        None where one of the splits has no words at all.
-    """
+    """How much of the other split's wording train never has; None where one of the splits has no words at all."""
     rows, types, counts, numbers = _occurrences([*train, *other])
     is_other = np.arange(len(train) + len(other)) >= len(train)
     totals = np.bincount(rows, weights=counts, minlength=len(is_other))

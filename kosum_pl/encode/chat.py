@@ -18,10 +18,6 @@ from kosum_pl.types import IGNORE_INDEX, Dialogue, Message
 class ChatTokenizer:
     """A template and a tokenizer together.
 
-    Args:
-        tokenizer: The tokenizer.
-        prompt: The instructions and the template's settings.
-
     Raises:
         ValueError: There is no usable template, or it ends assistant turns without a token of its own.
     """
@@ -81,12 +77,6 @@ def encode_history(
     """The prompt of a row in chat format: all turns but the last, where that is the assistant's.
 
     Where the prompt is too long, its oldest exchanges go, never the system turn nor the last user turn.
-
-    Args:
-        chat: Template and tokenizer.
-        dialogue: A row with messages.
-        limits: Limits in tokens; `supervised_turns` says which assistant turns are learnt.
-        with_summary: Whether the row is to be learnt from.
 
     Returns:
         Prompt ids (P,), their labels (P,), and how many tokens were dropped.

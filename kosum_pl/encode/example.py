@@ -58,12 +58,8 @@ class CausalEncoder:
 
     A row in chat format is rendered as it is, without the prompt's own instructions.
 
-    Args:
-        tokenizer: From `load_tokenizer`.
-        prompt: The instructions.
-
     Raises:
-        ValueError: The template is missing, or the token that ends an assistant turn cannot be told from it.
+        ValueError: The template is missing, or the token that ends an assistant turn cannot be found in it.
     """
 
     is_causal = True
@@ -109,10 +105,6 @@ class Seq2SeqEncoder:
     """Dialogue → source ids of the encoder; summary + EOS → labels of the decoder.
 
     Labels never begin with BOS: the model shifts them and puts its own start token in front.
-
-    Args:
-        tokenizer: From `load_tokenizer`.
-        prompt: What stands around the dialogue.
 
     Raises:
         ValueError: The tokenizer lacks EOS, or BOS where it is asked for.

@@ -59,16 +59,13 @@ class TokenLimits:
 def fit_dialogue(
     text: str, *, to_ids: Callable[[str], list[int]], limits: TokenLimits, example_id: str
 ) -> tuple[list[int], int]:
-    """Ids (T,) of a dialogue within its instructions, after as few turns were dropped as the limit asks for.
+    """Ids (T,) of a dialogue within its instructions, and how many tokens were dropped: whole turns, as few as need be.
 
     Args:
         text: The dialogue, one turn a line.
         to_ids: Ids of the whole prompt around a dialogue.
         limits: The limit, and which turns go first.
         example_id: For the message.
-
-    Returns:
-        The ids, and how many tokens were dropped.
 
     Raises:
         ValueError: The instructions leave no room for any of the dialogue.

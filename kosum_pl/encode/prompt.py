@@ -104,11 +104,7 @@ class _RefusalError(Exception):
 
 
 class ChatRenderer:
-    """Renders chats by one template.
-
-    Args:
-        tokenizer: The tokenizer, whose template and special tokens are used.
-        prompt: Template file and arguments; its texts where a dialogue is framed.
+    """Renders chats by one template, a file's or the tokenizer's own.
 
     Raises:
         ValueError: There is no template, it refuses a user turn, or it changes the user's text.

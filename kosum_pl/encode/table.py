@@ -144,14 +144,7 @@ def _offsets(rows: Dataset, column: str) -> np.ndarray[Any, Any]:
 def encode_table(
     table: DialogueTable, *, encoder: Encoder, limits: TokenLimits, with_summary: bool, cache_dir: Path
 ) -> EncodedTable:
-    """Encode a split, or find it encoded already.
-
-    Args:
-        table: The split's rows.
-        encoder: Renders and tokenizes.
-        limits: Token limits and truncation.
-        with_summary: Whether rows carry labels.
-        cache_dir: Folder of the cached Arrow files.
+    """Encode a split, with labels where it has summaries, or find it encoded already under `cache_dir`.
 
     Raises:
         ValueError: A row has nothing to learn from, or the instructions alone exceed the limit.

@@ -24,15 +24,12 @@ _PAD_TOKENS: Final = (
 def load_tokenizer(
     model_name: str, *, gguf_file: str | None = None, trust_remote_code: bool = False
 ) -> tuple[Any, list[str]]:
-    """A tokenizer that has a pad token and does not clean up spaces.
+    """A tokenizer that has a pad token and does not clean up spaces, and one line for each thing that was changed.
 
     Args:
         model_name: A local folder, `demo:NAME`, or a hub id `owner/name`.
-        gguf_file: Name of a GGUF file in that folder or repository, which holds the tokenizer.
+        gguf_file: Name of a GGUF file in that folder or repository, which has the tokenizer.
         trust_remote_code: Whether code that comes with the model may run.
-
-    Returns:
-        The tokenizer, and one line for each thing that was changed.
 
     Raises:
         ValueError: No tokenizer could be loaded from there.
@@ -55,11 +52,7 @@ def load_tokenizer(
 
 
 def add_new_tokens(tokenizer: Any, tokens: Sequence[str]) -> dict[int, list[int]]:
-    """Make strings tokens of their own.
-
-    Args:
-        tokenizer: Changed in place; what is a token already stays as it is.
-        tokens: Such as `#Person1#`.
+    """Make strings such as `#Person1#` tokens of their own; what is a token already stays as it is.
 
     Returns:
         Id of every token, in order, to the ids that spelt it before; none for what was a token already.

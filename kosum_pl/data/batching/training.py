@@ -45,9 +45,6 @@ class TokenBudgetBatchSampler(Sampler[list[int]]):
         lengths: Length of each row in tokens, (N,).
         max_batch_tokens: Limit of rows × longest row of a batch; a row that is longer makes a batch of its own.
         batch_size: Limit of rows, instead.
-        seed: Seed of the order.
-        num_replicas: Number of ranks.
-        rank: This process's rank.
         row_weights: How often an epoch visits each row, (N,); 1.5 is once, and a second time in every other epoch on
             the average. None: once each.
 

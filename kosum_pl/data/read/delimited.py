@@ -23,11 +23,7 @@ _Record = tuple[int, list[str], str | None]
 
 
 def read_delimited(path: Path, *, delimiter: str) -> RowStream:
-    """Rows of a file whose first line is a header.
-
-    Args:
-        path: The file; UTF-8, with or without a byte order mark, quoted fields may hold line breaks.
-        delimiter: `,` or a tab.
+    """Rows of a file whose first line is a header; quoted fields may have line breaks.
 
     Raises:
         ValueError: The header cannot be used: not UTF-8, a name twice, another delimiter.

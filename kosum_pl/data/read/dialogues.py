@@ -120,15 +120,7 @@ def _plugin_hashes(sources: Sequence[Source], cleaning: Sequence[str]) -> list[s
 
 
 class _RowWriter:
-    """Passes the rows of a split from their files to the stored table, one by one.
-
-    Args:
-        options: What shapes a row.
-        clean: Cleaning of texts.
-        rows: An `ArrowWriter` for rows in order.
-        rejected: For bad rows with their reasons, a JSON object a line.
-        folder: For temporary files.
-    """
+    """Passes the rows of a split from their files to an `ArrowWriter`, and bad ones to a file of JSON lines."""
 
     def __init__(
         self, options: _Options, *, clean: Callable[[str], str], rows: Any, rejected: TextIO, folder: Path

@@ -76,12 +76,7 @@ def open_rows(path: Path, file_format: str) -> RowStream:
 
 
 def load_hub_dataset(name: str, *, split: str, argument: str) -> Any:
-    """A data set of the hub, as `datasets` keeps it in its own cache.
-
-    Args:
-        name: `owner/name` or `owner/name:split`.
-        split: Ours: train, val, test or predict; names the hub's split where `name` does not.
-        argument: Name of the data argument, for the message.
+    """A data set of the hub, `owner/name` or `owner/name:split`, as `datasets` keeps it in its own cache.
 
     Raises:
         ValueError: No such data set, or none within reach.

@@ -21,14 +21,7 @@ _Chat = tuple[tuple[Message, ...], str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowParser:
-    """Reads the rows of one file.
-
-    Attributes:
-        columns: The user's names.
-        existing: What the file has of the columns that may be absent.
-        needs_summary: Whether a row without a reference is a bad row.
-        clean: Cleaning of dialogues and summaries.
-    """
+    """Reads the rows of one file; a row without a reference is a bad one where it `needs_summary`."""
 
     columns: Columns
     existing: ExistingColumns
@@ -36,11 +29,7 @@ class RowParser:
     clean: Callable[[str], str]
 
     def parse(self, raw: RawRow, *, default_id: str) -> Dialogue:
-        """The row as a dialogue.
-
-        Args:
-            raw: The row.
-            default_id: The id where the config names no column for it.
+        """The row as a dialogue, whose id is `default_id` where the config names no column for it.
 
         Raises:
             RowError: The row cannot be used.

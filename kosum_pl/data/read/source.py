@@ -56,11 +56,7 @@ class Source:
 
 
 def find_sources(source: SourceArgument, *, argument: str) -> list[Source]:
-    """Files that a data argument means, a `Source` for each entry in the given order.
-
-    Args:
-        source: What the user wrote.
-        argument: Name of the argument, such as `data.train_file`, for messages.
+    """A `Source` for each entry of a data argument, which is called `argument` (`data.train_file`), in the given order.
 
     Raises:
         ValueError: Nothing given, a file is missing, empty or of an unknown ending, or a weight is not positive.

@@ -92,11 +92,7 @@ def with_topics(table: DialogueTable, *, clusters: TopicClusters) -> DialogueTab
 
 
 def fit_clusters(texts: Sequence[str], *, settings: TopicSettings) -> TopicClusters:
-    """Clusters of texts by k-means over TF-IDF weights.
-
-    Args:
-        texts: Texts of the rows of train; empty ones are left out.
-        settings: How many, of what.
+    """Clusters of the rows' texts by k-means over TF-IDF weights; empty texts are left out.
 
     Raises:
         ValueError: scikit-learn is not installed, or the texts are too few or too much alike.
@@ -157,12 +153,7 @@ def _k_means(weights: Any, settings: TopicSettings) -> tuple[NDArray[np.int64], 
 
 
 def telling_words(weights: NDArray[Any], *, vocabulary: Sequence[str], num_words: int = 8) -> tuple[str, ...]:
-    """Fragments that weigh most, one of each family of common beginnings.
-
-    Args:
-        weights: How much more a fragment weighs in a cluster than elsewhere, (V,).
-        vocabulary: The V fragments.
-        num_words: How many to name.
+    """Fragments that weigh most in a cluster, (V,), one of each family of common beginnings.
 
     Example:
         >>> telling_words(np.array([0.5, 0.45, 0.1]), vocabulary=["비행", "비행기", "호텔"])
