@@ -4,6 +4,5 @@ In: a run directory. Out: text. Nothing is trained or generated here; rows are s
 """
 
 from kosum_pl.report.page import MARKDOWN_FILE, MAX_RUNS, REPORT_FILE, report_folder, write_report
-from kosum_pl.report.run_files import Run, read_run
 
-__all__ = ["MARKDOWN_FILE", "MAX_RUNS", "REPORT_FILE", "Run", "read_run", "report_folder", "write_report"]
+__all__ = ["MARKDOWN_FILE", "MAX_RUNS", "REPORT_FILE", "report_folder", "write_report"]

@@ -31,12 +31,12 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{name}.")
         elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
-            yield from _flat({_entry_name(entry, place): entry for place, entry in enumerate(value)}, f"{name}.")
+            yield from _flat({_entry_name(entry, index): entry for index, entry in enumerate(value)}, f"{name}.")
         else:
             yield name, json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _entry_name(entry: Any, place: int) -> str:
+def _entry_name(entry: Any, index: int) -> str:
     """An entry of a list of classes is known by its class, so that a callback more does not shift the others."""
     path = entry.get("class_path") if isinstance(entry, Mapping) else None
-    return str(path).rpartition(".")[2] if path else str(place)
+    return str(path).rpartition(".")[2] if path else str(index)

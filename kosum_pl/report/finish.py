@@ -31,7 +31,7 @@ def finish_report(
     Args:
         folder: With the files of the command.
         table: Of its rows, where an evaluation has made them.
-        tables: Rows by split, where train shall be held against val.
+        tables: Rows by split, where train shall be compared with val.
 
     Returns:
         Lines for the terminal: what went wrong, and where the page lies.

@@ -20,11 +20,11 @@ from kosum_pl.metrics.score_table import ScoreTable
 from kosum_pl.report.config_diff import config_differences
 from kosum_pl.report.render import render
 from kosum_pl.report.row_table import row_data
-from kosum_pl.report.run_files import Run, read_run
 from kosum_pl.report.scored import Comparison, ScoredRun, compare_runs, score_run
 from kosum_pl.report.slices import slices, weakest
 from kosum_pl.report.texts import best_and_worst, contamination, lengths, tags
 from kosum_pl.report.training import curves, memory, samples
+from kosum_pl.runs.run import Run, open_run
 
 REPORT_FILE: Final = "report.html"
 MARKDOWN_FILE: Final = "report.md"
@@ -126,7 +126,7 @@ def report_folder(folder: Path, *, table: ScoreTable | None = None) -> Path:
         ValueError: The folder is no run.
     """
     path = folder / REPORT_FILE
-    write_report([read_run(folder)], html_file=path, markdown_file=folder / MARKDOWN_FILE, table=table)
+    write_report([open_run(folder)], html_file=path, markdown_file=folder / MARKDOWN_FILE, table=table)
     return path
 
 

@@ -104,10 +104,10 @@
     });
     const texts = make("td", undefined, "texts");
     row.t.forEach((text, run) => {
-      const said = make("div", undefined, "prediction");
-      if (several) said.append(make("b", data.runs[run], `run c${run % 6}`), " ");
-      said.append(text === null ? make("i", "(not in this run)") : text === "" ? make("i", "(empty)") : text);
-      texts.append(said);
+      const prediction = make("div", undefined, "prediction");
+      if (several) prediction.append(make("b", data.runs[run], `run c${run % 6}`), " ");
+      prediction.append(text === null ? make("i", "(not in this run)") : text === "" ? make("i", "(empty)") : text);
+      texts.append(prediction);
     });
     row.r.forEach((text) => texts.append(make("div", text, "reference")));
     texts.append(more(row));

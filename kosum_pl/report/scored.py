@@ -20,7 +20,7 @@ from kosum_pl.metrics.rouge import score_rows
 from kosum_pl.metrics.score_table import SEED, ScoreTable
 from kosum_pl.metrics.settings import ScoreSettings
 from kosum_pl.metrics.tokenize import get_tokenizer
-from kosum_pl.report.run_files import Run
+from kosum_pl.runs.run import Run
 from kosum_pl.types import Prediction
 
 MAIN_SCORE: Final = "rouge_sum"
@@ -81,7 +81,7 @@ def score_run(run: Run, *, letter: str = "A", table: ScoreTable | None = None) -
     """Score a run's rows.
 
     Args:
-        run: From `read_run`.
+        run: From `open_run`.
         letter: Stands for it where there are several.
         table: Of the same rows, where an evaluation has just made them; else they are made here, about 4 ms a row.
 
@@ -157,14 +157,14 @@ class Comparison:
 
 
 def compare_runs(first: ScoredRun, other: ScoredRun) -> Comparison:
-    """Hold a run against another, row by row.
+    """Compare a run with another, row by row.
 
     Args:
         first: Above 0 where this one's scores are higher.
-        other: What it is held against.
+        other: What it is compared with.
     """
-    places = {row.example_id: place for place, row in enumerate(other.predictions)}
-    pairs = [(i, places[row.example_id]) for i, row in enumerate(first.predictions) if row.example_id in places]
+    index_of = {row.example_id: index for index, row in enumerate(other.predictions)}
+    pairs = [(i, index_of[row.example_id]) for i, row in enumerate(first.predictions) if row.example_id in index_of]
     same = [(i, j) for i, j in pairs if first.predictions[i].references == other.predictions[j].references]
     differences, num_pairs = {}, {}
     for name in COMPARED:

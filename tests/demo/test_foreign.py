@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kosum_pl.demo.compose import DemoRow, compose
 from kosum_pl.demo.foreign import FOREIGN_WORDS, contaminate, say_foreign
 from kosum_pl.demo.situations import load_situations
-from kosum_pl.demo.values import SAMPLERS
+from kosum_pl.demo.values import FULL_NAMES, SAMPLERS
 
 SEEDS = st.integers(min_value=0, max_value=10_000)
 SITUATIONS = load_situations()
@@ -68,6 +68,10 @@ def test_no_word_begins_another() -> None:
 )
 def test_words_change_and_particles_stay(korean: str, foreign: str) -> None:
     assert say_foreign(korean) == foreign
+
+
+def test_names_stay() -> None:
+    assert say_foreign(" ".join(FULL_NAMES)) == " ".join(FULL_NAMES)
 
 
 @given(st.sampled_from(sorted(SAMPLERS)), SEEDS)

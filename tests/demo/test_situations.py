@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kosum_pl.demo.situations import FOLDER, find_faults, load_situations, parse_situations, placeholders
+from kosum_pl.demo.situations import find_faults, load_situations, parse_situations
 
 SOUND = """== 우산 찾기
 $ name=given; t=clock; num*=두 개/세 개; low+high=bargain
@@ -85,12 +85,3 @@ def test_shipped_situations() -> None:
     texts = [turn.text for situation in situations for turn in situation.turns]
     for word in ("KTX", "PPT", "#PhoneNumber#", "#Address#", "#SSN#", "#CardNumber#", "#CarNumber#"):
         assert any(word in text for text in texts), word
-
-
-def test_situation_files_stay_short() -> None:
-    for path in FOLDER.glob("*.txt"):
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 250, path.name
-
-
-def test_placeholders() -> None:
-    assert placeholders("{A:은} {day} [x|{t:에}]") == {"A", "day", "t"}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kosum_pl.report.page import write_report
-from kosum_pl.report.run_files import read_run
+from kosum_pl.runs.run import open_run
 from tests.report.run_folders import NASTY, ROWS, row
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
@@ -38,7 +38,7 @@ def open_report(browser: Any, tmp_path: Path) -> Iterator[Open]:
 
     def open_page(*folders: Path, width: int = 1280, scheme: str = "light") -> Any:
         path = tmp_path / "report.html"
-        write_report(list(map(read_run, folders)), html_file=path, markdown_file=tmp_path / "report.md")
+        write_report(list(map(open_run, folders)), html_file=path, markdown_file=tmp_path / "report.md")
         context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()

@@ -43,7 +43,7 @@ def test_nothing_is_drawn_of_nothing() -> None:
 
 
 def test_ten_thousand_points_of_a_scatter_stay_small() -> None:
-    points = [(float(place % 200), float(place % 150)) for place in range(10_000)]
+    points = [(float(number % 200), float(number % 150)) for number in range(10_000)]
     figure = scatter_plot([("rows", points, 0)], title="t", x_label="x", y_label="y")
     assert figure is not None
     assert len(figure.svg) < 250_000

@@ -9,8 +9,8 @@ import pytest
 
 from kosum_pl.metrics import ScoreSettings, ScoreTable
 from kosum_pl.metrics.bootstrap import paired_difference
-from kosum_pl.report.run_files import read_run
 from kosum_pl.report.scored import best_reference, compare_runs, score_run, settings_of
+from kosum_pl.runs.run import open_run
 from kosum_pl.types import Prediction
 from tests.report.run_folders import ROWS, row
 
@@ -18,7 +18,7 @@ MakeRun = Callable[..., Path]
 
 
 def test_rows_have_the_scores_that_the_metric_gives(make_run: MakeRun) -> None:
-    scored = score_run(read_run(make_run()))
+    scored = score_run(open_run(make_run()))
     # By hand over words: 2 of 2; 2 of 3 against 2 of 2 (unigrams, no bigram, LCS); 1 of 2 and no bigram.
     assert scored.values["rouge_sum"][:3].tolist() == pytest.approx([300, 80 + 0 + 80, 50 + 0 + 50])
     assert scored.values["rouge_sum"][5] == 0
@@ -34,7 +34,7 @@ def test_rows_have_the_scores_that_the_metric_gives(make_run: MakeRun) -> None:
 
 
 def test_scores_of_another_evaluation_have_no_interval_and_a_note(make_run: MakeRun) -> None:
-    scored = score_run(read_run(make_run(**{"val/rouge_sum": 12.0})))
+    scored = score_run(open_run(make_run(**{"val/rouge_sum": 12.0})))
     assert scored.scores["rouge_sum"] == 12.0
     assert "rouge_sum" not in scored.intervals
     assert "rouge1" in scored.intervals
@@ -42,7 +42,7 @@ def test_scores_of_another_evaluation_have_no_interval_and_a_note(make_run: Make
 
 
 def test_a_table_at_hand_is_used_where_it_is_of_the_same_rows(make_run: MakeRun) -> None:
-    run = read_run(make_run())
+    run = open_run(make_run())
     settings = ScoreSettings(rouge_tokenizer="char")
     same = ScoreTable.of(run.predictions, settings)
     assert score_run(run, table=same).settings is settings
@@ -51,17 +51,17 @@ def test_a_table_at_hand_is_used_where_it_is_of_the_same_rows(make_run: MakeRun)
 
 
 def test_without_references_there_is_no_rouge(make_run: MakeRun) -> None:
-    scored = score_run(read_run(make_run(rows=[row(0, text="비", reference=None)])))
+    scored = score_run(open_run(make_run(rows=[row(0, text="비", reference=None)])))
     assert not scored.has_rouge()
     assert scored.ranked() == []
     assert scored.scores["contamination_rate"] == 0
 
 
 def test_two_runs_are_compared_on_the_rows_of_both(make_run: MakeRun) -> None:
-    first = score_run(read_run(make_run("demo/a")))
+    first = score_run(open_run(make_run("demo/a")))
     others = [row(9, text="비"), *(dict(ROWS[place], text="비가 온다.") for place in (2, 1, 0))]
     others += [row(5, text="", reference="다른 요약")]
-    second = score_run(read_run(make_run("demo/b", rows=others)), letter="B")
+    second = score_run(open_run(make_run("demo/b", rows=others)), letter="B")
     found = compare_runs(first, second)
     assert (found.num_rows, found.num_other) == (3, 1)
     expected = paired_difference([300.0, 160.0, 100.0], [300.0, 300.0, 300.0], seed=42)
@@ -76,7 +76,7 @@ def test_settings_come_from_the_config(make_run: MakeRun) -> None:
     (folder / "config.yaml").write_text(
         "model: {init_args: {constraint: {charset: korean+latin, characters: é, literals: [X]}}}", encoding="utf-8"
     )
-    settings = settings_of(read_run(folder))
+    settings = settings_of(open_run(folder))
     assert (settings.rouge_tokenizer, settings.multi_reference, settings.literals) == ("char", "max", ("X",))
     assert str(settings.charset) == "korean+latin + é"
 

@@ -13,10 +13,10 @@ from kosum_pl.report.config_diff import config_differences
 from kosum_pl.report.finish import finish_report, write_drift
 from kosum_pl.report.page import html_page, score_runs, write_report
 from kosum_pl.report.row_table import row_data
-from kosum_pl.report.run_files import read_run
 from kosum_pl.report.scored import compare_runs
 from kosum_pl.report.texts import foreign_texts
 from kosum_pl.report.training import logged, validated
+from kosum_pl.runs.run import open_run
 from kosum_pl.types import Dialogue, Prediction
 from tests.report.run_folders import NASTY, ROWS, row
 
@@ -24,7 +24,7 @@ MakeRun = Callable[..., Path]
 
 
 def page(*folders: Path) -> str:
-    runs = score_runs([read_run(folder) for folder in folders])
+    runs = score_runs([open_run(folder) for folder in folders])
     return html_page(runs, [compare_runs(runs[0], other) for other in runs[1:]])
 
 
@@ -116,7 +116,7 @@ def test_foreign_characters_in_context() -> None:
 
 def test_the_table_has_the_rows_of_all_runs(make_run: MakeRun) -> None:
     first, second = make_run("demo/a"), make_run("demo/b", rows=[row(0, text="눈이 온다."), row(8, text="비가 온다.")])
-    data = row_data(score_runs([read_run(first), read_run(second)]))
+    data = row_data(score_runs([open_run(first), open_run(second)]))
     assert [column["label"] for column in data["columns"]] == ["A sum", "B sum", "A − B"]
     rows = {values["i"]: values for values in data["rows"]}
     assert len(rows) == 7
@@ -148,7 +148,7 @@ def test_the_markdown_summary(make_run: MakeRun, tmp_path: Path) -> None:
     slices = [*SLICES, *(f"weekday={day},2,rouge_sum,{day}0,40,80,-40" for day in (4, 2, 3, 1))]
     first = make_run("demo/a", files={"slices.csv": slices}, **{"start/rouge_sum": 1.0})
     second = make_run("demo/b|c", rows=[dict(values, text="눈") for values in ROWS])
-    write_report([read_run(first), read_run(second)], html_file=tmp_path / "x.html", markdown_file=tmp_path / "x.md")
+    write_report([open_run(first), open_run(second)], html_file=tmp_path / "x.html", markdown_file=tmp_path / "x.md")
     text = (tmp_path / "x.md").read_text(encoding="utf-8")
     assert "### demo/a" in text
     assert "Against demo/b\\|c, 6 rows in common" in text
@@ -193,7 +193,7 @@ def test_curves_are_over_steps_counted_from_one_and_mark_spikes(make_run: MakeRu
         "grad_norms.json": {"gradient_clip_val": 1.5, "spike_steps": [2], "advice": {"line": "clip higher"}},
     }
     folder = make_run(files=files, **{"start/rouge_sum": 5.0, "lead/rouge_sum": 40.0})
-    [scored] = score_runs([read_run(folder)])
+    [scored] = score_runs([open_run(folder)])
     assert logged(scored, "train/loss") == [(10, 4), (20, 2)]
     assert validated(scored, "val/rouge_sum") == [(10, 50.0)]
     text = page(folder)
