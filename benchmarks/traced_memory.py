@@ -52,16 +52,16 @@ class LiveStorages(TorchDispatchMode):
 
     def _add(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        place = storage._cdata
-        if place in self._sizes:
+        key = storage._cdata
+        if key in self._sizes:
             return
-        self._sizes[place] = storage.nbytes()
+        self._sizes[key] = storage.nbytes()
         self.now += storage.nbytes()
         self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self._drop, place)
+        weakref.finalize(storage, self._drop, key)
 
-    def _drop(self, place: int) -> None:
-        self.now -= self._sizes.pop(place)
+    def _drop(self, key: int) -> None:
+        self.now -= self._sizes.pop(key)
 
 
 class PackedLinear(nn.Module):

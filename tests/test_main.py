@@ -24,7 +24,7 @@ LIGHT = [
     (["fit", "--config", "demo", "--preset", "nope"], 2),
     (["validate", "--config", "demo", "--ckpt_path", "best"], 2),
     (["predict", "--config", "demo", "--ckpt_path", "nope.ckpt"], 2),
-    (["charset", "--help"], 0),
+    *((([command, "--help"], 0)) for command in ("charset", "doctor", "plan")),
     (["tune", "--config", "demo", "--output", "x.txt"], 2),
     (["gate", "nope", "--rules", "nope.yaml"], 2),
 ]

@@ -80,14 +80,7 @@ def check_combination(adapter: AdapterSettings | None, quantization: str) -> Non
 
 
 def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> str:
-    """Freeze a model and put adapters beside its weights.
-
-    Args:
-        model: Changed in place.
-        settings: Which adapters.
-
-    Returns:
-        A line that says how much is trained.
+    """Freeze a model, put adapters beside its weights, and return a line that says how much is trained.
 
     Raises:
         ValueError: A target names no module, or one that cannot be adapted, or peft cannot be loaded.
@@ -120,7 +113,7 @@ def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> str:
         # PEFT gives them the base's dtype; a small update of a 16-bit weight rounds to nothing.
         if weight.requires_grad and weight.dtype in (torch.float16, torch.bfloat16):
             weight.data = weight.data.float()
-    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    trained = sum(weight.numel() for weight in _trained_weights(model).values())
     total = sum(_num_elements(weight) for weight in model.parameters())
     return f"adapter: {trained:,} of {total:,} parameters are trained ({trained / total:.2%})"
 
@@ -152,14 +145,13 @@ def _num_elements(weight: nn.Parameter) -> int:
     return weight.numel() * 2 if type(weight).__name__ == "Params4bit" else weight.numel()
 
 
-def trained_state(module: nn.Module, state: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a state dict is trained; the frozen rest comes from the base.
+def _trained_weights(module: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
 
-    Args:
-        module: Whose state it is.
-        state: By full name.
-    """
-    trained = {name for name, weight in module.named_parameters() if weight.requires_grad}
+
+def trained_state(module: nn.Module, state: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a module's state dict is trained; the frozen rest comes from the base."""
+    trained = _trained_weights(module)
     return {name: value for name, value in state.items() if name in trained}
 
 
@@ -169,13 +161,17 @@ def check_trained_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     Raises:
         ValueError: It holds more, less, or other shapes; the message names the first.
     """
-    expected = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
+    expected = _trained_weights(module)
     remedy = "use the model.adapter and model.new_tokens that the checkpoint was trained with"
-    for name in sorted(expected.keys() ^ state.keys()):
+    if differing := sorted(expected.keys() ^ state.keys()):
+        name = differing[0]
+        is_lacking = name in expected
         fault = (
-            "lacks '{}', which this config trains" if name in expected else "holds '{}', which this one does not train"
+            f"lacks '{name}', which this config trains"
+            if is_lacking
+            else f"holds '{name}', which this one does not train"
         )
-        raise ValueError(f"the checkpoint {fault.format(name)}; {remedy}")
+        raise ValueError(f"the checkpoint {fault}; {remedy}")
     for name, weight in expected.items():
         if state[name].shape != weight.shape:
             shapes = f"{tuple(state[name].shape)} instead of {tuple(weight.shape)}"
@@ -183,12 +179,7 @@ def check_trained_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def check_base(record: Mapping[str, Any], *, model_name: str, fingerprint: str) -> None:
-    """Refuse an adapter that was trained on another base.
-
-    Args:
-        record: The checkpoint's own record.
-        model_name: Of the base that was loaded.
-        fingerprint: Of the base that was loaded.
+    """Refuse an adapter that, by its checkpoint's record, was trained on another base than the loaded one.
 
     Raises:
         ValueError: The bases differ, or the checkpoint names none.
@@ -203,12 +194,7 @@ def check_base(record: Mapping[str, Any], *, model_name: str, fingerprint: str) 
 
 
 def base_fingerprint(config: PretrainedConfig, *, vocabulary: str) -> str:
-    """Hash (hex) of a base: the shape its config gives it, and its tokenizer.
-
-    Args:
-        config: The base's config.
-        vocabulary: Fingerprint of the tokenizer.
-    """
+    """Hash (hex) of a base: the shape its config gives it, and the fingerprint of its tokenizer."""
     values = {name: value for name, value in config.to_dict().items() if name not in _NOT_IDENTITY}
     content = json.dumps([values, vocabulary], sort_keys=True, default=str, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()[:24]

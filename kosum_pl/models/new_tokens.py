@@ -37,7 +37,7 @@ class NewTokenRows(nn.Module):
         The idea, with another implementation: trainable tokens of PEFT, which copies the whole matrix at every step.
     """
 
-    places: Tensor
+    row_numbers: Tensor
     token_ids: Tensor
 
     def __init__(self, model: PreTrainedModel, token_ids: Sequence[int]) -> None:
@@ -50,10 +50,10 @@ class NewTokenRows(nn.Module):
             )
         self._layers = (embedding, head)  # a tuple, so that they are not registered here as well
         ids = torch.tensor(list(token_ids), device=embedding.weight.device)
-        places = torch.full((len(embedding.weight),), -1, device=ids.device)
-        places[ids] = torch.arange(len(ids), device=ids.device)
+        row_numbers = torch.full((len(embedding.weight),), -1, device=ids.device)
+        row_numbers[ids] = torch.arange(len(ids), device=ids.device)
         self.register_buffer("token_ids", ids, persistent=False)
-        self.register_buffer("places", places, persistent=False)
+        self.register_buffer("row_numbers", row_numbers, persistent=False)
         self.input_rows = nn.Parameter(embedding.weight.detach()[ids].float())
         is_tied = head.weight is embedding.weight
         self.output_rows = None if is_tied else nn.Parameter(head.weight.detach()[ids].float())
@@ -75,11 +75,11 @@ class NewTokenRows(nn.Module):
         """The embeddings (B, T, H) with gradients for the rows; nothing where none are computed."""
         if not torch.is_grad_enabled():
             return None
-        places = self.places[arguments[0]]
+        row_numbers = self.row_numbers[arguments[0]]
         # Gemma and BART scale what they look up.
         scale = getattr(part, "embed_scale", 1.0)
-        rows = functional.embedding(places.clamp(min=0), self.input_rows) * scale
-        return torch.where((places >= 0).unsqueeze(-1), rows.to(output.dtype), output)
+        rows = functional.embedding(row_numbers.clamp(min=0), self.input_rows) * scale
+        return torch.where((row_numbers >= 0).unsqueeze(-1), rows.to(output.dtype), output)
 
     def _replace_logits(self, part: nn.Linear, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
         """The logits (N, V) with gradients for the rows."""

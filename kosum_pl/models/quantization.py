@@ -45,8 +45,7 @@ class Quantization:
     def config(self, *, dtype: torch.dtype) -> Any:
         """What `from_pretrained` takes as `quantization_config`; None for `none`.
 
-        Args:
-            dtype: Of the weights that stay as they are.
+        `dtype` is of the weights that stay as they are.
 
         Raises:
             ValueError: bitsandbytes cannot be loaded.
@@ -76,10 +75,7 @@ def keep_int8_scales(model: nn.Module) -> None:
     """Let int8 layers be read between two forward passes on a CPU, as DoRA does for the lengths of their rows.
 
     PEFT wraps the weight anew then, and bitsandbytes would take that for a weight that has just been loaded: it drops
-    the scales that it has put away, and the next forward pass has none.
-
-    Args:
-        model: Changed in place: hooks on its int8 layers.
+    the scales that it has put away, and the next forward pass has none. Hooks on the layers give them back.
     """
     for layer in model.modules():
         if type(layer).__name__ == "Linear8bitLt" and type(layer).__module__.startswith("bitsandbytes."):

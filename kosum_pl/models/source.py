@@ -73,11 +73,8 @@ class ModelSource:
     @property
     def quantizer(self) -> Quantization:
         """How the base is quantized."""
-        return Quantization(
-            name=self.quantization,
-            is_double=self.double_quantization,
-            compute_dtype=self.quantization_compute_dtype,
-        )
+        compute_dtype = self.quantization_compute_dtype
+        return Quantization(name=self.quantization, is_double=self.double_quantization, compute_dtype=compute_dtype)
 
     @property
     def torch_dtype(self) -> torch.dtype | str:
@@ -86,11 +83,7 @@ class ModelSource:
 
 
 def load_config(source: ModelSource, *, num_tokens: int) -> PretrainedConfig:
-    """The model's config with the overrides merged in.
-
-    Args:
-        source: Where the model comes from.
-        num_tokens: Length of the tokenizer, the least vocabulary of a randomly initialised model.
+    """The model's config with the overrides merged in; a randomly initialised model has a row for every token.
 
     Raises:
         ValueError: The config cannot be found, or an override names a field that it does not have.
@@ -144,12 +137,7 @@ def _check_overrides(overrides: Mapping[str, Any], *, model_type: str) -> None:
 
 
 def load_model(source: ModelSource, *, config: PretrainedConfig, is_causal: bool) -> PreTrainedModel:
-    """The model itself, in training mode, on the CPU or on the device that is current.
-
-    Args:
-        source: Where the model comes from.
-        config: From `load_config`.
-        is_causal: A decoder-only model; otherwise an encoder-decoder.
+    """The model itself, in training mode, on the CPU or on the device that is current; `config` is of `load_config`.
 
     Raises:
         ValueError: The weights cannot be found, or the folder holds another kind of model.
@@ -157,7 +145,9 @@ def load_model(source: ModelSource, *, config: PretrainedConfig, is_causal: bool
     factory = AutoModelForCausalLM if is_causal else AutoModelForSeq2SeqLM
     try:
         if source.random_init:
-            model = _random_model(source, config=config, factory=factory)
+            dtype = torch.get_default_dtype() if source.dtype == "auto" else source.torch_dtype
+            model = factory.from_config(config, dtype=dtype, **_loading_options(source))
+            model = _quantized(source, model, factory=factory)
         else:
             model = _stored_model(source, resolve_path(source.model_name), config=config, factory=factory)
     except (OSError, ValueError, SafetensorError, _Misfit) as error:
@@ -170,16 +160,15 @@ def load_model(source: ModelSource, *, config: PretrainedConfig, is_causal: bool
 
 
 def _stored_model(source: ModelSource, path: str, *, config: PretrainedConfig, factory: Any) -> Any:
-    options = _loading_options(source)
+    options = {"config": config, "dtype": source.torch_dtype, **_loading_options(source)}
     if source.gguf_file:
         options |= {"gguf_file": source.gguf_file, "quantization_config": GgufConfig(dequantize=True)}
-        model = _from_pretrained(factory, path, config=config, dtype=source.torch_dtype, **options)
-        return _quantized(source, model, factory=factory)
+        return _quantized(source, _from_pretrained(factory, path, **options), factory=factory)
     if source.quantization != "none":
         dtype = source.torch_dtype
         compute = dtype if isinstance(dtype, torch.dtype) else getattr(config, "dtype", None) or torch.bfloat16
         options["quantization_config"] = source.quantizer.config(dtype=compute)
-    return _from_pretrained(factory, path, config=config, dtype=source.torch_dtype, **options)
+    return _from_pretrained(factory, path, **options)
 
 
 class _Misfit(Exception):
@@ -201,11 +190,6 @@ def _from_pretrained(factory: Any, path: str, **options: Any) -> Any:
     return model
 
 
-def _random_model(source: ModelSource, *, config: PretrainedConfig, factory: Any) -> Any:
-    dtype = torch.get_default_dtype() if source.dtype == "auto" else source.torch_dtype
-    return _quantized(source, factory.from_config(config, dtype=dtype, **_loading_options(source)), factory=factory)
-
-
 def _quantized(source: ModelSource, model: Any, *, factory: Any) -> Any:
     """The model with quantized weights: they are quantized as they are read, and only then, so it is saved first."""
     if source.quantization == "none":
@@ -217,7 +201,5 @@ def _quantized(source: ModelSource, model: Any, *, factory: Any) -> Any:
 
 
 def _loading_options(source: ModelSource) -> dict[str, Any]:
-    options: dict[str, Any] = {"trust_remote_code": source.trust_remote_code}
-    if source.attn_implementation:
-        options["attn_implementation"] = source.attn_implementation
-    return options
+    attention = {"attn_implementation": source.attn_implementation} if source.attn_implementation else {}
+    return {"trust_remote_code": source.trust_remote_code, **attention}

@@ -13,7 +13,7 @@ from typing import Any, Final
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 # Fields of a generation config that say nothing of how to decode, or are aligned by name.
-_NOT_DECODING: Final = frozenset(
+NOT_DECODING: Final = frozenset(
     {"pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id", "transformers_version", "use_cache"}
 )
 
@@ -25,11 +25,11 @@ def align_special_tokens(
 
     Args:
         model: Changed in place: `config` and `generation_config`.
-        tokenizer: Says what the ids mean.
-        terminator_ids: Ids that end a summary, in the order of their weight.
+        tokenizer: Decides what the ids mean.
+        terminator_ids: Ids that end a summary, the most important first.
 
     Returns:
-        One line for everything that changed, to be shown once.
+        One line for everything that changed, to be shown once; none for no change.
 
     Raises:
         ValueError: The model's vocabulary is smaller than the tokenizer's.
@@ -65,12 +65,9 @@ def _decoder_start(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
     """Start token of an encoder-decoder: the checkpoint's, as it was trained with it, else BOS, else PAD."""
     if not model.config.is_encoder_decoder:
         return None
-    for candidate in (
-        model.generation_config.decoder_start_token_id,
-        getattr(model.config, "decoder_start_token_id", None),
-        tokenizer.bos_token_id,
-        tokenizer.pad_token_id,
-    ):
+    stored = (model.generation_config, model.config)
+    candidates = [getattr(part, "decoder_start_token_id", None) for part in stored]
+    for candidate in (*candidates, tokenizer.bos_token_id, tokenizer.pad_token_id):
         if candidate is not None:
             return int(candidate)
     raise ValueError("the model has no decoder_start_token_id; set it in model.config_overrides")
@@ -80,7 +77,7 @@ def _dropped_settings(stored: GenerationConfig, tokenizer: PreTrainedTokenizerBa
     """What the checkpoint's generation config asked for beyond special tokens, in words."""
     lines = []
     for name, value in sorted(stored.to_diff_dict().items()):
-        if name in _NOT_DECODING or name.startswith("_") or value in (None, False):
+        if name in NOT_DECODING or name.startswith("_") or value in (None, False):
             continue
         meaning = f" ('{tokenizer.convert_ids_to_tokens(value)}')" if name.endswith("token_id") else ""
         lines.append(f"the checkpoint's {name}={value}{meaning} is not used, the preset decides")

@@ -12,37 +12,13 @@ from kosum_pl.cli.arguments import read_arguments
 from kosum_pl.cli.parts import load_parts
 from kosum_pl.commands.plan.settings import plan_settings
 from kosum_pl.types import IGNORE_INDEX
-
-SMALL = ("--data.max_batch_tokens", "null", "--data.batch_size", "2", "--data.max_source_tokens", "200")
-TINY_LLAMA = memory._LLAMA | {
-    "vocab_size": 2600,
-    "hidden_size": 32,
-    "num_hidden_layers": 1,
-    "intermediate_size": 32,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 16,
-}
-TINY_BART = memory._KOBART | {
-    "vocab_size": 2600,
-    "d_model": 32,
-    "encoder_layers": 1,
-    "decoder_layers": 1,
-    "encoder_ffn_dim": 32,
-    "decoder_ffn_dim": 32,
-}
+from tests.benchmarks.test_traced_memory import CASES as TINY_CASES
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "case",
-    [
-        memory.Case(config="llama3b", tokenizer="demo:llama", shape=TINY_LLAMA, options=SMALL),
-        memory.Case(config="kobart", tokenizer="demo:bart", shape=TINY_BART, options=SMALL),
-    ],
-    ids=["causal", "seq2seq"],
-)
-def test_a_full_batch_trains_for_real_steps(case: memory.Case) -> None:
+@pytest.mark.parametrize("name", ["lora", "bart"])
+def test_a_full_batch_trains_for_real_steps(name: str) -> None:
+    case = TINY_CASES[name]
     parts = load_parts(read_arguments("fit", case.arguments()))
     settings = plan_settings(parts)
     batch = memory.full_batch(settings, vocab_size=2600)

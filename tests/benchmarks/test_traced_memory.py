@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -25,15 +26,11 @@ BART = memory._KOBART | {
     **{"decoder_ffn_dim": 160, "encoder_attention_heads": 4, "decoder_attention_heads": 4},
 }
 ROWS = ("--data.max_batch_tokens", "null", "--data.batch_size", "2", "--data.max_source_tokens", "128")
+LORA = memory.Case(config="llama3b", tokenizer="demo:llama", shape=LLAMA, options=ROWS)
 CASES = {
     "bart": memory.Case(config="kobart", tokenizer="demo:bart", shape=BART, options=ROWS),
-    "lora": memory.Case(config="llama3b", tokenizer="demo:llama", shape=LLAMA, options=ROWS),
-    "whole activations": memory.Case(
-        config="llama3b",
-        tokenizer="demo:llama",
-        shape=LLAMA,
-        options=(*ROWS, "--model.gradient_checkpointing", "false"),
-    ),
+    "lora": LORA,
+    "whole activations": replace(LORA, options=(*ROWS, "--model.gradient_checkpointing", "false")),
 }
 
 
@@ -95,18 +92,11 @@ def test_a_traced_step_peaks_where_the_real_one_does(name: str) -> None:
 
 
 def test_packed_weights_take_less_and_int8_is_refused() -> None:
-    options = ("--model.quantization", "nf4")
-    sizes = []
-    for extra in ((), options):
-        case = CASES["lora"]
-        parts, batch, number = parts_and_batch(
-            memory.Case(config=case.config, tokenizer=case.tokenizer, shape=case.shape, options=(*case.options, *extra))
-        )
-        sizes.append(traced_peak(parts.module, batch, num_micro_batches=number, is_autocast=True))
-    assert sizes[1] < sizes[0]
-    case = memory.Case(
-        config="llama3b", tokenizer="demo:llama", shape=LLAMA, options=(*ROWS, "--model.quantization", "int8")
-    )
-    parts, batch, _ = parts_and_batch(case)
+    def peak(quantization: str) -> int:
+        case = replace(LORA, options=(*ROWS, "--model.quantization", quantization))
+        parts, batch, number = parts_and_batch(case)
+        return traced_peak(parts.module, batch, num_micro_batches=number, is_autocast=True)
+
+    assert peak("nf4") < peak("none")
     with pytest.raises(ValueError, match="a step on such weights cannot be traced"):
-        traced_peak(parts.module, batch, num_micro_batches=1, is_autocast=True)
+        peak("int8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,6 @@ from kosum_pl.modules import SummarizationModule
 from tests.models.test_adapters import SHAPES, fit, make_module
 
 TOKENS = ["예약", "주말에"]
-
-
-@pytest.fixture
-def files(cut_demo: Callable[[int, int], dict[str, str]]) -> dict[str, str]:
-    return cut_demo(32, 8)
 
 
 def with_tokens(kind: str, **settings: Any) -> SummarizationModule:

@@ -2,69 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import AutoTokenizer, BartConfig, BartModel, GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoTokenizer,
+    BartConfig,
+    BartModel,
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 
 from kosum_pl.lookup import resolve_path
-from kosum_pl.models.quantization import QuantizationName
 from kosum_pl.models.source import ModelSource, load_config, load_model
 from kosum_pl.models.special_tokens import align_special_tokens
 
+LLAMA = "demo:llama"
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 24, "num_attention_heads": 2}
 
 
+def config_of(model_name: str | Path, *, num_tokens: int = 50, **overrides: Any) -> PretrainedConfig:
+    source = ModelSource(model_name=str(model_name), random_init=True, config_overrides=overrides)
+    return load_config(source, num_tokens=num_tokens)
+
+
+def loaded(source: ModelSource, *, num_tokens: int = 32, is_causal: bool = True) -> PreTrainedModel:
+    return load_model(source, config=load_config(source, num_tokens=num_tokens), is_causal=is_causal)
+
+
 def test_overrides_win_and_the_rest_stays() -> None:
-    stored = load_config(ModelSource(model_name="demo:llama"), num_tokens=10)
-    config = load_config(ModelSource(model_name="demo:llama", config_overrides={"hidden_size": 16}), num_tokens=10)
+    stored = load_config(ModelSource(model_name=LLAMA), num_tokens=10)
+    config = load_config(ModelSource(model_name=LLAMA, config_overrides={"hidden_size": 16}), num_tokens=10)
     assert config.hidden_size == 16
     assert config.num_hidden_layers == stored.num_hidden_layers
     assert config.vocab_size == stored.vocab_size
 
 
 def test_an_unknown_override_lists_the_fields() -> None:
-    source = ModelSource(model_name="demo:llama", config_overrides={"hiden_size": 16})
     with pytest.raises(ValueError, match=r"no field hiden_size; it has: .*hidden_size"):
-        load_config(source, num_tokens=10)
+        config_of(LLAMA, hiden_size=16)
 
 
 def test_a_folder_without_a_config_needs_a_model_type(tmp_path: Path) -> None:
-    source = ModelSource(model_name=str(tmp_path), random_init=True, config_overrides={"model_type": "qwen3", **TINY})
-    config = load_config(source, num_tokens=123)
+    config = config_of(tmp_path, num_tokens=123, model_type="qwen3", **TINY)
     assert (config.model_type, config.vocab_size, config.num_hidden_layers) == ("qwen3", 123, 1)
     with pytest.raises(ValueError, match="no usable config"):
-        load_config(ModelSource(model_name=str(tmp_path), random_init=True), num_tokens=123)
-
-
-def test_a_folder_with_an_adapter_alone_is_told_apart(tmp_path: Path) -> None:
+        config_of(tmp_path)
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(ValueError, match="holds an adapter alone; give its base, and the adapter to fit --init_from"):
-        load_config(ModelSource(model_name=str(tmp_path)), num_tokens=8)
+        config_of(tmp_path)
 
 
 def test_lists_by_layer_follow_the_number_of_layers(tmp_path: Path) -> None:
-    full = load_config(
-        ModelSource(model_name=str(tmp_path), random_init=True, config_overrides={"model_type": "qwen3", **TINY}),
-        num_tokens=50,
-    )
-    full.save_pretrained(tmp_path)
-    config = load_config(
-        ModelSource(model_name=str(tmp_path), random_init=True, config_overrides={"num_hidden_layers": 3}),
-        num_tokens=50,
-    )
+    config_of(tmp_path, model_type="qwen3", **TINY).save_pretrained(tmp_path)
+    config = config_of(tmp_path, num_hidden_layers=3)
     assert len(config.layer_types) == config.num_hidden_layers == 3
-
-
-def test_missing_weights_are_named_with_the_remedy(tmp_path: Path) -> None:
-    LlamaConfig(vocab_size=50, **TINY).save_pretrained(tmp_path)
-    source = ModelSource(model_name=str(tmp_path))
-    config = load_config(source, num_tokens=50)
-    with pytest.raises(ValueError, match=r"no weights loaded .*model\.random_init=true"):
-        load_model(source, config=config, is_causal=True)
 
 
 def write_llama(folder: Path, *, without: str = "nothing") -> ModelSource:
@@ -78,26 +79,35 @@ def write_llama(folder: Path, *, without: str = "nothing") -> ModelSource:
     return ModelSource(model_name=str(folder))
 
 
-@pytest.mark.parametrize("quantization", ["none", "nf4"])
-def test_weights_that_a_folder_lacks_are_not_made_up(tmp_path: Path, quantization: QuantizationName) -> None:
-    source = replace(write_llama(tmp_path, without="layers.1.mlp"), quantization=quantization)
-    with pytest.raises(ValueError, match=r"'model.layers.1.mlp.*' is not among them"):
-        load_model(source, config=load_config(source, num_tokens=32), is_causal=True)
-
-
-def test_weights_of_another_shape_are_one_line(tmp_path: Path) -> None:
-    source = replace(write_llama(tmp_path), config_overrides={"intermediate_size": 8})
-    with pytest.raises(ValueError, match=r"has the shape \(16, 16\) instead of") as caught:
-        load_model(source, config=load_config(source, num_tokens=32), is_causal=True)
-    assert "\n" not in str(caught.value)
-
-
-def test_half_a_file_of_weights_is_one_line(tmp_path: Path) -> None:
-    source = write_llama(tmp_path)
-    path = tmp_path / "model.safetensors"
+def half_a_file(folder: Path) -> ModelSource:
+    source = write_llama(folder)
+    path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match="no weights loaded"):
-        load_model(source, config=load_config(source, num_tokens=32), is_causal=True)
+    return source
+
+
+def no_weights(folder: Path) -> ModelSource:
+    LlamaConfig(vocab_size=50, **TINY).save_pretrained(folder)
+    return ModelSource(model_name=str(folder))
+
+
+@pytest.mark.parametrize(
+    ("write", "changes", "message"),
+    [
+        (no_weights, {}, r"no weights loaded .*model\.random_init=true"),
+        (half_a_file, {}, "no weights loaded"),
+        (partial(write_llama, without="layers.1.mlp"), {}, r"'model.layers.1.mlp.*' is not among them"),
+        (partial(write_llama, without="layers.1.mlp"), {"quantization": "nf4"}, r"'model.layers.1.*is not among them"),
+        (write_llama, {"config_overrides": {"intermediate_size": 8}}, r"has the shape \(16, 16\) instead of"),
+    ],
+)
+def test_weights_that_a_folder_lacks_are_named_in_one_line(
+    tmp_path: Path, write: Callable[[Path], ModelSource], changes: dict[str, Any], message: str
+) -> None:
+    source = replace(write(tmp_path), **changes)
+    with pytest.raises(ValueError, match=message) as caught:
+        loaded(source)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_body_without_its_tied_head_is_whole(tmp_path: Path) -> None:
@@ -107,8 +117,7 @@ def test_a_body_without_its_tied_head_is_whole(tmp_path: Path) -> None:
     )  # fmt: skip
     body = BartModel(config)
     body.save_pretrained(tmp_path)
-    source = ModelSource(model_name=str(tmp_path))
-    model = load_model(source, config=load_config(source, num_tokens=32), is_causal=False)
+    model = loaded(ModelSource(model_name=str(tmp_path)), is_causal=False)
     assert torch.equal(model.get_output_embeddings().weight, body.shared.weight)
 
 
@@ -121,23 +130,20 @@ def test_saved_weights_come_back(tmp_path: Path) -> None:
     torch.manual_seed(0)
     saved = LlamaForCausalLM(LlamaConfig(vocab_size=50, **TINY))
     saved.save_pretrained(tmp_path)
-    source = ModelSource(model_name=str(tmp_path))
-    model = load_model(source, config=load_config(source, num_tokens=50), is_causal=True)
+    model = loaded(ModelSource(model_name=str(tmp_path)))
     assert model.training
-    for name, parameter in saved.state_dict().items():
-        torch.testing.assert_close(model.state_dict()[name], parameter, rtol=0, atol=0)
+    assert all(model.state_dict()[name].equal(weight) for name, weight in saved.state_dict().items())
 
 
 def test_bfloat16_weights_when_asked_for() -> None:
-    source = ModelSource(model_name="demo:llama", random_init=True, dtype="bfloat16", config_overrides=TINY)
-    model = load_model(source, config=load_config(source, num_tokens=10), is_causal=True)
+    model = loaded(ModelSource(model_name=LLAMA, random_init=True, dtype="bfloat16", config_overrides=TINY))
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
 
 
 def test_decoding_settings_of_a_checkpoint_are_dropped_aloud() -> None:
     tokenizer = AutoTokenizer.from_pretrained(resolve_path("demo:bart"))
     source = ModelSource(model_name="demo:bart", random_init=True)
-    model = load_model(source, config=load_config(source, num_tokens=len(tokenizer)), is_causal=False)
+    model = loaded(source, num_tokens=len(tokenizer), is_causal=False)
     tag = tokenizer.convert_tokens_to_ids("#Person1#")
     model.generation_config = GenerationConfig(forced_eos_token_id=tag, num_beams=5, decoder_start_token_id=0)
     model.config.eos_token_id = tag
@@ -152,16 +158,16 @@ def test_decoding_settings_of_a_checkpoint_are_dropped_aloud() -> None:
 
 
 def test_what_agrees_already_is_not_mentioned() -> None:
-    tokenizer = AutoTokenizer.from_pretrained(resolve_path("demo:llama"))
-    source = ModelSource(model_name="demo:llama", random_init=True, config_overrides=TINY)
-    model = load_model(source, config=load_config(source, num_tokens=len(tokenizer)), is_causal=True)
+    tokenizer = AutoTokenizer.from_pretrained(resolve_path(LLAMA))
+    source = ModelSource(model_name=LLAMA, random_init=True, config_overrides=TINY)
+    model = loaded(source, num_tokens=len(tokenizer))
     ends = [tokenizer.eos_token_id]
     align_special_tokens(model, tokenizer, terminator_ids=ends)
     assert align_special_tokens(model, tokenizer, terminator_ids=ends) == []
 
 
 def test_a_tokenizer_larger_than_the_model_is_an_error() -> None:
-    tokenizer = AutoTokenizer.from_pretrained(resolve_path("demo:llama"))
+    tokenizer = AutoTokenizer.from_pretrained(resolve_path(LLAMA))
     model = LlamaForCausalLM(LlamaConfig(vocab_size=50, **TINY))
     with pytest.raises(ValueError, match=f"the model has 50 embeddings but the tokenizer {len(tokenizer)} tokens"):
         align_special_tokens(model, tokenizer, terminator_ids=[1])
@@ -173,7 +179,7 @@ def test_kobarts_forced_tag_is_not_trusted(shared_dir: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     shape = {"encoder_layers": 1, "decoder_layers": 1, "d_model": 32, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
     source = ModelSource(model_name=folder, random_init=True, config_overrides=shape)
-    model = load_model(source, config=load_config(source, num_tokens=len(tokenizer)), is_causal=False)
+    model = loaded(source, num_tokens=len(tokenizer), is_causal=False)
     model.generation_config = GenerationConfig.from_pretrained(folder)
     (line,) = align_special_tokens(model, tokenizer, terminator_ids=[tokenizer.eos_token_id])
     assert "forced_eos_token_id=2 ('<usr>') is not used" in line

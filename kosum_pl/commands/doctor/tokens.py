@@ -16,10 +16,10 @@ from kosum_pl.commands.doctor.finding import Finding, broken, note, ok, warning
 from kosum_pl.decode import DecodingPreset
 from kosum_pl.encode import Encoder
 from kosum_pl.lookup import resolve_path
+from kosum_pl.models.special_tokens import NOT_DECODING
 
-_SPECIAL: Final = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 _FORCED: Final = ("forced_bos_token_id", "forced_eos_token_id")
-_NO_SETTINGS: Final = frozenset({*_SPECIAL, *_FORCED, "transformers_version", "use_cache"})
+_NO_SETTINGS: Final = NOT_DECODING | set(_FORCED)
 _CONFIG, _GENERATION = "config.json", "generation_config.json"
 # What older checkpoints keep in config.json instead of the generation config.
 _LEGACY_SETTINGS: Final = (

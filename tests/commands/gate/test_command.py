@@ -126,14 +126,10 @@ def test_json_has_the_same_in_numbers(run: Path, capsys: pytest.CaptureFixture[s
         ([], "gate needs one run, such as runs/demo/latest, not 0; see gate --help"),
         (["run", "good", "--rules", "gates.yaml"], "gate needs one run, such as runs/demo/latest, not 2"),
         (["run"], "gate needs --rules FILE.yaml; see gate --help"),
-        (["run", "--rules"], "--rules needs a value"),
-        (["run", "--rule", "gates.yaml"], "unknown option '--rule' of gate; options: --rules, --baseline"),
         (["run", "--rules", "no.yaml"], "rules file no.yaml cannot be read: No such file or directory"),
         (["no", "--rules", "one.yaml"], "run 'no' does not exist; give a run directory such as runs/demo/latest"),
         (["run", "--rules", "gates.yaml"], "gates.yaml:2: rule 'val/rouge_sum >= 0.98 * baseline' needs a baseline"),
         (["run", "--rules", "one.yaml", "--baseline", "no"], "baseline 'no' does not exist"),
-        (["run", "--rules", "one.yaml", "--junit", "no/a.xml"], "--junit no/a.xml: there is no folder no"),
-        (["run", "--rules", "one.yaml", "--json", "good"], "--json good is a folder"),
     ],
 )
 def test_slips_of_the_user_are_one_line_and_two(
@@ -163,9 +159,3 @@ def test_a_server_needs_nothing_heavy(run: Path) -> None:
     )
     assert result.returncode == 1, result.stderr
     assert result.stdout.splitlines()[-1] == "[]"
-
-
-def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = gate(capsys, "--help")
-    assert status == 0
-    assert all(option in out for option in ("--rules", "--baseline", "--junit", "--json", "slice weekday=*"))
