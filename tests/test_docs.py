@@ -113,6 +113,17 @@ def test_readme_is_short_and_its_links_lead_somewhere() -> None:
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
+def test_the_walks_lead_through_files_and_functions_that_exist() -> None:
+    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    steps = re.findall(r"`([\w/]+\.py)` `([\w.]+)`", text)
+    assert len(steps) >= 20
+    for file, name in steps:
+        path = REPOSITORY / "kosum_pl" / file
+        assert path.is_file(), file
+        for part in name.split("."):
+            assert re.search(rf"(?:def|class) {part}\b", path.read_text(encoding="utf-8")), f"{file} has no {name}"
+
+
 def snippet(holding: str) -> str:
     (found,) = [block.values[0] for block in blocks("python") if holding in block.values[0]]
     return str(found)
