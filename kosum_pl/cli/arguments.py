@@ -37,11 +37,13 @@ class Options(Namespace):
         command: The command.
         words: The command line after it, as it was typed.
         rest: What no option of ours is; the config's own parser reads it.
+        checkpoint: What `--ckpt_path` means, of a command that does nothing without one.
     """
 
     command: str
     words: tuple[str, ...]
     rest: tuple[str, ...]
+    checkpoint: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,13 @@ class Invocation:
     checkpoint: Path | None = None
     plugins: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
+
+    @property
+    def needed_checkpoint(self) -> Path:
+        """The checkpoint of a command that does nothing without one."""
+        if self.checkpoint is None:
+            raise UsageError(f"{self.command} needs --ckpt_path best|last|FILE")
+        return self.checkpoint
 
     @property
     def asks_for_help(self) -> bool:

@@ -6,7 +6,7 @@ imported, so that help and misspelt options are answered at once.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, RawDescriptionHelpFormatter, _ActionsContainer
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -40,10 +40,11 @@ CONFIG_OPTIONS: Final = ("config", "preset", "runs_dir", "run_name", "ckpt_path"
 """What all other commands share, declared in `_add_config_options`."""
 
 _CONFIG_USAGE: Final = "%(prog)s --config NAME [options]"
+_ANY_OPTION: Final = "Any option of fit is taken too,"
 
 
 def option_parser(command: str) -> ArgumentParser:
-    """A command's parser."""
+    """The parser of one of `COMMANDS`."""
     parser = ArgumentParser(
         prog=f"python -m kosum_pl {command}",
         allow_abbrev=False,
@@ -58,44 +59,39 @@ def option_parser(command: str) -> ArgumentParser:
     return parser
 
 
+def _add(
+    parser: _ActionsContainer,
+    name: str,
+    metavar: str,
+    what: str,
+    read: Callable[[str], object] = types.text,
+    default: object = None,
+) -> None:
+    """Declare an option with a value; given twice, the later one counts."""
+    parser.add_argument(name, type=read, default=default, metavar=metavar, help=what)
+
+
+def _add_repeated(parser: _ActionsContainer, *names: str, metavar: str, what: str, dest: str | None = None) -> None:
+    """Declare an option whose values are gathered in a list."""
+    more = {} if dest is None else {"dest": dest}
+    parser.add_argument(*names, type=types.text, action="append", default=[], metavar=metavar, help=what, **more)  # type: ignore[arg-type]
+
+
 def _add_config_options(parser: ArgumentParser, *, has_slice: bool) -> None:
     group = parser.add_argument_group("the config")
-    group.add_argument(
-        "-c",
-        "--config",
-        type=types.text,
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a config: a path, or a name in ./configs or among the shipped ones; several are laid over each other, "
-        "and options win over all of them",
-    )
-    group.add_argument("--preset", type=types.text, metavar="NAME", help="short for --model.preset NAME")
-    group.add_argument("--runs_dir", type=types.text, metavar="DIR", help="where runs go (runs, or $KOSUM_RUNS_DIR)")
-    group.add_argument("--run_name", type=types.run_name, metavar="NAME", help="their folder in it (the config's name)")
-    group.add_argument(
-        "--ckpt_path", type=types.text, metavar="WORD", help="best or last of the config's latest run, or a file"
-    )
-    group.add_argument(
-        "--init_from", type=types.text, metavar="RUN|FILE|EXPORT", help="weights to start a new fit from"
-    )
-    group.add_argument(
-        "--plugins", type=types.text, action="append", default=[], metavar="a.b.c", help="a module with callbacks"
-    )
+    what = "a config: a path, or a name in ./configs or among the shipped ones; several are laid over each other, and "
+    _add_repeated(group, "-c", "--config", metavar="NAME", what=what + "options win over all of them")
+    _add(group, "--preset", "NAME", "short for --model.preset NAME")
+    _add(group, "--runs_dir", "DIR", "where runs go (runs, or $KOSUM_RUNS_DIR)")
+    _add(group, "--run_name", "NAME", "their folder in it (the config's name)", types.run_name)
+    _add(group, "--ckpt_path", "WORD", "best or last of the config's latest run, or a file")
+    _add(group, "--init_from", "RUN|FILE|EXPORT", "weights to start a new fit from")
+    _add_repeated(group, "--plugins", metavar="a.b.c", what="a module with callbacks")
     if has_slice:
-        group.add_argument(
-            "--slice",
-            type=types.text,
-            action="append",
-            default=[],
-            metavar="weekday=7",
-            help="of validate, test and predict: only these rows, short for --data.slice (weekday=6,7 either; "
-            "length=q4 the longest quarter; given twice: both must hold)",
+        what = "of validate, test and predict: only these rows, short for --data.slice (weekday=6,7 either; length=q4 "
+        _add_repeated(
+            group, "--slice", metavar="weekday=7", what=what + "the longest quarter; given twice: both must hold)"
         )
-
-
-def _add_json(parser: ArgumentParser, *, what: str) -> None:
-    parser.add_argument("--json", type=types.output_file, metavar="FILE", help=f"also write {what} to a file")
 
 
 def _charset(parser: ArgumentParser) -> None:
@@ -105,10 +101,8 @@ def _charset(parser: ArgumentParser) -> None:
         "frequency. Counted with what each row's own dialogue allows. Also: what the tokenizer cannot write. No "
         "weights are loaded."
     )
-    parser.epilog = (
-        "Any option of fit is taken too, such as --data.train_file FILE --model.constraint.charset korean+latin."
-    )
-    _add_json(parser, what="everything, unshortened,")
+    parser.epilog = f"{_ANY_OPTION} such as --data.train_file FILE --model.constraint.charset korean+latin."
+    _add(parser, "--json", "FILE", "also write everything, unshortened, to a file", types.output_file)
 
 
 def _export(parser: ArgumentParser) -> None:
@@ -119,35 +113,19 @@ def _export(parser: ArgumentParser) -> None:
         "constraint, the regex for vLLM's structured outputs. A sample of data.val_file is scored before, and after "
         "from the folder."
     )
-    parser.epilog = "Any option of fit is taken too, such as --model.presets."
-    parser.add_argument("--output", type=types.new_folder, metavar="DIR", help="a new folder")
-    parser.add_argument(
-        "--merge",
-        action="store_true",
-        help="of an adapter: add it to its base's weights, which stand in 16 bit where they were quantized; without it "
-        "the folder holds the adapter alone, as peft reads it",
-    )
-    parser.add_argument(
-        "--merge_base",
-        type=types.one_of("quantized", "original"),
-        default="quantized",
-        metavar="WORD",
-        help="of a quantized base: quantized (the values that the adapter was trained on, in 16 bit; the default) or "
-        "original (those that its folder holds)",
-    )
-    parser.add_argument(
-        "--sample",
-        type=types.whole_number(least=0),
-        default=50,
-        metavar="NUMBER",
-        help="rows of data.val_file that are scored (50); 0 for none",
-    )
-    parser.add_argument(
-        "--allow_difference",
-        action="store_true",
-        help="keep the folder also where rouge_mean differs by more than 0.5 points",
-    )
-    _add_device(parser, what="where the sample is summarized")
+    parser.epilog = f"{_ANY_OPTION} such as --model.presets."
+    _add(parser, "--output", "DIR", "a new folder", types.new_folder)
+    what = "of an adapter: add it to its base's weights, which stand in 16 bit where they were quantized; without it "
+    what += "the folder holds the adapter alone, as peft reads it"
+    parser.add_argument("--merge", action="store_true", help=what)
+    what = "of a quantized base: quantized (the values that the adapter was trained on, in 16 bit; the default) or "
+    kinds = types.one_of("quantized", "original")
+    _add(parser, "--merge_base", "WORD", what + "original (those that its folder holds)", kinds, "quantized")
+    what = "rows of data.val_file that are scored (50); 0 for none"
+    _add(parser, "--sample", "NUMBER", what, types.whole_number(least=0), 50)
+    what = "keep the folder also where rouge_mean differs by more than 0.5 points"
+    parser.add_argument("--allow_difference", action="store_true", help=what)
+    _add(parser, "--device", "WORD", "where the sample is summarized: auto, cpu, cuda", default="auto")
 
 
 def _summarize(parser: ArgumentParser) -> None:
@@ -159,25 +137,15 @@ def _summarize(parser: ArgumentParser) -> None:
         "text, the others are empty lines. How many dialogues were truncated to the model's limit stands on standard "
         "error."
     )
-    parser.epilog = "Of a config, any option of fit is taken too, such as --model.presets."
-    parser.add_argument(
-        "--input_format",
-        type=types.one_of("auto", "text", "csv", "jsonl"),
-        default="auto",
-        metavar="WORD",
-        help="text (dialogues divided by blank lines), csv or jsonl (the usual columns); by default the file's ending "
-        "decides, and standard input is text",
-    )
-    parser.add_argument(
-        "--format",
-        type=types.one_of("text", "csv", "jsonl"),
-        default="text",
-        metavar="WORD",
-        help="text (a summary a line), csv or jsonl, as predict writes them",
-    )
-    parser.add_argument("--output", type=types.output_file, metavar="FILE", help="instead of standard output")
-    parser.add_argument("--batch_size", type=types.whole_number(least=1), metavar="NUMBER", help="dialogues at once")
-    _add_device(parser)
+    parser.epilog = f"Of a config: {_ANY_OPTION.lower()} such as --model.presets."
+    what = "text (dialogues divided by blank lines), csv or jsonl (the usual columns); by default the file's ending "
+    kinds = types.one_of("auto", "text", "csv", "jsonl")
+    _add(parser, "--input_format", "WORD", what + "decides, and standard input is text", kinds, "auto")
+    what = "text (a summary a line), csv or jsonl, as predict writes them"
+    _add(parser, "--format", "WORD", what, types.one_of("text", "csv", "jsonl"), "text")
+    _add(parser, "--output", "FILE", "instead of standard output", types.output_file)
+    _add(parser, "--batch_size", "NUMBER", "dialogues at once", types.whole_number(least=1))
+    _add(parser, "--device", "WORD", "auto, cpu, cuda", default="auto")
 
 
 def _doctor(parser: ArgumentParser) -> None:
@@ -187,8 +155,8 @@ def _doctor(parser: ArgumentParser) -> None:
         "is trained, downloaded or loaded but the tokenizer. Exit code 1 when something is broken; warnings alone give "
         "0."
     )
-    parser.epilog = "Any option of fit is taken too, such as --data.train_file FILE --model.model_name FOLDER."
-    _add_json(parser, what="everything")
+    parser.epilog = f"{_ANY_OPTION} such as --data.train_file FILE --model.model_name FOLDER."
+    _add(parser, "--json", "FILE", "also write everything to a file", types.output_file)
 
 
 def _drift(parser: ArgumentParser) -> None:
@@ -198,11 +166,9 @@ def _drift(parser: ArgumentParser) -> None:
         "column, lengths, turns, speakers and wording. Says in plain words what chance does not explain. With "
         "data.topics also the topic clusters of train, and how each split is spread over them. No weights are loaded."
     )
-    parser.epilog = "Any option of fit is taken too, such as --data.predict_file FILE --data.topics.num_clusters 8."
-    _add_json(parser, what="everything")
-    parser.add_argument(
-        "--plot", type=types.plot_file, metavar="FILE", help="also draw it (.svg, .png or .pdf; needs matplotlib)"
-    )
+    parser.epilog = f"{_ANY_OPTION} such as --data.predict_file FILE --data.topics.num_clusters 8."
+    _add(parser, "--json", "FILE", "also write everything to a file", types.output_file)
+    _add(parser, "--plot", "FILE", "also draw it (.svg, .png or .pdf; needs matplotlib)", types.plot_file)
 
 
 def _gate(parser: ArgumentParser) -> None:
@@ -221,24 +187,13 @@ rules (scores are named as in metrics.json; >= > <= < == !=, + - * / and bracket
   - slice weekday=* val/contamination_rate == 0   of each slice of a column; the worst one is shown
   - {rule: '"lr-AdamW/pg1" < 0.001', name: rate, why: odd names stand in quotes}
 A score that is missing or no number fails its rule."""
-    parser.add_argument(
-        "runs",
-        nargs="*",
-        type=types.path,
-        metavar="RUN",
-        help="a run directory, such as runs/demo/latest, a folder under its eval/, or a metrics.json",
-    )
-    parser.add_argument("--rules", type=types.path, metavar="FILE", help="a YAML list of rules")
-    parser.add_argument(
-        "--baseline",
-        type=types.path,
-        metavar="RUN",
-        help="what 'baseline' in a rule means: a run as above; wins over 'baseline:' of the rules file",
-    )
-    parser.add_argument(
-        "--junit", type=types.output_file, metavar="FILE", help="write the verdicts as JUnit XML, one test case a rule"
-    )
-    parser.add_argument("--json", type=types.output_file, metavar="FILE", help="write them as JSON")
+    what = "a run directory, such as runs/demo/latest, a folder under its eval/, or a metrics.json"
+    parser.add_argument("runs", nargs="*", type=types.path, metavar="RUN", help=what)
+    _add(parser, "--rules", "FILE", "a YAML list of rules", types.path)
+    what = "what 'baseline' in a rule means: a run as above; wins over 'baseline:' of the rules file"
+    _add(parser, "--baseline", "RUN", what, types.path)
+    _add(parser, "--junit", "FILE", "write the verdicts as JUnit XML, one test case a rule", types.output_file)
+    _add(parser, "--json", "FILE", "write them as JSON", types.output_file)
 
 
 def _init(parser: ArgumentParser) -> None:
@@ -248,13 +203,8 @@ def _init(parser: ArgumentParser) -> None:
         "README. DIR must not exist, or be empty."
     )
     parser.add_argument("folders", nargs="*", type=types.path, metavar="DIR", help="the folder")
-    parser.add_argument(
-        "--config",
-        type=types.text,
-        default="kobart",
-        metavar="NAME",
-        help="the shipped config to begin with (kobart); see python -m kosum_pl fit",
-    )
+    what = "the shipped config to begin with (kobart); see python -m kosum_pl fit"
+    _add(parser, "--config", "NAME", what, default="kobart")
 
 
 def _plan(parser: ArgumentParser) -> None:
@@ -266,14 +216,10 @@ def _plan(parser: ArgumentParser) -> None:
         "Nothing is downloaded but a hub model's config and tokenizer, and no weights are loaded. Exit status: 0 it "
         "fits, 1 it does not."
     )
-    parser.epilog = "Any option of fit is taken too, such as --model.gradient_checkpointing true --data.batch_size 4."
-    parser.add_argument(
-        "--memory",
-        type=types.memory_size,
-        metavar="24GB",
-        help="of the device (MB, GB: powers of ten; MiB, GiB); default: this machine's GPU, else 24GB",
-    )
-    _add_json(parser, what="everything, in bytes,")
+    parser.epilog = f"{_ANY_OPTION} such as --model.gradient_checkpointing true --data.batch_size 4."
+    what = "of the device (MB, GB: powers of ten; MiB, GiB); default: this machine's GPU, else 24GB"
+    _add(parser, "--memory", "24GB", what, types.memory_size)
+    _add(parser, "--json", "FILE", "also write everything, in bytes, to a file", types.output_file)
 
 
 def _report(parser: ArgumentParser) -> None:
@@ -284,22 +230,11 @@ def _report(parser: ArgumentParser) -> None:
         "several runs, the first is held against each other one on the rows that both have. Beside the page lies a "
         "Markdown summary for a pull request."
     )
-    parser.add_argument(
-        "runs",
-        nargs="*",
-        type=types.path,
-        metavar="RUN",
-        help="a run directory, such as runs/demo/latest, or a folder under its eval/",
-    )
-    parser.add_argument(
-        "--output",
-        type=types.output_file,
-        metavar="FILE",
-        help="the page; default: report.html in the first run, of several runs report-compare.html there",
-    )
-    parser.add_argument(
-        "--markdown", type=types.output_file, metavar="FILE", help="the summary; default: beside the page"
-    )
+    what = "a run directory, such as runs/demo/latest, or a folder under its eval/"
+    parser.add_argument("runs", nargs="*", type=types.path, metavar="RUN", help=what)
+    what = "the page; default: report.html in the first run, of several runs report-compare.html there"
+    _add(parser, "--output", "FILE", what, types.output_file)
+    _add(parser, "--markdown", "FILE", "the summary; default: beside the page", types.output_file)
 
 
 def _tune(parser: ArgumentParser) -> None:
@@ -311,49 +246,18 @@ def _tune(parser: ArgumentParser) -> None:
         "are put back where the rows cannot tell. Rows of test are never read. Trials are kept: the same call goes on "
         "where it was stopped."
     )
-    parser.epilog = "Any option of fit is taken too, such as --model.presets."
+    parser.epilog = f"{_ANY_OPTION} such as --model.presets."
     parser.set_defaults(slice=[])
-    parser.add_argument(
-        "--slice",
-        dest="slices",
-        type=types.text,
-        action="append",
-        default=[],
-        metavar="COLUMN=VALUE",
-        help="rows of a profile column; 6,7 is either; given again, rows must match all (default: all rows)",
-    )
-    parser.add_argument(
-        "--trials", type=types.whole_number(least=1), default=40, metavar="NUMBER", help="presets to try in all (40)"
-    )
-    parser.add_argument(
-        "--output",
-        type=types.output_file,
-        metavar="FILE.yaml",
-        help="the preset; an existing file is replaced only by a better one",
-    )
+    what = "rows of a profile column; 6,7 is either; given again, rows must match all (default: all rows)"
+    _add_repeated(parser, "--slice", dest="slices", metavar="COLUMN=VALUE", what=what)
+    _add(parser, "--trials", "NUMBER", "presets to try in all (40)", types.whole_number(least=1), 40)
+    what = "the preset; an existing file is replaced only by a better one"
+    _add(parser, "--output", "FILE.yaml", what, types.output_file)
     parser.add_argument("--force", action="store_true", help="write the preset also where it does not win")
-    parser.add_argument(
-        "--held_out",
-        type=types.share,
-        default=0.5,
-        metavar="SHARE",
-        help="part of the rows that is not searched on (0.5)",
-    )
-    parser.add_argument(
-        "--seed",
-        type=types.whole_number(least=0),
-        default=42,
-        metavar="NUMBER",
-        help="of the split and the search (42)",
-    )
-    parser.add_argument(
-        "--study", type=types.output_file, metavar="FILE.db", help="where trials are kept (RUN/tune/SLICE.db)"
-    )
-    _add_device(parser)
-
-
-def _add_device(parser: ArgumentParser, *, what: str = "where to compute") -> None:
-    parser.add_argument("--device", type=types.text, default="auto", metavar="WORD", help=f"{what}: auto, cpu, cuda")
+    _add(parser, "--held_out", "SHARE", "part of the rows that is not searched on (0.5)", types.share, 0.5)
+    _add(parser, "--seed", "NUMBER", "of the split and the search (42)", types.whole_number(least=0), 42)
+    _add(parser, "--study", "FILE.db", "where trials are kept (RUN/tune/SLICE.db)", types.output_file)
+    _add(parser, "--device", "WORD", "auto, cpu, cuda", default="auto")
 
 
 _DECLARATIONS: Final[Mapping[str, Callable[[ArgumentParser], None]]] = {

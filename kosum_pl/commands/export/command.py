@@ -17,22 +17,12 @@ def run(options: Options) -> int:
         ValueError: An option, the config or the checkpoint is wrong, or the exported model scores otherwise.
     """
     invocation = find_invocation(options)
-    if invocation.checkpoint is None:
-        raise UsageError("export needs --ckpt_path best|last|FILE")
+    options.checkpoint = invocation.needed_checkpoint
     if options.output is None:
         raise UsageError("export needs --output DIR")
     # Seconds of imports, after what can be checked without them.
-    from kosum_pl.commands.export.run import ExportOptions, export
+    from kosum_pl.commands.export.run import export
 
-    wanted = ExportOptions(
-        output=options.output,
-        checkpoint=invocation.checkpoint,
-        merges=options.merge,
-        merge_base=options.merge_base,
-        num_rows=options.sample,
-        allows_difference=options.allow_difference,
-        device=options.device,
-    )
-    for line in export(invocation, wanted):
+    for line in export(invocation, options):
         print(line, flush=True)
     return 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ import torch
 from kosum_pl.checkpoints.lineage import EXPORT_RECORD, lineage_from
 from kosum_pl.checkpoints.topics import run_topics
 from kosum_pl.checkpoints.weights import load_weights, seed_of
-from kosum_pl.cli.arguments import Invocation
+from kosum_pl.cli.arguments import Invocation, Options
 from kosum_pl.cli.parts import Parts, load_parts
 from kosum_pl.data import TOPICS_FILE
 from kosum_pl.errors import UsageError
@@ -39,30 +39,7 @@ _SIXTEEN_BIT: Final = ("bfloat16", "float16")
 _SHOWN: Final = ("rouge_mean", "rouge1", "rouge2", "rougeL")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExportOptions:
-    """What `export` is asked for.
-
-    Attributes:
-        output: The folder.
-        checkpoint: The weights.
-        merges: Whether an adapter goes into its base's weights.
-        merge_base: Of a quantized base: whether it is merged into the `quantized` values or into the `original` ones.
-        num_rows: Rows of the sample.
-        allows_difference: Whether scores may differ.
-        device: Where the sample is summarized.
-    """
-
-    output: Path
-    checkpoint: Path
-    merges: bool
-    merge_base: str
-    num_rows: int
-    allows_difference: bool
-    device: str
-
-
-def export(invocation: Invocation, options: ExportOptions) -> Iterator[str]:
+def export(invocation: Invocation, options: Options) -> Iterator[str]:
     """Export a checkpoint.
 
     Yields:
@@ -76,14 +53,14 @@ def export(invocation: Invocation, options: ExportOptions) -> Iterator[str]:
     device = find_device(options.device)
     settings = InferenceSettings.from_config(parts.config)
     topics = run_topics(parts.config["data"]["topics"], checkpoint=options.checkpoint)
-    dialogues = _sample(parts, options.num_rows)
+    dialogues = _sample(parts, options.sample)
     load_weights(parts.module, options.checkpoint, seed=seed_of(parts.config))
     made = make_folders(options.output.parent)
     try:
         # A folder of its own beside the output: whatever else lies there is not touched.
         with tempfile.TemporaryDirectory(dir=options.output.parent, prefix=f".{options.output.name}-") as folder:
             draft = Path(folder) / options.output.name
-            if is_quantized_merge := options.merges and parts.module.source.quantization != "none":
+            if is_quantized_merge := options.merge and parts.module.source.quantization != "none":
                 # Before anything is computed: on a CPU, bitsandbytes packs the weights anew at their first use.
                 yield _write(_unquantized(invocation, parts, options), settings, draft, options)
             before = _score(parts.module, dialogues, settings, device=device)
@@ -112,10 +89,10 @@ def _score(
     return ScoreTable.of(predictions, module.evaluation.settings).scores()
 
 
-def _check(module: SummarizationModule, options: ExportOptions) -> None:
-    if options.merges and module.adapter is None:
+def _check(module: SummarizationModule, options: Options) -> None:
+    if options.merge and module.adapter is None:
         raise UsageError("--merge: this config has no model.adapter, and the whole model is exported; leave it out")
-    if module.adapter is not None and module.source.random_init and not options.merges:
+    if module.adapter is not None and module.source.random_init and not options.merge:
         raise UsageError(
             "model.random_init: the adapter's base stands in no folder that a reader of the export could load; "
             "add --merge"
@@ -132,7 +109,7 @@ def _sample(parts: Parts, num_rows: int) -> list[Dialogue]:
     return [table[int(row)] for row in np.sort(rows)]
 
 
-def _unquantized(invocation: Invocation, parts: Parts, options: ExportOptions) -> SummarizationModule:
+def _unquantized(invocation: Invocation, parts: Parts, options: Options) -> SummarizationModule:
     """The module of a quantized base on a base of 16 bits."""
     dtype = parts.module.source.dtype if parts.module.source.dtype in _SIXTEEN_BIT else _SIXTEEN_BIT[0]
     changes = ("--model.quantization=none", f"--model.dtype={dtype}")
@@ -143,11 +120,11 @@ def _unquantized(invocation: Invocation, parts: Parts, options: ExportOptions) -
     return module
 
 
-def _write(module: SummarizationModule, settings: InferenceSettings, folder: Path, options: ExportOptions) -> str:
+def _write(module: SummarizationModule, settings: InferenceSettings, folder: Path, options: Options) -> str:
     """Write the folder, and say what went into it; the module's weights are gone afterwards."""
     said = "the adapter alone" if module.adapter is not None else "the whole model"
     num_merged = 0
-    if options.merges:
+    if options.merge:
         num_merged = merge_adapter(module)
         dtype = str(module.language_model.dtype).removeprefix("torch.")
         said = f"the whole model, {num_merged} layers merged in {dtype}"
@@ -185,10 +162,8 @@ def _comparison(before: Mapping[str, float], after: Mapping[str, float], *, num_
     return "\n".join(lines)
 
 
-def _check_difference(
-    before: Mapping[str, float], after: Mapping[str, float], draft: Path, options: ExportOptions
-) -> None:
-    if not before or options.allows_difference:
+def _check_difference(before: Mapping[str, float], after: Mapping[str, float], draft: Path, options: Options) -> None:
+    if not before or options.allow_difference:
         return
     difference = after["rouge_mean"] - before["rouge_mean"]
     if abs(difference) <= TOLERANCE:

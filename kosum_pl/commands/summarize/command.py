@@ -33,21 +33,10 @@ def run(options: Options) -> int:
             raise UsageError(f"{name} belongs to a config, and {target} is an exported folder; take it out")
     elif target is not None:
         options.config = [target]
-    invocation = None if folder is not None else find_invocation(options)
-    # Seconds of imports, after what can be checked without them.
-    from kosum_pl.commands.summarize.run import SummarizeOptions, summarize
+    model = folder or find_invocation(options)
+    from kosum_pl.commands.summarize.run import summarize  # seconds of imports
 
-    wanted = SummarizeOptions(
-        source=names[0] if names else "-",
-        input_format=options.input_format,
-        output_format=options.format,
-        output=options.output,
-        batch_size=options.batch_size,
-        device=options.device,
-        folder=folder,
-        invocation=invocation,
-    )
-    summarize(wanted)
+    summarize(names[0] if names else "-", model, options)
     return 0
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kosum_pl.checkpoints.topics import exported_topics, run_topics
-from kosum_pl.cli.arguments import Invocation
+from kosum_pl.cli.arguments import Invocation, Options
 from kosum_pl.cli.quiet import quieten
 from kosum_pl.commands.summarize.input import read_input
 from kosum_pl.commands.summarize.output import render_predictions
@@ -33,31 +33,6 @@ from kosum_pl.modules import SummarizationModule
 from kosum_pl.types import Dialogue, EncodedExample, Prediction
 
 
-@dataclass(frozen=True, kw_only=True)
-class SummarizeOptions:
-    """What `summarize` is asked for.
-
-    Attributes:
-        source: A file, or `-`.
-        input_format: `auto`, `text`, `csv` or `jsonl`.
-        output_format: `text`, `csv` or `jsonl`.
-        output: A file; None for standard output.
-        batch_size: Dialogues at once; None: as configured.
-        device: Where to compute.
-        folder: An exported folder; None where a config is given.
-        invocation: The config's command line; None where a folder is given.
-    """
-
-    source: str
-    input_format: str
-    output_format: str
-    output: Path | None
-    batch_size: int | None
-    device: str
-    folder: Path | None
-    invocation: Invocation | None
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Summarizer:
     """What summarizes, without its weights until `load_weights` is called."""
@@ -68,8 +43,13 @@ class _Summarizer:
     load_weights: Callable[[], object]
 
 
-def summarize(options: SummarizeOptions) -> None:
+def summarize(source: str, model: Path | Invocation, options: Options) -> None:
     """Summarize everything, and write it.
+
+    Args:
+        source: A file, or `-`.
+        model: An exported folder, or the command line of a config.
+        options: Formats, output, batch size and device.
 
     Raises:
         ValueError: The folder, the config or the input is wrong.
@@ -77,11 +57,15 @@ def summarize(options: SummarizeOptions) -> None:
     """
     quieten()
     device = find_device(options.device)
-    summarizer = _open_export(options.folder) if options.folder is not None else _open_config(options)
+    summarizer = _open_export(model) if isinstance(model, Path) else _open_config(model)
     settings = summarizer.settings
     if options.batch_size:
         settings = replace(settings, batch_size=options.batch_size)
-    dialogues = _read(options, settings, topics=summarizer.topics)
+    dialogues = read_input(
+        source, input_format=options.input_format, columns=settings.columns, cleaning=settings.cleaning
+    )
+    if summarizer.topics is not None:
+        dialogues = add_topics(dialogues, clusters=summarizer.topics)
     examples = _encode(summarizer.module, dialogues, settings)
     summarizer.load_weights()
     done: dict[int, Prediction] = {}
@@ -94,13 +78,6 @@ def summarize(options: SummarizeOptions) -> None:
     _write([done[row] for row in range(len(dialogues))], options)
     if options.output is not None:
         print(f"written: {options.output}", file=sys.stderr)
-
-
-def _read(options: SummarizeOptions, settings: InferenceSettings, *, topics: TopicClusters | None) -> list[Dialogue]:
-    dialogues = read_input(
-        options.source, input_format=options.input_format, columns=settings.columns, cleaning=settings.cleaning
-    )
-    return dialogues if topics is None else add_topics(dialogues, clusters=topics)
 
 
 def _encode(
@@ -141,8 +118,8 @@ def _generate(
         summarize_dialogues(module, dialogues, settings, device=device, examples=examples, on_batch=keep)
 
 
-def _write(predictions: Sequence[Prediction | None], options: SummarizeOptions) -> None:
-    text = render_predictions(predictions, options.output_format)
+def _write(predictions: Sequence[Prediction | None], options: Options) -> None:
+    text = render_predictions(predictions, options.format)
     if options.output is not None:
         write_atomically(options.output, text)
     else:
@@ -150,7 +127,7 @@ def _write(predictions: Sequence[Prediction | None], options: SummarizeOptions) 
         sys.stdout.flush()
 
 
-def _write_some(predictions: Sequence[Prediction | None], options: SummarizeOptions, *, error: BaseException) -> None:
+def _write_some(predictions: Sequence[Prediction | None], options: Options, *, error: BaseException) -> None:
     """Write what an error left, and say so.
 
     Raises:
@@ -159,10 +136,10 @@ def _write_some(predictions: Sequence[Prediction | None], options: SummarizeOpti
     _write(predictions, options)
     num_done = sum(prediction is not None for prediction in predictions)
     place = "on standard output" if options.output is None else f"in {options.output}"
-    told = f"{num_done:,} of {len(predictions):,} summaries are {place}"
+    message = f"{num_done:,} of {len(predictions):,} summaries are {place}"
     if isinstance(error, KeyboardInterrupt):
-        raise KeyboardInterrupt(told) from None
-    print(told, file=sys.stderr)
+        raise KeyboardInterrupt(message) from None
+    print(message, file=sys.stderr)
 
 
 def _open_export(folder: Path) -> _Summarizer:
@@ -175,12 +152,11 @@ def _open_export(folder: Path) -> _Summarizer:
     )
 
 
-def _open_config(options: SummarizeOptions) -> _Summarizer:
+def _open_config(invocation: Invocation) -> _Summarizer:
     from kosum_pl.checkpoints.weights import load_weights, seed_of
     from kosum_pl.cli.parts import load_parts  # seconds of imports, which an exported folder does without
 
-    assert options.invocation is not None
-    parts, checkpoint = load_parts(options.invocation), options.invocation.checkpoint
+    parts, checkpoint = load_parts(invocation), invocation.checkpoint
     if checkpoint is None and (parts.module.adapter is not None or parts.module.source.random_init):
         raise UsageError("this config's own weights are untrained; add --ckpt_path best")
     return _Summarizer(

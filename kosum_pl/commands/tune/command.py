@@ -22,25 +22,12 @@ def run(options: Options) -> int:
     if options.output is None or options.output.suffix not in (".yaml", ".yml"):
         raise UsageError("tune needs --output FILE.yaml, such as configs/presets/saturday.yaml")
     invocation = find_invocation(options)
-    if invocation.checkpoint is None:
-        raise UsageError("tune needs --ckpt_path best|last|FILE")
+    options.checkpoint = invocation.needed_checkpoint
     if find_spec("optuna") is None:
         raise UsageError("tune needs Optuna, which is not installed: pip install optuna")
     # Seconds of imports, after what can be checked without them.
-    from kosum_pl.commands.tune.run import TuneOptions, tune
+    from kosum_pl.commands.tune.run import tune
 
-    wanted = TuneOptions(
-        checkpoint=invocation.checkpoint,
-        output=options.output,
-        slices=tuple(options.slices),
-        num_trials=options.trials,
-        held_out=options.held_out,
-        seed=options.seed,
-        study=options.study,
-        device=options.device,
-        is_forced=options.force,
-        words=options.words,
-    )
-    for line in tune(invocation, wanted):
+    for line in tune(invocation, options):
         print(line, flush=True)
     return 0

@@ -8,9 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -79,27 +77,6 @@ class Comparison:
         return paired_difference(self.tuned, scores, seed=self.seed, num_resamples=_RESAMPLES)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Provenance:
-    """Where a preset comes from.
-
-    Attributes:
-        config: The config it is used with.
-        command: What was called.
-        checkpoint: Run and file.
-        rows: Slice and file.
-        num_trials: Trials in all.
-        comparisons: On the tuning part and on the held-out part.
-    """
-
-    config: str
-    command: str
-    checkpoint: str
-    rows: str
-    num_trials: int
-    comparisons: tuple[Comparison, ...]
-
-
 def trial_line(tried: Tried, all_tried: Sequence[Tried], *, num_trials: int) -> str:
     """One line of progress."""
     best = max((trial.score for trial in all_tried if trial.row_scores is not None), default=tried.score)
@@ -119,24 +96,9 @@ def trial_table(tried: Sequence[Tried], *, taken: Tried) -> Iterator[str]:
 
 
 def preset_text(
-    preset: DecodingPreset,
-    space: Sequence[Knob],
-    *,
-    output: Path,
-    when: Mapping[str, Sequence[str]],
-    provenance: Provenance,
+    preset: DecodingPreset, space: Sequence[Knob], *, when: Mapping[str, Sequence[str]], comments: Sequence[str]
 ) -> str:
-    """A preset file, with its provenance in front."""
-    word = output.stem if output.parent.name == "presets" else f"./{output}" if output.parent == Path() else output
-    comments = [
-        f"python -m kosum_pl validate --config {provenance.config} --preset {word} --ckpt_path best",
-        f"Tuned on {date.today()} for {provenance.rows}, checkpoint {provenance.checkpoint}:",
-        provenance.command,
-        f"{provenance.num_trials} trials. rouge_sum with 95 % bootstrap intervals over rows:",
-    ]
-    for comparison in provenance.comparisons:
-        comments.append(f"{comparison.part} part, {len(comparison.tuned)} rows: {comparison.sentence}")
-    comments.append(verdict(provenance.comparisons[-1]))
+    """A preset file: comments, then what was searched, and of what was not only bad words."""
     values: dict[str, Any] = {}
     if when:
         values["when"] = {column: _when(texts) for column, texts in when.items()}
@@ -145,9 +107,8 @@ def preset_text(
     if preset.bad_words:
         values["bad_words"] = list(preset.bad_words)
     wrapped = [part for line in comments[1:] for part in textwrap.wrap(line, _WIDTH, subsequent_indent="  ")]
-    return "".join(f"# {line}\n" for line in [comments[0], *wrapped]) + yaml.safe_dump(
-        values, sort_keys=False, allow_unicode=True
-    )
+    lines = "".join(f"# {line}\n" for line in [comments[0], *wrapped])
+    return lines + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
 def verdict(comparison: Comparison) -> str:

@@ -12,6 +12,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -19,9 +20,9 @@ from typing import Final
 import numpy as np
 
 from kosum_pl.checkpoints.weights import load_weights, seed_of
-from kosum_pl.cli.arguments import Invocation
+from kosum_pl.cli.arguments import Invocation, Options
 from kosum_pl.cli.parts import Parts, load_parts
-from kosum_pl.commands.tune.report import Comparison, Provenance, preset_text, trial_line, trial_table, verdict
+from kosum_pl.commands.tune.report import Comparison, preset_text, trial_line, trial_table, verdict
 from kosum_pl.commands.tune.rows import RowScorer, select_rows, split_rows
 from kosum_pl.commands.tune.space import Knob, make_space, preset_from
 from kosum_pl.commands.tune.study import Search, open_study
@@ -36,41 +37,12 @@ from kosum_pl.types import IGNORE_INDEX
 _NOT_HASHED: Final = ("preset", "presets", "fit_preset", "slices")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TuneOptions:
-    """What `tune` is asked for.
-
-    Attributes:
-        checkpoint: The weights.
-        output: The preset's file.
-        slices: Conditions on the rows, `column=value` each; none for all rows.
-        num_trials: Trials in all, earlier calls' included.
-        held_out: Share of the rows that is not searched on, 0-1.
-        seed: Of the split and the search.
-        study: Where trials are kept; None for the run's folder.
-        device: Where to compute.
-        is_forced: Whether a preset that does not win is written too.
-        words: The command line after the command, for the preset's comments.
-    """
-
-    checkpoint: Path
-    output: Path
-    slices: tuple[str, ...]
-    num_trials: int
-    held_out: float
-    seed: int
-    study: Path | None
-    device: str
-    is_forced: bool
-    words: tuple[str, ...]
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Plan:
     """What is tuned: rows in two parts, what serves them today, and where the search looks."""
 
     parts: Parts
-    options: TuneOptions
+    options: Options
     when: Mapping[str, Sequence[str]]
     tuning: list[int]
     held_out: list[int]
@@ -89,7 +61,7 @@ class _Plan:
         return ", ".join(dict.fromkeys(preset.name for preset in self.serving.values()))
 
 
-def tune(invocation: Invocation, options: TuneOptions) -> Iterator[str]:
+def tune(invocation: Invocation, options: Options) -> Iterator[str]:
     """Search a preset, and write it where it wins.
 
     Yields:
@@ -119,15 +91,14 @@ def tune(invocation: Invocation, options: TuneOptions) -> Iterator[str]:
         yield from comparison.lines()
     _check_gain(plan, comparisons[-1])
     yield verdict(comparisons[-1])
-    provenance = _provenance(plan, invocation, comparisons, num_trials=len(search.tried))
-    text = preset_text(tuned, plan.space, output=options.output, when=plan.when, provenance=provenance)
-    write_atomically(options.output, text)
+    comments = _comments(plan, invocation, comparisons, num_trials=len(search.tried))
+    write_atomically(options.output, preset_text(tuned, plan.space, when=plan.when, comments=list(comments)))
     yield f"written: {options.output}"
 
 
 def _search(plan: _Plan, search: Search, scorer: RowScorer) -> Iterator[str]:
     """All trials; what they scored is not computed again."""
-    num_trials = plan.options.num_trials
+    num_trials = plan.options.trials
     if search.tried:
         yield f"{len(search.tried)} trials are in {plan.study_file} already"
     for tried in itertools.chain(search.run(num_trials), search.simplify()):
@@ -138,20 +109,23 @@ def _search(plan: _Plan, search: Search, scorer: RowScorer) -> Iterator[str]:
             scorer.remember(preset_from(tried.params, base=plan.base), tried.row_scores)
 
 
-def _provenance(
-    plan: _Plan, invocation: Invocation, comparisons: tuple[Comparison, ...], *, num_trials: int
-) -> Provenance:
-    return Provenance(
-        config=f"{invocation.config_name}.yaml",
-        command=f"python -m kosum_pl tune {' '.join(plan.options.words)}",
-        checkpoint=_checkpoint_name(plan.options.checkpoint),
-        rows=f"{plan.slice_name} of {plan.parts.config['data']['val_file']}",
-        num_trials=num_trials,
-        comparisons=comparisons,
-    )
+def _comments(
+    plan: _Plan, invocation: Invocation, comparisons: Sequence[Comparison], *, num_trials: int
+) -> Iterator[str]:
+    """How to use the preset, where it comes from, and what it won."""
+    output = plan.options.output
+    name = output.stem if output.parent.name == "presets" else f"./{output}" if output.parent == Path() else output
+    yield f"python -m kosum_pl validate --config {invocation.config_name}.yaml --preset {name} --ckpt_path best"
+    rows = f"{plan.slice_name} of {plan.parts.config['data']['val_file']}"
+    yield f"Tuned on {date.today()} for {rows}, checkpoint {_checkpoint_name(plan.options.checkpoint)}:"
+    yield f"python -m kosum_pl tune {' '.join(plan.options.words)}"
+    yield f"{num_trials} trials. rouge_sum with 95 % bootstrap intervals over rows:"
+    for comparison in comparisons:
+        yield f"{comparison.part} part, {len(comparison.tuned)} rows: {comparison.sentence}"
+    yield verdict(comparisons[-1])
 
 
-def _make_plan(parts: Parts, options: TuneOptions) -> _Plan:
+def _make_plan(parts: Parts, options: Options) -> _Plan:
     parts.datamodule.setup("validate")
     table, encoded = parts.datamodule.tables["val"], parts.datamodule.encoded["val"]
     rows, when = select_rows(table, options.slices)
@@ -202,13 +176,13 @@ def _serving_scores(scorer: RowScorer, serving: Sequence[DecodingPreset]) -> np.
     """Scores of every row under the preset that serves it."""
     scores = np.empty(len(serving))
     for name in dict.fromkeys(preset.name for preset in serving):
-        places = [place for place, preset in enumerate(serving) if preset.name == name]
-        scores[places] = scorer.scores(serving[places[0]])[places]
+        rows = [row for row, preset in enumerate(serving) if preset.name == name]
+        scores[rows] = scorer.scores(serving[rows[0]])[rows]
     return scores
 
 
 def _check_gain(plan: _Plan, comparison: Comparison) -> None:
-    if not comparison.is_won and not plan.options.is_forced:
+    if not comparison.is_won and not plan.options.force:
         raise UsageError(
             f"the tuned preset does not win on the {len(plan.held_out)} held-out rows: {comparison.sentence}; "
             f"{plan.options.output} is left as it was, the trials are in {plan.study_file}; --force writes it anyway"
@@ -241,7 +215,7 @@ def _weights_hash(checkpoint: Path) -> str:
     return sha256(repr(parts).encode()).hexdigest()
 
 
-def _study_file(options: TuneOptions) -> Path:
+def _study_file(options: Options) -> Path:
     folder = run_of(options.checkpoint) or options.checkpoint.parent
     name = re.sub(r"[^\w=,.+-]+", "-", " ".join(options.slices) or "all")
     return folder / "tune" / f"{name}.db"
