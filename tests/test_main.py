@@ -111,6 +111,7 @@ def test_an_option_before_the_command_is_told_apart(capsys: pytest.CaptureFixtur
 
 
 def test_an_unknown_config_lists_what_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    # `find_config` raises a plain ValueError: that it is one line rests on where it was raised.
     line = error_line(capsys, ["fit", "--config", "nope.yaml"])
     assert "config 'nope.yaml' is not a file and no config has this name; known: " in line
     assert "kobart" in line
@@ -156,11 +157,6 @@ class TestErrors:
         failing.append(KeyboardInterrupt("run directory: runs/demo/x"))
         assert entry.main(["fit"]) == 130
         assert capsys.readouterr().err == "kosum_pl: interrupted; run directory: runs/demo/x\n"
-
-
-def test_a_value_error_of_our_rooms_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    # `find_config` raises a plain ValueError: that it is told in one line rests on where it was raised.
-    assert "no config has this name" in error_line(capsys, ["fit", "--config", "nope"])
 
 
 @pytest.mark.parametrize("num_words", [1, 100_000])

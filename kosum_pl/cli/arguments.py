@@ -108,15 +108,7 @@ def own_options_help(command: str) -> str:
 
 
 def read_arguments(command: str, words: Sequence[str]) -> Invocation:
-    """Check and rewrite the command line of a command that reads a config.
-
-    Args:
-        command: The command.
-        words: The command line after it.
-
-    Raises:
-        ValueError: A config, preset, checkpoint or run is unknown, or a config is no YAML.
-    """
+    """Check and rewrite the command line of a command that reads a config."""
     return find_invocation(parse_options(command, words))
 
 
@@ -130,7 +122,9 @@ def find_invocation(options: Options) -> Invocation:
     configs = [find_config(name) for name in options.config]
     config_name = options.run_name or (config_name_of(configs[0]) if configs else "")
     runs_dir = Path(options.runs_dir or os.environ.get("KOSUM_RUNS_DIR") or "runs")
-    plugins = [name for config in configs for name in _plugins_of(read_yaml(config), config)]
+    plugins = []
+    for config in configs:
+        plugins += _plugin_names(read_yaml(config).get("plugins"), f"{config}: plugins")
     for value in options.plugins:
         plugins += _plugin_names(yaml.safe_load(value), "--plugins")
     rewritten = [f"--config={path.resolve()}" for path in configs]
@@ -179,8 +173,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not UTF-8 at byte {error.start}; save the config as UTF-8") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise UsageError(f"{place}: not YAML: {one_line(error.problem or str(error))}") from error
+        position = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise UsageError(f"{position}: not YAML: {one_line(error.problem or str(error))}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: not YAML: {one_line(str(error))}") from error
     if not isinstance(values, dict):
@@ -226,10 +220,6 @@ def _slice(conditions: Sequence[str], *, command: str) -> str:
 
 def _no_config(command: str) -> str:
     return f"{command} needs --config NAME; known: {', '.join(list_configs()) or 'none'}"
-
-
-def _plugins_of(values: dict[str, Any], config: Path) -> list[str]:
-    return _plugin_names(values.get("plugins"), f"{config}: plugins")
 
 
 def _plugin_names(value: object, where: str) -> list[str]:

@@ -227,7 +227,7 @@ def _report(parser: ArgumentParser) -> None:
     parser.description = (
         "Write what a run has left behind as one HTML page that needs no network: scores with intervals, curves, "
         "slices, drift, foreign characters, tags, best and worst rows, all predictions, config and versions. Of "
-        "several runs, the first is held against each other one on the rows that both have. Beside the page lies a "
+        "several runs, the first is compared with each other one on the rows that both have. Beside the page lies a "
         "Markdown summary for a pull request."
     )
     what = "a run directory, such as runs/demo/latest, or a folder under its eval/"

@@ -64,8 +64,8 @@ def explain_parser_error(message: str, *, parser: ArgumentParser, failures: Sequ
 def explain_instantiation_error(message: str) -> str:
     """The reason inside the tree of alternatives that is left when a value of a union cannot be built."""
     reasons = re.findall(r"^\s*- (?!Expected|Does not validate)(.+)$", message, flags=re.MULTILINE)
-    told = [reason for reason in reasons if "unexpected keyword argument" not in reason]
-    return one_line("; ".join(dict.fromkeys(told or reasons)) or message)
+    own = [reason for reason in reasons if "unexpected keyword argument" not in reason]
+    return one_line("; ".join(dict.fromkeys(own or reasons)) or message)
 
 
 def _unknown_key(key: str, known: Iterable[str]) -> str:

@@ -9,11 +9,7 @@ from kosum_pl.cli.arguments import Options, find_invocation
 
 
 def run(options: Options) -> int:
-    """Check the options, and only then load what runs the command.
-
-    Raises:
-        ValueError: An option or the config is wrong.
-    """
+    """Check the options, and only then load what runs the command."""
     invocation = find_invocation(options)
     from kosum_pl.cli.lightning_cli import run_command  # seconds of imports
 

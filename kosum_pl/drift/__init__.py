@@ -1,1 +1,1 @@
-"""Train held against other rows: features, divergences, the words for them, plots."""
+"""Train compared with other rows: features, divergences, the words for them, plots."""

@@ -84,8 +84,8 @@ def _draw_panel(
         share = dict.fromkeys(bins, 0.0)
         for key, count in zip(own, counts, strict=True):
             share[key if key in share else OTHER_VALUES] += 100 * count / sum(counts)
-        places = [place + (number - (len(series) - 1) / 2) * width for place in range(len(bins))]
-        panel.bar(places, list(share.values()), width=width, color=f"C{color}")
+        positions = [index + (number - (len(series) - 1) / 2) * width for index in range(len(bins))]
+        panel.bar(positions, list(share.values()), width=width, color=f"C{color}")
     labels = [_shown(value, title, legend, has_font=has_font) for value in bins]
     is_long = len(bins) > 4
     panel.set_xticks(range(len(bins)), labels, rotation=45 if is_long else 0, ha="right" if is_long else "center")

@@ -33,7 +33,7 @@ class DriftReport:
     Attributes:
         drifts: Train against each other split.
         topics: The clusters, where `data.topics` asks for them.
-        notes: What reading and encoding said.
+        notes: Lines of reading and encoding.
     """
 
     drifts: Sequence[Drift]

@@ -117,11 +117,7 @@ def load_exported_weights(exported: Exported, folder: Path) -> None:
 
 
 def load_folder(folder: Path) -> Exported:
-    """Read a folder back, weights and all.
-
-    Raises:
-        ValueError: It is no such folder, its base is another one, or its tokenizer was changed.
-    """
+    """Read a folder back, weights and all."""
     exported = open_folder(folder)
     load_exported_weights(exported, folder)
     return exported

@@ -2,7 +2,7 @@
 
 In: a module with an adapter on a base that is not quantized. Out: the same module with plain weights and no adapter:
 one model, as fast as its base. A quantized base is loaded again in 16 bit before; four bits could not hold the sum. The
-adapter was trained to make up for the quantized values, so they are what it is added to, unless it is said otherwise.
+adapter was trained to make up for the quantized values, so it is added to them, unless one asks for the original ones.
 """
 
 from __future__ import annotations

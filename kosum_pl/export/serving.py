@@ -40,7 +40,7 @@ def save_tokenizer(module: SummarizationModule, folder: Path) -> None:
 
 
 def with_arguments(template: str, arguments: Mapping[str, Any]) -> str:
-    """A chat template that knows the arguments it was trained with: no reader of the folder has to be told them.
+    """A chat template that knows the arguments it was trained with: readers of the folder need not know them.
 
     Args:
         template: In Jinja.

@@ -17,48 +17,19 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from kosum_pl.__main__ import main
 from kosum_pl.checkpoints.start import StartWeights
 from kosum_pl.cli import lightning_cli as cli
+from tests.tiny_config import tiny_config
 
-BART = {
-    "d_model": 16,
-    "encoder_layers": 1,
-    "decoder_layers": 1,
-    "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2,
-    "encoder_ffn_dim": 16,
-    "decoder_ffn_dim": 16,
-}
-CONFIG: dict[str, Any] = {
-    "trainer": {
-        "accelerator": "cpu",
+CONFIG = tiny_config(
+    preset="short.yaml",
+    trainer={
         "max_steps": 3,
         "val_check_interval": 3,
         "num_sanity_val_steps": -1,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
         "callbacks": [{"class_path": "RougeSumCheckpoint", "init_args": {"monitor": "val/loss"}}],
     },
-    "model": {
-        "class_path": "Seq2SeqModule",
-        "init_args": {
-            "model_name": "demo:bart",
-            "random_init": True,
-            "config_overrides": BART,
-            "learning_rate": 0.05,
-            "warmup_steps": 2,
-            "rouge_tokenizer": "char",
-            "fit_preset": "short.yaml",
-            "presets": ["short.yaml"],
-        },
-    },
-    "data": {
-        "train_file": "train.csv",
-        "val_file": "dev.csv",
-        "max_source_tokens": 96,
-        "max_summary_tokens": 32,
-        "batch_size": 2,
-        "num_workers": 0,
-    },
-}
+    model={"learning_rate": 0.05, "warmup_steps": 2, "rouge_tokenizer": "char"},
+    data={},
+)
 LORA = {"model": {"init_args": {"adapter": {"rank": 2, "alpha": 64.0, "dropout": 0.1}, "learning_rate": 0.2}}}
 
 

@@ -16,50 +16,19 @@ from lightning.pytorch import Callback
 
 from kosum_pl.__main__ import main
 from kosum_pl.cli.plugins import load_plugins
+from tests.tiny_config import tiny_config
 
-CONFIG: dict[str, Any] = {
-    "trainer": {
-        "accelerator": "cpu",
+CONFIG = tiny_config(
+    trainer={
         "max_steps": 4,
         "val_check_interval": 2,
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 1,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
         "use_distributed_sampler": False,
-        "callbacks": [{"class_path": "RougeSumCheckpoint"}],
     },
-    "model": {
-        "class_path": "Seq2SeqModule",
-        "init_args": {
-            "model_name": "demo:bart",
-            "random_init": True,
-            "config_overrides": {
-                "d_model": 16,
-                "encoder_layers": 1,
-                "decoder_layers": 1,
-                "encoder_attention_heads": 2,
-                "decoder_attention_heads": 2,
-                "encoder_ffn_dim": 16,
-                "decoder_ffn_dim": 16,
-            },
-            "learning_rate": 0.01,
-            "rouge_tokenizer": "space",
-            "fit_preset": "tiny_preset.yaml",
-            "presets": ["tiny_preset.yaml"],
-        },
-    },
-    "data": {
-        "train_file": "train.csv",
-        "val_file": "dev.csv",
-        "test_file": "dev.csv",
-        "predict_file": "test.csv",
-        "max_source_tokens": 96,
-        "max_summary_tokens": 32,
-        "batch_size": 2,
-        "num_workers": 0,
-    },
-}
+    model={"rouge_tokenizer": "space"},
+    data={"test_file": "dev.csv", "predict_file": "test.csv"},
+)
 
 
 @pytest.fixture

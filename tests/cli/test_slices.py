@@ -14,51 +14,22 @@ import pytest
 import yaml
 
 from kosum_pl.__main__ import main
+from tests.tiny_config import tiny_config
 
-CONFIG: dict[str, Any] = {
-    "trainer": {
-        "accelerator": "cpu",
+CONFIG = tiny_config(
+    trainer={
         "max_steps": 40,
         "val_check_interval": 40,
         "check_val_every_n_epoch": None,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
         "use_distributed_sampler": False,
-        "callbacks": [{"class_path": "RougeSumCheckpoint"}],
     },
-    "model": {
-        "class_path": "Seq2SeqModule",
-        "init_args": {
-            "model_name": "demo:bart",
-            "random_init": True,
-            "config_overrides": {
-                "d_model": 16,
-                "encoder_layers": 1,
-                "decoder_layers": 1,
-                "encoder_attention_heads": 2,
-                "decoder_attention_heads": 2,
-                "encoder_ffn_dim": 16,
-                "decoder_ffn_dim": 16,
-            },
-            "learning_rate": 0.01,
-            "rouge_tokenizer": "char",
-            "fit_preset": "tiny_preset.yaml",
-            "presets": ["tiny_preset.yaml"],
-            "slices": ["weekday", "length"],
-        },
-    },
-    "data": {
-        "train_file": "dev.csv",
-        "val_file": "dev.csv",
-        "test_file": "dev.csv",
-        "predict_file": "dev.csv",
-        "max_source_tokens": 96,
-        "max_summary_tokens": 32,
+    model={"rouge_tokenizer": "char", "slices": ["weekday", "length"]},
+    data={
+        **{f"{split}_file": "dev.csv" for split in ("train", "test", "predict")},
         "batch_size": 4,
         "eval_batch_size": 3,
-        "num_workers": 0,
     },
-}
+)
 WEEKDAYS = ("7", "6", "7", "1", "6", "7", "7.0", "1", "6", "1", "7")
 SATURDAYS = [row for row, weekday in enumerate(WEEKDAYS) if weekday.startswith("7")]
 

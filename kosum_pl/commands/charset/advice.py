@@ -60,9 +60,9 @@ def _character_advice(settings: ConstraintSettings, scan: ReferenceScan) -> list
     letters = [char for char in rest if _may_be_added(char) and _is_foreign_letter(char)]
     if letters:
         scripts = dict.fromkeys(map(script_of, letters))
-        told = ", ".join(f"{script} in {scan.scripts[script].rows[_SPLIT]:,}" for script in scripts)
+        counts = ", ".join(f"{script} in {scan.scripts[script].rows[_SPLIT]:,}" for script in scripts)
         lines.append(
-            f"training rows hold letters of other scripts ({told}), learnt and then never said: mend the references, "
+            f"training rows hold letters of other scripts ({counts}), learnt and then never said: mend the references, "
             f"or allow them: {_characters_option(settings, letters)}"
         )
     return lines

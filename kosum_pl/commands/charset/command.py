@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 
 def run(options: Options) -> int:
-    """Run the command.
-
-    Raises:
-        ValueError: The config or the data is wrong.
-    """
+    """Run the command."""
     report = charset_report(find_invocation(options))
     show(report)
     write_values(report.values(), options.json)
@@ -27,11 +23,7 @@ def run(options: Options) -> int:
 
 
 def charset_report(invocation: Invocation) -> CharsetReport:
-    """Read a config's references and compare them with its constraint.
-
-    Raises:
-        ValueError: The config or the data is wrong, or the tokenizer's kind is unknown.
-    """
+    """Read a config's references and compare them with its constraint."""
     # Seconds of imports, after everything that can be checked without them.
     from kosum_pl.cli.parts import load_parts
     from kosum_pl.commands.charset.report import CharsetReport

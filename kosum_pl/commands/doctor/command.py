@@ -19,9 +19,6 @@ def run(options: Options) -> int:
 
     Returns:
         The exit status: 0, or 1 when something is broken.
-
-    Raises:
-        ValueError: The config cannot be read at all.
     """
     invocation = find_invocation(options)
     from kosum_pl.commands.doctor.checks import examine  # seconds of imports

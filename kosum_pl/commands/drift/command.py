@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 
 def run(options: Options) -> int:
-    """Run the command.
-
-    Raises:
-        ValueError: The config or the data is wrong.
-    """
+    """Run the command."""
     report = drift_report(find_invocation(options))
     show(report)
     legend = {}
@@ -36,11 +32,7 @@ def run(options: Options) -> int:
 
 
 def drift_report(invocation: Invocation) -> DriftReport:
-    """Read a config's splits and compare each with train.
-
-    Raises:
-        ValueError: The config or the data is wrong, or there is nothing to compare with train.
-    """
+    """Read a config's splits and compare each with train."""
     # Seconds of imports, after everything that can be checked without them.
     from kosum_pl.cli.parts import load_parts
     from kosum_pl.drift.compare import compare

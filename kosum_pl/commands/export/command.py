@@ -11,11 +11,7 @@ from kosum_pl.errors import UsageError
 
 
 def run(options: Options) -> int:
-    """Run the command.
-
-    Raises:
-        ValueError: An option, the config or the checkpoint is wrong, or the exported model scores otherwise.
-    """
+    """Run the command."""
     invocation = find_invocation(options)
     options.checkpoint = invocation.needed_checkpoint
     if options.output is None:

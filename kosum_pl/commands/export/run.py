@@ -40,10 +40,7 @@ _SHOWN: Final = ("rouge_mean", "rouge1", "rouge2", "rougeL")
 
 
 def export(invocation: Invocation, options: Options) -> Iterator[str]:
-    """Export a checkpoint.
-
-    Yields:
-        Lines that say what was done.
+    """Export a checkpoint; yields lines that say what was done.
 
     Raises:
         ValueError: The config or the checkpoint is wrong, or the exported model scores otherwise.
@@ -122,12 +119,12 @@ def _unquantized(invocation: Invocation, parts: Parts, options: Options) -> Summ
 
 def _write(module: SummarizationModule, settings: InferenceSettings, folder: Path, options: Options) -> str:
     """Write the folder, and say what went into it; the module's weights are gone afterwards."""
-    said = "the adapter alone" if module.adapter is not None else "the whole model"
+    content = "the adapter alone" if module.adapter is not None else "the whole model"
     num_merged = 0
     if options.merge:
         num_merged = merge_adapter(module)
         dtype = str(module.language_model.dtype).removeprefix("torch.")
-        said = f"the whole model, {num_merged} layers merged in {dtype}"
+        content = f"the whole model, {num_merged} layers merged in {dtype}"
     write_folder(
         module,
         settings,
@@ -140,7 +137,7 @@ def _write(module: SummarizationModule, settings: InferenceSettings, folder: Pat
     for path in folder.iterdir():
         path.chmod((folder / EXPORT_RECORD).stat().st_mode)  # safetensors makes private files
     size = sum(path.stat().st_size for path in folder.iterdir())
-    return f"written: {said} ({size / 1e6:,.1f} MB)"
+    return f"written: {content} ({size / 1e6:,.1f} MB)"
 
 
 def _release(module: SummarizationModule) -> None:

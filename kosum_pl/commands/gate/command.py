@@ -28,9 +28,6 @@ def run(options: Options) -> int:
 
     Returns:
         0 where all rules hold, 1 otherwise.
-
-    Raises:
-        ValueError: There is no such run, or the rules cannot be read.
     """
     started = time.perf_counter()
     command, runs = options.command, options.runs

@@ -30,11 +30,7 @@ _COLUMNS: Final = """\
 
 
 def run(options: Options) -> int:
-    """Run the command.
-
-    Raises:
-        ValueError: The folder is not empty or cannot be written, or a config is unknown.
-    """
+    """Run the command."""
     if len(options.folders) != 1:
         raise UsageError("init takes one folder: python -m kosum_pl init DIR [--config NAME]")
     folder: Path = options.folders[0]

@@ -23,9 +23,6 @@ def run(options: Options) -> int:
 
     Returns:
         The exit status: 0 where the training fits, 1 where it does not.
-
-    Raises:
-        ValueError: The config is wrong.
     """
     report = plan_report(find_invocation(options), memory=options.memory)
     show(report)

@@ -17,11 +17,7 @@ _COMPARE_FILE: Final = "report-compare.html"
 
 
 def run(options: Options) -> int:
-    """Run the command.
-
-    Raises:
-        ValueError: A folder is no run.
-    """
+    """Run the command."""
     command, folders = options.command, options.runs
     if not folders:
         raise UsageError(f"{command} needs a run, such as runs/demo/latest; see {command} --help")

@@ -16,11 +16,7 @@ from kosum_pl.errors import UsageError
 
 
 def run(options: Options) -> int:
-    """Run the command.
-
-    Raises:
-        ValueError: An option, the folder, the config or the input is wrong.
-    """
+    """Run the command."""
     names, rest = _positional(options.rest)
     target = names.pop(0) if names and not options.config else None
     if len(names) > 1:

@@ -58,9 +58,6 @@ def read_input(source: str, *, input_format: str, columns: Columns, cleaning: Se
 def split_dialogues(text: str, *, cleaning: Sequence[str], name: str) -> list[Dialogue]:
     r"""Dialogues of a text, divided by blank lines.
 
-    Raises:
-        ValueError: It holds no dialogue.
-
     Example:
         >>> [row.text for row in split_dialogues("A: 안녕?\nB: 응.\n\n\nA: 가자.\n", cleaning=(), name="a.txt")]
         ['A: 안녕?\nB: 응.', 'A: 가자.']

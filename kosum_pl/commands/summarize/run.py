@@ -135,8 +135,8 @@ def _write_some(predictions: Sequence[Prediction | None], options: Options, *, e
     """
     _write(predictions, options)
     num_done = sum(prediction is not None for prediction in predictions)
-    place = "on standard output" if options.output is None else f"in {options.output}"
-    message = f"{num_done:,} of {len(predictions):,} summaries are {place}"
+    where = "on standard output" if options.output is None else f"in {options.output}"
+    message = f"{num_done:,} of {len(predictions):,} summaries are {where}"
     if isinstance(error, KeyboardInterrupt):
         raise KeyboardInterrupt(message) from None
     print(message, file=sys.stderr)

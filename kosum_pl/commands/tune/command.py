@@ -1,7 +1,7 @@
 """`tune`: the decoding preset that summarizes a slice of the validation rows best.
 
 In: a config, a checkpoint and a slice such as `weekday=7`. Out: a preset file, with what it won and on how many rows in
-its comments. Half of the rows are never tuned on: the gain that is told is measured there, and where there is none no
+its comments. Half of the rows are never tuned on: the gain is measured there, and where there is none no
 preset is written.
 """
 
@@ -14,11 +14,7 @@ from kosum_pl.errors import UsageError
 
 
 def run(options: Options) -> int:
-    """Run the command.
-
-    Raises:
-        ValueError: An option, the config, the checkpoint or the slice is wrong, or the best preset found does not win.
-    """
+    """Run the command."""
     if options.output is None or options.output.suffix not in (".yaml", ".yml"):
         raise UsageError("tune needs --output FILE.yaml, such as configs/presets/saturday.yaml")
     invocation = find_invocation(options)

@@ -34,14 +34,14 @@ _LEAST_BATCHES = 4  # so that a bad trial can be stopped before its end
 
 
 def select_rows(table: DialogueTable, slices: Sequence[str]) -> tuple[list[int], dict[str, list[str]]]:
-    """Places of the rows of a slice, and the slice as a preset's `when`.
+    """Indices of the rows of a slice, and the slice as a preset's `when`.
 
     Args:
         table: The validation split.
         slices: Conditions, `column=value` or `column=value,value` each; none for all rows.
 
     Returns:
-        The places; column to the values that the rows have there.
+        The indices; column to the values that the rows have there.
 
     Raises:
         ValueError: A condition is wrong, a preset cannot ask for it, or too few rows match.
@@ -65,7 +65,7 @@ def split_rows(rows: Sequence[int], *, ids: Sequence[str], held_out: float, seed
     """A tuning part and a held-out part, by a seeded hash of the rows' ids: the file's order decides nothing.
 
     Args:
-        rows: Places in the split.
+        rows: Indices in the split.
         ids: Their ids, in the same order.
         held_out: Share of the second part.
         seed: Of the hash.
@@ -81,7 +81,7 @@ def split_rows(rows: Sequence[int], *, ids: Sequence[str], held_out: float, seed
         [30, 10]
     """
     keys = [sha256(f"{seed}:{name}".encode()).digest() for name in ids]
-    ordered = sorted(range(len(rows)), key=lambda place: keys[place])
+    ordered = sorted(range(len(rows)), key=keys.__getitem__)
     num_held_out = round(len(rows) * held_out)
     smaller = min(num_held_out, len(rows) - num_held_out)
     if smaller < LEAST_ROWS // 2:
@@ -89,16 +89,16 @@ def split_rows(rows: Sequence[int], *, ids: Sequence[str], held_out: float, seed
             f"--held_out {held_out:g} of {len(rows)} rows leaves a part of {smaller}; each needs {LEAST_ROWS // 2}"
         )
     kept = sorted(ordered[num_held_out:]), sorted(ordered[:num_held_out])
-    return [rows[place] for place in kept[0]], [rows[place] for place in kept[1]]
+    return [rows[index] for index in kept[0]], [rows[index] for index in kept[1]]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Piece:
-    """A collated batch, what the encoder made of it, and its rows' places among the scored rows."""
+    """A collated batch, what the encoder made of it, and its rows' indices among the scored rows."""
 
     batch: Batch
     states: Tensor | None
-    places: list[int]
+    indices: list[int]
 
 
 def _nameless(preset: DecodingPreset) -> DecodingPreset:
@@ -110,7 +110,7 @@ class RowScorer:
 
     Args:
         parts: Module with weights, data module after `setup("validate")`.
-        rows: Places in the validation split.
+        rows: Indices in the validation split.
         settings: Batch size and precision.
         device: Where to compute.
 
@@ -140,7 +140,7 @@ class RowScorer:
     def in_row_order(self, scores: np.ndarray) -> np.ndarray:
         """Scores of all batches, (N,), in the order of `rows`."""
         ordered = np.empty(len(self.rows))
-        ordered[[place for piece in self._pieces for place in piece.places]] = scores
+        ordered[[index for piece in self._pieces for index in piece.indices]] = scores
         return ordered
 
     def scores(self, preset: DecodingPreset) -> np.ndarray:
@@ -179,9 +179,9 @@ class RowScorer:
             encoded.prompt_lengths[self.rows],
             batch_size=max(1, min(batch_size, math.ceil(len(self.rows) / _LEAST_BATCHES))),
         )
-        for places in sampler:
-            batch = collate([items[place] for place in places])
+        for indices in sampler:
+            batch = collate([items[index] for index in indices])
             with torch.inference_mode(), self.precision_context.val_step_context():
                 states = encode_prompts(module.language_model, batch.to(self._device))
             # Of all batches together, states may be more than a GPU has beside the model.
-            yield _Piece(batch, states.cpu() if states is not None else None, list(places))
+            yield _Piece(batch, states.cpu() if states is not None else None, list(indices))

@@ -62,10 +62,7 @@ class _Plan:
 
 
 def tune(invocation: Invocation, options: Options) -> Iterator[str]:
-    """Search a preset, and write it where it wins.
-
-    Yields:
-        Lines that say what is done.
+    """Search a preset, and write it where it wins; yields lines that say what is done.
 
     Raises:
         ValueError: The config, the checkpoint, the slice or the study is wrong, or the preset does not win.

@@ -1,18 +1,21 @@
 """Which presets are tried: the fields that are searched, and within which bounds.
 
 In: the lengths of the slice's references in tokens, and presets that must lie within the bounds. Out: knobs as data, a
-preset from a trial's choice and the choice from a preset. Nothing here knows Optuna but the name of its two calls.
+preset from a trial's choice and the choice from a preset. Optuna is not imported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from kosum_pl.decode import DecodingPreset
+
+if TYPE_CHECKING:
+    from optuna import Trial
 
 Params = dict[str, Any]
 """Field of a preset to its value; fields that do nothing with one beam are left out there."""
@@ -20,19 +23,6 @@ Params = dict[str, Any]
 _SAMPLING: Final[Mapping[str, Any]] = {
     "do_sample": False, "temperature": None, "top_p": None, "top_k": None, "seed": None
 }  # fmt: skip
-
-
-class Chooser(Protocol):
-    """The part of an Optuna trial that chooses."""
-
-    def suggest_int(self, name: str, low: int, high: int) -> int:
-        """A whole number from `low` to `high`."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, step: float) -> float:
-        """A number on a grid."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of the choices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +45,7 @@ class Knob:
     choices: tuple[Any, ...] = ()
     needs_beams: bool = False
 
-    def choose(self, trial: Chooser) -> Any:
+    def choose(self, trial: Trial) -> Any:
         """A trial's value."""
         if self.choices:
             return trial.suggest_categorical(self.name, self.choices)
@@ -75,10 +65,6 @@ class Knob:
 
 def make_space(reference_lengths: Sequence[int], presets: Sequence[DecodingPreset]) -> tuple[Knob, ...]:
     """The search space of a slice.
-
-    Args:
-        reference_lengths: Tokens of its references, the terminator included.
-        presets: Those that must lie within it.
 
     Example:
         >>> {knob.name: (knob.low, knob.high) for knob in make_space([20, 30, 40], [])[-2:]}
@@ -109,7 +95,7 @@ def _widened(knob: Knob, values: Sequence[Any]) -> Knob:
     return replace(knob, low=low, high=high)
 
 
-def choose_params(trial: Chooser, space: Sequence[Knob]) -> Params:
+def choose_params(trial: Trial, space: Sequence[Knob]) -> Params:
     """A trial's fields; what only beams use is asked for only where there are any."""
     params: Params = {}
     for knob in space:

@@ -77,7 +77,7 @@ class Vocabulary:
         settings: The constraint.
 
     Attributes:
-        report: What can be said without any data.
+        report: What is known without any data.
 
     Raises:
         ValueError: The tokenizer's kind is unknown, or it can write nothing of the charset.
@@ -146,7 +146,7 @@ class Vocabulary:
 def split_unwritable(characters: Iterable[str], pieces: AbstractSet[bytes]) -> tuple[str, str]:
     """Characters that stand in no text the pieces write, and those that stand in one only together with others.
 
-    Any piece may follow any other here: what spells one character leads the automaton from a place between characters
+    Any piece may follow any other here: what spells one character leads the automaton from a state between characters
     to another, so that no state forbids it.
 
     Example:

@@ -16,45 +16,22 @@ from kosum_pl.commands.summarize.input import read_input, split_dialogues
 from kosum_pl.data import Columns
 from kosum_pl.decode import ConstraintSettings
 from kosum_pl.decode.regenerate import Regenerator
-from kosum_pl.encode import TokenLimits
 from kosum_pl.errors import UsageError
 from kosum_pl.export.folder import load_folder, write_folder
 from kosum_pl.inference import InferenceSettings, find_device, summarize_dialogues
 from kosum_pl.modules import CausalModule, Seq2SeqModule
 from kosum_pl.types import Dialogue, Prediction
+from tests.commands.summarize.untrained_export import SHAPE, inference_settings, make_module, write_export
 
 TEXT = "A: 안녕?\nB: 응, 안녕.\n\nA: 밥 먹자.\nB: KTX 안에서?\n \n\nA: 가자."
 TEXTS = ["A: 안녕?\nB: 응, 안녕.", "A: 밥 먹자.\nB: KTX 안에서?", "A: 가자."]
-SETTINGS = InferenceSettings(
-    limits=TokenLimits(max_source_tokens=64, max_summary_tokens=8),
-    columns=Columns(),
-    cleaning=("spaces",),
-    batch_size=2,
-)
-SHAPE = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
-
-
-def make_module(presets: Path) -> Seq2SeqModule:
-    torch.manual_seed(1)
-    module = Seq2SeqModule(
-        "demo:bart",
-        random_init=True,
-        config_overrides={"init_std": 0.5, **SHAPE},
-        presets=[str(presets)],
-        postprocess=["nfc"],
-        rouge_tokenizer="char",
-    )
-    module.configure_model()
-    return module.eval()
+SETTINGS = inference_settings(cleaning=("spaces",), batch_size=2)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An exported folder of an untrained model."""
-    root = tmp_path_factory.mktemp("summarize")
-    (root / "five.yaml").write_text("max_new_tokens: 5\n")
-    write_folder(make_module(root / "five.yaml"), SETTINGS, root / "exported")
-    return root / "exported"
+    return write_export(tmp_path_factory.mktemp("summarize"), SETTINGS)
 
 
 @pytest.fixture

@@ -14,11 +14,9 @@ import pytest
 import torch
 
 from kosum_pl.__main__ import main
-from kosum_pl.data import Columns
-from kosum_pl.encode import TokenLimits
-from kosum_pl.export.folder import load_folder, write_folder
-from kosum_pl.inference import InferenceSettings
-from kosum_pl.modules import Seq2SeqModule, SummarizationModule
+from kosum_pl.export.folder import load_folder
+from kosum_pl.modules import SummarizationModule
+from tests.commands.summarize.untrained_export import inference_settings, write_export
 
 # The longest is generated first: the second and the fourth, then the third.
 TEXTS = [
@@ -28,28 +26,12 @@ TEXTS = [
     "A: 오늘은 어디로 갈까요?\nB: 집.",
 ]
 ORDER = [1, 3, 2, 0]
-SHAPE = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
-SETTINGS = InferenceSettings(
-    limits=TokenLimits(max_source_tokens=64, max_summary_tokens=8), columns=Columns(), cleaning=(), batch_size=1
-)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An exported folder of an untrained model."""
-    root = tmp_path_factory.mktemp("summarize")
-    (root / "five.yaml").write_text("max_new_tokens: 5\n")
-    torch.manual_seed(1)
-    module = Seq2SeqModule(
-        "demo:bart",
-        random_init=True,
-        config_overrides={"init_std": 0.5, **SHAPE},
-        presets=[str(root / "five.yaml")],
-        rouge_tokenizer="char",
-    )
-    module.configure_model()
-    write_folder(module.eval(), SETTINGS, root / "exported")
-    return root / "exported"
+    return write_export(tmp_path_factory.mktemp("summarize"), inference_settings(cleaning=(), batch_size=1))
 
 
 @pytest.fixture
