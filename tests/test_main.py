@@ -11,6 +11,7 @@ from kosum_pl import __main__ as entry
 from kosum_pl import __version__
 from kosum_pl.cli.arguments import Options
 from kosum_pl.errors import UsageError
+from tests.error_lines import error_line
 
 HEAVY = {"torch", "lightning", "transformers", "datasets", "jsonargparse", "numpy"}
 LIGHT = [
@@ -80,14 +81,6 @@ def test_fit_help_shows_all_options_and_loads_no_package_that_only_a_run_needs(t
     assert result.stdout.rstrip().endswith("LOADED []")
 
 
-def error_line(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
-    assert entry.main(arguments) == entry.EXIT_USER_ERROR
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    return err.strip()
-
-
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert entry.main(["--help"]) == 0
     text = capsys.readouterr().out
@@ -102,17 +95,17 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_misspelt_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    line = error_line(capsys, ["valdate"])
-    assert line.startswith("kosum_pl: error: unknown command 'valdate'; did you mean 'validate'? commands: fit, ")
+    line = error_line(capsys, "valdate")
+    assert line.startswith("unknown command 'valdate'; did you mean 'validate'? commands: fit, ")
 
 
 def test_an_option_before_the_command_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "'--config' stands before the command" in error_line(capsys, ["--config", "demo", "fit"])
+    assert "'--config' stands before the command" in error_line(capsys, "--config", "demo", "fit")
 
 
 def test_an_unknown_config_lists_what_exists(capsys: pytest.CaptureFixture[str]) -> None:
     # `find_config` raises a plain ValueError: that it is one line rests on where it was raised.
-    line = error_line(capsys, ["fit", "--config", "nope.yaml"])
+    line = error_line(capsys, "fit", "--config", "nope.yaml")
     assert "config 'nope.yaml' is not a file and no config has this name; known: " in line
     assert "kobart" in line
 
@@ -133,7 +126,7 @@ class TestErrors:
 
     def test_a_usage_error_is_one_line(self, failing: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
         failing.append(UsageError("data.csv:3: bad\n  row"))
-        assert error_line(capsys, ["fit"]) == "kosum_pl: error: data.csv:3: bad row"
+        assert error_line(capsys, "fit") == "data.csv:3: bad row"
 
     def test_debug_keeps_the_traceback(self, failing: list[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
         failing.append(UsageError("bad"))

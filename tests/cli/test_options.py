@@ -10,6 +10,7 @@ from kosum_pl.__main__ import main
 from kosum_pl.cli.arguments import parse_options
 from kosum_pl.cli.options import COMMANDS, CONFIG_OPTIONS, TRAINER_COMMANDS, WITHOUT_CONFIG, option_parser
 from kosum_pl.errors import UsageError
+from tests.error_lines import error_line
 
 OF_A_CONFIG = {f"--{name}" for name in CONFIG_OPTIONS}
 OWN = {
@@ -104,8 +105,7 @@ def test_a_wrong_option_is_one_line(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
-    assert main(line.split()) == 2
-    assert capsys.readouterr() == ("", f"kosum_pl: error: {message}\n")
+    assert error_line(capsys, *line.split()) == message
 
 
 def test_folders_may_stand_between_options() -> None:

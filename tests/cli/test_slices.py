@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from kosum_pl.__main__ import main
+from tests.error_lines import error_line
 from tests.tiny_config import tiny_config
 
 CONFIG = tiny_config(
@@ -142,9 +143,7 @@ def test_test_and_predict_know_slices_and_a_saved_config_keeps_one(work: Path) -
 def test_a_mistake_is_one_line_and_leaves_nothing(
     work: Path, capsys: pytest.CaptureFixture[str], command: str, arguments: list[str], line: str
 ) -> None:
-    assert run(command, *arguments) == 2
-    (told,) = [told for told in capsys.readouterr().err.splitlines() if told.startswith("kosum_pl: error:")]
-    assert line in told
+    assert line in error_line(capsys, command, "--config", "tiny.yaml", *arguments)
     assert not (work / "runs").exists()
 
 

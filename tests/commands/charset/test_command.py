@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from kosum_pl.__main__ import main
 from kosum_pl.decode.literals import DEFAULT_LITERALS
 from kosum_pl.modules import SummarizationModule
+from tests.error_lines import error_line
 
 
 @pytest.fixture(autouse=True)
@@ -30,16 +31,6 @@ def report(*arguments: str) -> dict[str, Any]:
 
 def named(entries: list[dict[str, Any]], key: str) -> dict[str, dict[str, Any]]:
     return {entry[key]: entry for entry in entries}
-
-
-def error_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    capsys.readouterr()
-    assert main(["charset", *arguments]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    lines = [line for line in err.splitlines() if line]
-    assert len(lines) == 1
-    return lines[0].removeprefix("kosum_pl: error: ")
 
 
 def test_what_falls_outside_is_counted_with_what_the_dialogue_licenses(work: Path) -> None:
@@ -213,7 +204,7 @@ def test_references_that_a_vocabulary_cannot_write_are_named(work: Path, capsys:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_mistake_is_one_line(work: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], line: str) -> None:
-    assert line in error_line(capsys, *arguments)
+    assert line in error_line(capsys, "charset", *arguments)
     assert not (work / "out.json").exists()
 
 

@@ -18,6 +18,7 @@ from kosum_pl.drift.plot import draw
 from kosum_pl.lookup import find_config, resolve_path
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.types import Dialogue
+from tests.error_lines import error_line
 
 
 @pytest.fixture(autouse=True)
@@ -80,10 +81,7 @@ def test_a_split_alone_and_wrong_options_are_told(work: Path, capsys: pytest.Cap
         (["--data.topics.num_clusters", "8"], "4 rows of train have a dialogue for 8 clusters"),
         (["--data.topics.file", "none.json"], "none.json: cannot be read"),
     ):
-        capsys.readouterr()
-        assert main(["drift", "--config", "tiny.yaml", *arguments]) == 2
-        (line,) = [line for line in capsys.readouterr().err.splitlines() if line]
-        assert message in line
+        assert message in error_line(capsys, "drift", "--config", "tiny.yaml", *arguments)
 
 
 def test_the_worked_example_is_a_preset_by_topic_cluster() -> None:

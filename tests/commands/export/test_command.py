@@ -29,6 +29,7 @@ from tests.commands.exported_runs import (
     trained,
     write_base,
 )
+from tests.error_lines import error_line
 
 
 @pytest.fixture(scope="session")
@@ -315,9 +316,7 @@ def test_mistakes_are_told_in_a_line(
     runs: Runs, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     with inside(runs("causal").folder):
-        assert main(["export", "--config", "tiny.yaml", *arguments]) == 2
-        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kosum_pl: error")]
-        assert message in line
+        assert message in error_line(capsys, "export", "--config", "tiny.yaml", *arguments)
         assert not Path("new").exists()
 
 

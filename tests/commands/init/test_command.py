@@ -12,6 +12,7 @@ from kosum_pl.__main__ import main
 from kosum_pl.cli.plugins import load_plugins
 from kosum_pl.commands.init.command import working_files
 from kosum_pl.decode.preset import load_preset
+from tests.error_lines import error_line
 
 SHIPPED = sorted(path.stem for path in (Path(__file__).resolve().parents[3] / "configs").glob("*.yaml"))
 FILES = [
@@ -116,18 +117,14 @@ def test_every_shipped_config_can_be_the_beginning(base: str) -> None:
 def test_a_mistake_is_one_line_and_writes_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], line: str
 ) -> None:
-    capsys.readouterr()
-    assert main(["init", *arguments]) == 2
-    (told,) = capsys.readouterr().err.splitlines()
-    assert told.removeprefix("kosum_pl: error: ").startswith(line)
+    assert error_line(capsys, "init", *arguments).startswith(line)
     assert not (folder / "a").exists()
     assert len([path for path in folder.rglob("*") if path.is_file()]) == len(FILES)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["init", "README.md/new"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("kosum_pl: error: README.md/new cannot be laid out: ")
+    line = error_line(capsys, "init", "README.md/new")
+    assert line.startswith("README.md/new cannot be laid out: ")
     assert line.endswith("; give another folder")
 
 

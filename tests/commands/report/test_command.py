@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from kosum_pl.__main__ import main
+from tests.error_lines import error_line
 from tests.report.run_folders import ROWS, write_run
 
 
@@ -51,8 +52,4 @@ def test_a_mistake_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("KOSUM_DEBUG", raising=False)
-    assert main(["report", *arguments]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    assert words in err
+    assert words in error_line(capsys, "report", *arguments)

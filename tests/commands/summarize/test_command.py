@@ -22,6 +22,7 @@ from kosum_pl.inference import InferenceSettings, find_device, summarize_dialogu
 from kosum_pl.modules import CausalModule, Seq2SeqModule
 from kosum_pl.types import Dialogue, Prediction
 from tests.commands.summarize.untrained_export import SHAPE, inference_settings, make_module, write_export
+from tests.error_lines import error_line
 
 TEXT = "A: 안녕?\nB: 응, 안녕.\n\nA: 밥 먹자.\nB: KTX 안에서?\n \n\nA: 가자."
 TEXTS = ["A: 안녕?\nB: 응, 안녕.", "A: 밥 먹자.\nB: KTX 안에서?", "A: 가자."]
@@ -126,11 +127,8 @@ def test_mistakes_are_told_in_a_line(
     (work / "broken.txt").write_bytes(b"a\xff")
     for name in ("hole.csv", "hole.data"):
         (work / name).write_text("fname,dialogue\na,A: 네\nb,\n", encoding="utf-8")
-    assert main(["summarize", *(argument.format(folder=folder) for argument in arguments)]) == 2
-    told = capsys.readouterr()
-    (line,) = [line for line in told.err.splitlines() if line.startswith("kosum_pl: error")]
-    assert message in f"{line}\n"
-    assert told.out == ""
+    line = error_line(capsys, "summarize", *(argument.format(folder=folder) for argument in arguments))
+    assert message in f"error: {line}\n"
 
 
 @pytest.mark.parametrize(

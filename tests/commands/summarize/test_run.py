@@ -17,6 +17,7 @@ from kosum_pl.__main__ import main
 from kosum_pl.export.folder import load_folder
 from kosum_pl.modules import SummarizationModule
 from tests.commands.summarize.untrained_export import inference_settings, write_export
+from tests.error_lines import error_line
 
 # The longest is generated first: the second and the fourth, then the third.
 TEXTS = [
@@ -164,9 +165,7 @@ def test_the_input_is_read_before_the_weights(
         "checkpoint": ["demo", "--ckpt_path", "a.ckpt"],
     }[kind]
     # Words come before options.
-    assert main(["summarize", target[0], source, *target[1:], "--device", "cpu"]) == 2
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kosum_pl: error")]
-    assert message in line
+    assert message in error_line(capsys, "summarize", target[0], source, *target[1:], "--device", "cpu")
 
 
 def test_truncated_dialogues_are_counted(folder: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:

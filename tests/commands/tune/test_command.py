@@ -22,6 +22,7 @@ from kosum_pl.inference import InferenceSettings
 from kosum_pl.metrics.rouge import score_rows
 from kosum_pl.metrics.tokenize import get_tokenizer
 from tests.commands.exported_runs import SHAPES, inside, write_config, write_data
+from tests.error_lines import error_line
 
 CALL = ["--config", "tiny.yaml", "--ckpt_path", "last", "--device", "cpu"]
 
@@ -151,15 +152,11 @@ def test_only_rows_of_val_are_read(folder: Path) -> None:
 def test_mistakes_are_told_in_one_line(
     folder: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["tune", *CALL, "--output", "x.yaml", *options]) == 2
-    said = capsys.readouterr().err
-    assert message in said
-    assert said.count("\n") == 1
+    assert message in error_line(capsys, "tune", *CALL, "--output", "x.yaml", *options)
 
 
 def test_a_missing_optuna_is_named_with_its_remedy(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    assert main(["tune", *CALL[:4], "--output", "x.yaml"]) == 2
-    assert capsys.readouterr().err.endswith("pip install optuna\n")
+    assert error_line(capsys, "tune", *CALL[:4], "--output", "x.yaml").endswith("pip install optuna")
