@@ -136,12 +136,16 @@ def _parameters(class_path: str) -> list[str]:
 def _known_classes(key: str) -> list[str]:
     """Bare names that a config may give here; of callbacks those beside Lightning's own."""
     if key.startswith("trainer.callbacks"):
-        kinds = {kind for kind in _subclasses(Callback) if not kind.__module__.startswith(("lightning.", "kosum_pl."))}
+        kinds = {kind for kind in _subclasses(Callback) if not _is_internal(kind.__module__)}
     else:
         from kosum_pl.modules import SummarizationModule
 
         kinds = _subclasses(SummarizationModule)
     return sorted(kind.__name__ for kind in kinds if not inspect.isabstract(kind))
+
+
+def _is_internal(module: str) -> bool:
+    return module.startswith(("lightning.", "kosum_pl.")) and not module.startswith("kosum_pl.callbacks.")
 
 
 def _subclasses(base: type) -> set[type]:
