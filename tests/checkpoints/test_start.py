@@ -17,6 +17,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from kosum_pl.__main__ import main
 from kosum_pl.checkpoints.start import StartWeights
 from kosum_pl.cli import lightning_cli as cli
+from kosum_pl.cli.arguments import read_arguments
+from kosum_pl.cli.parts import load_parts
 from tests.tiny_config import tiny_config
 
 CONFIG = tiny_config(
@@ -66,7 +68,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
     (tmp_path / "lora.yaml").write_text(yaml.safe_dump(LORA), encoding="utf-8")
 
-    monkeypatch.setattr(cli, "_as_list", lambda value, original=cli._as_list: [*original(value), Watch()])
+    monkeypatch.setattr(cli, "as_list", lambda value, original=cli.as_list: [*original(value), Watch()])
     return tmp_path
 
 
@@ -155,8 +157,6 @@ def test_a_checkpoint_holds_the_config_it_was_trained_by(work: Path) -> None:
 
 def exported(run_dir: Path, folder: Path, *, base: str = "kept") -> None:
     """Export with PEFT and transformers alone, as an oracle of the format."""
-    from kosum_pl.cli.arguments import read_arguments
-    from kosum_pl.cli.parts import load_parts
 
     module = load_parts(read_arguments("fit", ["--config", str(run_dir / "config.yaml")])).module
     module.configure_model()
