@@ -133,8 +133,9 @@ def scatter_plot(
     return Figure(title=title, svg=_markup(svg), legend=[(label, f"dot c{color}") for label, _, color in groups])
 
 
-def interval_bar(value: float, low: float, high: float, *, scale: Scale, color: int = 0) -> Markup:
-    """A point with its interval, for a cell of a table; `scale` is the same in all cells of a column."""
+def interval_bar(value: float, low: float | None, high: float | None, *, scale: Scale, color: int = 0) -> Markup:
+    """A point with its interval, if any, for a cell of a table; `scale` is the same in all cells of a column."""
+    low, high = value if low is None else low, value if high is None else high
     width = f"{scale.end + 6:g}"
     bar = ET.Element("svg", {"viewBox": f"0 0 {width} 16", "width": width, "height": "16", "class": "bar"})
     bar.set("aria-hidden", "true")
