@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kosum_pl.data.profiles import count_speakers, count_turns, profile_columns, profile_values
-from kosum_pl.types import Dialogue, profile_text
+from kosum_pl.types import Dialogue
 
 
 @pytest.mark.parametrize(
@@ -30,4 +30,3 @@ def test_columns_and_values() -> None:
     assert profile_columns(rows) == ("weekday",)
     assert profile_values(rows, column="weekday") == ["7", "6"]
     assert profile_values(rows, column="topic") == ["", ""]
-    assert profile_text(7.0) == "7"

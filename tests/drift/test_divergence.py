@@ -43,10 +43,6 @@ def test_psi_is_its_sum_symmetric_and_never_negative(pair: tuple[list[int], list
     assert float(psi(train, other=train)) == 0
 
 
-def test_samples_that_share_nothing_are_at_distance_one() -> None:
-    assert float(js_distance([5, 0], second=[0, 9])) == 1
-
-
 @pytest.mark.parametrize("wrong", [[], [0, 0], [-1, 2]])
 def test_an_empty_sample_is_an_error(wrong: list[int]) -> None:
     with pytest.raises(ValueError, match="empty or holds negative counts"):

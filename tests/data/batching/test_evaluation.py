@@ -42,10 +42,6 @@ def test_a_rank_without_rows_runs_one_that_another_counts() -> None:
     assert found == [[[1], [0]], [[2], [~0]]]
 
 
-def test_the_longest_rows_come_first() -> None:
-    assert list(EvaluationBatchSampler([5, 9, 7, 1], max_batch_tokens=14)) == [[1], [2], [0, 3]]
-
-
 def test_a_second_pass_is_the_same() -> None:
     sampler = EvaluationBatchSampler(list(range(1, 30)), batch_size=4)
     assert list(sampler) == list(sampler)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -45,15 +46,6 @@ def test_a_cut_equals_the_row_by_row_one(lengths: list[int], budget: int) -> Non
     assert cut_batches(np.array(lengths), max_batch_tokens=budget, batch_size=None) == naive_cut(lengths, budget)
 
 
-@given(num_rows=st.integers(1, 50), batch_size=st.integers(1, 60))
-def test_a_fixed_size_leaves_one_rest(num_rows: int, batch_size: int) -> None:
-    bounds = cut_batches(np.ones(num_rows, dtype=np.int64), max_batch_tokens=None, batch_size=batch_size)
-    sizes = [stop - start for start, stop in pairwise(bounds)]
-    assert sum(sizes) == num_rows
-    assert all(size == batch_size for size in sizes[:-1])
-    assert 1 <= sizes[-1] <= batch_size
-
-
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=20), multiple=st.integers(1, 8))
 def test_splitting_keeps_old_bounds_and_reaches_the_multiple(sizes: list[int], multiple: int) -> None:
     bounds = [0, *np.cumsum(sizes).tolist()]
@@ -68,25 +60,16 @@ def test_splitting_keeps_old_bounds_and_reaches_the_multiple(sizes: list[int], m
 
 
 @pytest.mark.parametrize(
-    ("lengths", "message"),
+    ("check", "message"),
     [
-        ([], "there are no rows to make batches of; check the data file"),
-        ([3, 0], "row 1 has 0 tokens; a row needs at "),
+        (lambda: check_lengths([]), "there are no rows to make batches of; check the data file"),
+        (lambda: check_lengths([3, 0]), "row 1 has 0 tokens; a row needs at least 1"),
+        (lambda: check_limits(None, None), "set exactly one of data.max_batch_tokens and data.batch_size"),
+        (lambda: check_limits(1, 1), "set exactly one of data.max_batch_tokens and data.batch_size"),
+        (lambda: check_limits(None, 0), "data.batch_size is 0; set it to at least 1"),
+        (lambda: check_rank(2, 2), "rank 2 is not one of 2 processes"),
     ],
 )
-def test_lengths_are_checked(lengths: list[int], message: str) -> None:
+def test_arguments_are_checked(check: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
-        check_lengths(lengths)
-
-
-@pytest.mark.parametrize("limits", [(None, None), (1, 1)])
-def test_one_limit_is_given(limits: tuple[int | None, int | None]) -> None:
-    with pytest.raises(ValueError, match=r"^set exactly one of data\.max_batch_tokens and data\.batch_size"):
-        check_limits(*limits)
-
-
-def test_limits_and_ranks_are_in_range() -> None:
-    with pytest.raises(ValueError, match=r"^data\.batch_size is 0; set it to at least 1$"):
-        check_limits(None, 0)
-    with pytest.raises(ValueError, match=r"^rank 2 is not one of 2 processes"):
-        check_rank(2, 2)
+        check()

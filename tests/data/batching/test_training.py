@@ -132,10 +132,8 @@ def test_no_rank_always_gets_the_shortest_rows() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "set exactly one of"),
         ({"batch_size": 2, "row_weights": [1.0]}, "there are 1 row weights for 2 rows"),
         ({"batch_size": 2, "row_weights": [1.0, 0.0]}, "a row's weight is not a positive number"),
-        ({"batch_size": 2, "rank": 1}, "rank 1 is not one of 1 processes"),
     ],
 )
 def test_arguments_are_checked(options: dict[str, Any], message: str) -> None:

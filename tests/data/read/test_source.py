@@ -28,11 +28,6 @@ def test_entries_keep_order_and_weights(folder: Path) -> None:
     ]
 
 
-def test_a_folder_is_its_shards_by_name(folder: Path) -> None:
-    (source,) = find_sources("data", argument="data.train_file")
-    assert source.file_names == ("data/a.csv", "data/b.csv")
-
-
 def test_a_hub_id_is_no_path(folder: Path) -> None:
     (source,) = find_sources("owner/name-v1.0:train", argument="data.train_file")
     assert (source.format, source.files, source.file_names) == ("hub", (), ("owner/name-v1.0:train",))

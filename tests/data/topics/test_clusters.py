@@ -16,7 +16,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from kosum_pl.data import DialogueTable, find_clusters, with_topics
 from kosum_pl.data.topics.clusters import TopicClusters, TopicSettings, load_clusters
-from kosum_pl.data.topics.fit import fit_clusters, telling_words
+from kosum_pl.data.topics.fit import fit_clusters
 from kosum_pl.types import Dialogue
 from tests.data.tables import read_table
 
@@ -113,11 +113,6 @@ def test_the_same_texts_give_the_same_file_and_the_file_the_same_clusters(
 
 def test_an_empty_text_is_in_no_cluster(clusters: TopicClusters) -> None:
     assert clusters.assign(["", " \n", "비행기"]) == ["", "", "topic1"]
-
-
-def test_a_longer_fragment_stands_for_its_beginning() -> None:
-    weights = np.array([0.5, 0.45, 0.2, 0.1, -1.0])
-    assert telling_words(weights, vocabulary=["비행", "비행기", "호텔", "호텔에", "나"]) == ("비행기", "호텔")
 
 
 @pytest.mark.parametrize(
