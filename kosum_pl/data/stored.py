@@ -25,13 +25,7 @@ WriteRows = Callable[[Any, Path], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRows:
-    """A whole table on disk.
-
-    Attributes:
-        folder: Where it lies.
-        rows: A memory-mapped `datasets.Dataset`.
-        summary: What its writer noted.
-    """
+    """A whole table on disk: a memory-mapped `datasets.Dataset`, and what its writer noted."""
 
     folder: Path
     rows: Any
@@ -39,16 +33,16 @@ class StoredRows:
 
 
 def load_or_write(folder: Path, *, features: Any, write: WriteRows, other_files: tuple[str, ...] = ()) -> StoredRows:
-    """The table in a folder, written now where it is not there or not whole.
+    """The table in a folder named after its rows' fingerprint, written now where it is not there or not whole.
 
     Args:
-        folder: Its name is a fingerprint of the rows.
+        folder: Of the table.
         features: A `datasets.Features`.
         write: Called where the table has to be written.
         other_files: Names of what `write` puts into the folder besides.
 
     Raises:
-        ValueError: The cache folder cannot be written, or a damaged table holds somebody else's files.
+        ValueError: The cache folder cannot be written, or a damaged table has somebody else's files in it.
     """
     stored = _load(folder)
     if stored is None:

@@ -24,12 +24,9 @@ _TOPICS_HINT: Final = "data.topics makes clusters of it, or of the dialogues, th
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """How another split differs from train.
+    """How another split, called `name`, differs from train.
 
     Attributes:
-        name: The other split.
-        num_train: Rows of train.
-        num_other: Rows of the other split.
         features: Compared profile columns and numbers.
         wordings: Vocabulary of dialogues and summaries.
         notes: Columns that could not be compared, and why.

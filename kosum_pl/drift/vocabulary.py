@@ -32,7 +32,7 @@ class NewVocabulary:
         share: Share of its trigrams, by occurrences, that train never has.
         expected_share: The same for random rows of both splits against the rest.
         z_score: How many standard deviations of those random shares lie between the two.
-        examples: The most frequent words that are new by one of their trigrams.
+        examples: The most frequent new words.
     """
 
     share: float

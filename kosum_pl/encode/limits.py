@@ -8,6 +8,7 @@ prompt is the same with and without its summary.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
@@ -121,14 +122,5 @@ def _cut_turn(turn: str, fits: Callable[[str], bool]) -> str:
 
 
 def _largest(upper: int, is_possible: Callable[[int], bool]) -> int:
-    """The largest count in 1..upper that is possible, 0 if none is; what holds for a count holds for a smaller one.
-
-    Example:
-        >>> _largest(9, lambda count: count * 2 <= 11)
-        5
-    """
-    low, high = 0, upper
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if is_possible(middle) else (low, middle - 1)
-    return low
+    """The largest count in 1..upper that is possible, 0 if none is; what is possible stays so for a smaller count."""
+    return bisect_left(range(1, upper + 1), True, key=lambda count: not is_possible(count))

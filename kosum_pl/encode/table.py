@@ -40,15 +40,7 @@ _FEATURES = Features(
 
 @dataclass(frozen=True, kw_only=True)
 class EncodingCounts:
-    """What encoding did to a split.
-
-    Attributes:
-        num_rows: Rows.
-        num_truncated: Rows whose dialogue lost turns.
-        truncated_tokens: Dialogue tokens lost in all.
-        num_cut: Summaries cut at their limit.
-        supervised_tokens: Tokens that carry a loss.
-    """
+    """What encoding did to a split: how many dialogues lost turns, and how many summaries were cut at their limit."""
 
     num_rows: int
     num_truncated: int
@@ -60,9 +52,8 @@ class EncodingCounts:
         """One line for the screen.
 
         Example:
-            >>> counts = EncodingCounts(
-            ...     num_rows=3, num_truncated=1, truncated_tokens=20, num_cut=0, supervised_tokens=90)
-            >>> counts.line("train")
+            >>> counts = dict(num_rows=3, num_truncated=1, truncated_tokens=20, num_cut=0, supervised_tokens=90)
+            >>> EncodingCounts(**counts).line("train")
             'train: 3 rows, 90 supervised tokens; 1 dialogue truncated (20 tokens), 0 summaries cut'
         """
         dialogues = "dialogue" if self.num_truncated == 1 else "dialogues"

@@ -48,14 +48,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExistingColumns:
-    """What a file has of the columns that may be absent.
-
-    Attributes:
-        summaries: Reference columns.
-        profile: Profile columns.
-        slots: Column of slots.
-        absent: Columns the config names and the file lacks.
-    """
+    """What a file has of the columns that may be absent, and what the config names and the file lacks."""
 
     summaries: tuple[str, ...]
     profile: tuple[str, ...]
@@ -64,14 +57,10 @@ class ExistingColumns:
 
 
 def match_columns(columns: Columns, names: Sequence[str], *, file: str, needs_summary: bool) -> ExistingColumns:
-    """Checks the user's names against the columns a file has.
+    """Checks the user's names against the columns that a file has.
 
-    Args:
-        columns: The user's names.
-        names: Columns of the file.
-        file: Name of the file, for messages.
-        needs_summary: Whether the split is useless without summaries. Profile columns and slots that the config names
-            must exist then too: a misspelt one would go unseen.
+    Where the split is useless without summaries, the profile columns and slots that the config names must exist too: a
+    misspelt one would go unseen.
 
     Raises:
         ValueError: A column is missing; the message lists those that exist.

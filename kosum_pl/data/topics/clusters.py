@@ -91,9 +91,7 @@ class TopicClusters:
     """Fitted clusters, C of them, over V fragments; the largest comes first.
 
     Attributes:
-        settings: What they were fitted with.
-        vocabulary: The fragments.
-        idf: Inverse document frequency of each, (V,).
+        idf: Inverse document frequency of each fragment, (V,).
         centroids: Mean of each cluster's rows, (C, V), float32.
         sizes: Rows of train in each cluster.
         words: Fragments by which a reader knows each cluster.

@@ -51,7 +51,7 @@ def find_clusters(
         cache_dir: Where fitted clusters are kept, under a hash of train's content and the settings.
 
     Raises:
-        ValueError: The file holds no clusters, or there is nothing to fit them on.
+        ValueError: The file has no clusters, or there is nothing to fit them on.
     """
     if settings.file is not None:
         return load_clusters(Path(settings.file).expanduser())

@@ -9,7 +9,7 @@ import pytest
 from kosum_pl.data import CLEANING_STEPS, Columns, DialogueTable
 from kosum_pl.data.read import dialogues
 from kosum_pl.types import Dialogue, Message
-from tests.data.tables import read_table
+from tests.data.tables import error_line, read_table
 
 HEADER = "fname,dialogue,summary,topic\n"
 GOOD = 'train_0,"#Person1#: 안녕!\n#Person2#: 응.",둘이 인사한다.,인사\n'
@@ -33,11 +33,7 @@ def write(name: str, content: str | bytes) -> str:
 
 
 def error_of(source: Any, **options: Any) -> str:
-    with pytest.raises(ValueError, match=r".") as caught:
-        load(source, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    return error_line(lambda: load(source, **options))
 
 
 def test_a_contest_row_becomes_a_dialogue(work: Path) -> None:
