@@ -8,27 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lightning.pytorch import Trainer
-from lightning.pytorch.trainer.states import TrainerFn
 
 from kosum_pl.datamodule import SummarizationDataModule
-from kosum_pl.modules import CausalModule, Seq2SeqModule, SummarizationModule
 from kosum_pl.types import IGNORE_INDEX
-
-SHAPES = {
-    "seq2seq": {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48},
-    "causal": {"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 48},
-}
-
-
-def make_module(kind: str = "seq2seq", **settings: Any) -> SummarizationModule:
-    module_class, name = {"seq2seq": (Seq2SeqModule, "demo:bart"), "causal": (CausalModule, "demo:llama")}[kind]
-    return module_class(name, random_init=True, config_overrides=SHAPES[kind], rouge_tokenizer="char", **settings)
-
-
-def make_trainer(**settings: Any) -> Trainer:
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "num_sanity_val_steps": 0}
-    return Trainer(accelerator="cpu", enable_model_summary=False, **(quiet | {"max_epochs": 1} | settings))
+from tests.modules_fixtures import attached, quiet_trainer, small_module
 
 
 @pytest.fixture
@@ -37,22 +20,9 @@ def small_files(cut_demo: Callable[[int, int], dict[str, str]]) -> dict[str, str
     return cut_demo(48, 20)
 
 
-def attached(stage: str, module: SummarizationModule, data: SummarizationDataModule) -> SummarizationDataModule:
-    """A data module set up for a stage, as a Trainer would."""
-    trainer = make_trainer()
-    trainer.state.fn = TrainerFn(stage)
-    trainer.strategy.connect(module)
-    module.trainer = trainer
-    data.trainer = trainer
-    data.prepare_data()
-    data.setup(stage)
-    return data
-
-
-@pytest.mark.parametrize("kind", ["seq2seq", "causal"])
 def test_training_batches_hold_every_row_once(kind: str, small_files: dict[str, str]) -> None:
     data = attached(
-        "fit", make_module(kind), SummarizationDataModule(**small_files, max_batch_tokens=600, num_workers=0)
+        "fit", small_module(kind), SummarizationDataModule(**small_files, max_batch_tokens=600, num_workers=0)
     )
     batches = list(data.train_dataloader())
     assert sorted(row for batch in batches for row in batch.rows) == list(range(48))
@@ -66,22 +36,22 @@ def test_validation_inside_fit_uses_the_same_seeded_subset(small_files: dict[str
     settings = {"max_batch_tokens": 600, "num_workers": 0, "num_eval_samples": 7}
     found = []
     for _ in range(2):
-        data = attached("fit", make_module(), SummarizationDataModule(**small_files, **settings))
+        data = attached("fit", small_module("seq2seq"), SummarizationDataModule(**small_files, **settings))
         found.append(sorted(row for batch in data.val_dataloader() for row in batch.rows))
     assert found[0] == found[1]
     assert len(set(found[0])) == 7
-    other = attached("fit", make_module(), SummarizationDataModule(**small_files, **settings, seed=7))
+    other = attached("fit", small_module("seq2seq"), SummarizationDataModule(**small_files, **settings, seed=7))
     assert sorted(row for batch in other.val_dataloader() for row in batch.rows) != found[0]
 
 
 def test_validate_scores_every_row(small_files: dict[str, str]) -> None:
     data = SummarizationDataModule(**small_files, batch_size=4, num_eval_samples=7)
-    loader = attached("validate", make_module(), data).val_dataloader()
+    loader = attached("validate", small_module("seq2seq"), data).val_dataloader()
     assert sorted(row for batch in loader for row in batch.rows) == list(range(20))
 
 
 def test_batches_never_mix_presets(small_files: dict[str, str]) -> None:
-    module = make_module(presets=["saturday", "default"])
+    module = small_module("seq2seq", presets=["saturday", "default"])
     data = attached("validate", module, SummarizationDataModule(**small_files, batch_size=4, eval_batch_size=8))
     served = [
         {module.decoding.router.preset_for(row.profile).name for row in batch.dialogues}
@@ -92,8 +62,8 @@ def test_batches_never_mix_presets(small_files: dict[str, str]) -> None:
 
 
 def test_the_second_start_does_not_tokenize_again(small_files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    attached("fit", make_module(), SummarizationDataModule(**small_files, batch_size=4))
-    module = make_module()
+    attached("fit", small_module("seq2seq"), SummarizationDataModule(**small_files, batch_size=4))
+    module = small_module("seq2seq")
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("tokenized again")
@@ -106,7 +76,7 @@ def test_the_second_start_does_not_tokenize_again(small_files: dict[str, str], m
 
 def test_counts_are_told_in_a_line(small_files: dict[str, str]) -> None:
     data = SummarizationDataModule(**small_files, batch_size=4, max_source_tokens=48, max_summary_tokens=12)
-    lines = attached("fit", make_module(), data).report_lines
+    lines = attached("fit", small_module("seq2seq"), data).report_lines
     assert lines[0].startswith("train: 48 rows, ")
     assert "0 dialogues truncated" not in lines[0]
     assert "0 summaries cut" not in lines[0]
@@ -116,7 +86,10 @@ def test_leaked_dialogues_are_counted(small_files: dict[str, str]) -> None:
     data = SummarizationDataModule(
         train_file=small_files["train_file"], val_file=small_files["train_file"], batch_size=4
     )
-    assert "warning: 48 dialogues stand in both train and val" in attached("fit", make_module(), data).report_lines
+    assert (
+        "warning: 48 dialogues stand in both train and val"
+        in attached("fit", small_module("seq2seq"), data).report_lines
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,7 +97,7 @@ def test_leaked_dialogues_are_counted(small_files: dict[str, str]) -> None:
 )
 def test_a_missing_file_names_its_argument(stage: str, split: str) -> None:
     with pytest.raises(ValueError, match=rf"{stage} needs data\.{split}_file"):
-        attached(stage, make_module(), SummarizationDataModule(batch_size=4))
+        attached(stage, small_module("seq2seq"), SummarizationDataModule(batch_size=4))
 
 
 @pytest.mark.parametrize("sizes", [{}, {"batch_size": 4, "max_batch_tokens": 100}])
@@ -135,9 +108,9 @@ def test_exactly_one_batch_size_is_set(sizes: dict[str, int]) -> None:
 
 def test_predictions_come_in_input_order(small_files: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "short.yaml").write_text("max_new_tokens: 6", encoding="utf-8")
-    module = make_module(preset=str(tmp_path / "short.yaml"))
+    module = small_module("seq2seq", preset=str(tmp_path / "short.yaml"))
     data = SummarizationDataModule(predict_file=small_files["val_file"], batch_size=4, eval_batch_size=6)
-    texts = make_trainer().predict(module, datamodule=data)
+    texts = quiet_trainer().predict(module, datamodule=data)
     assert sorted(text for batch in texts for text in batch) == sorted(row.text for row in module.predictions)
     with Path(small_files["val_file"]).open(encoding="utf-8", newline="") as file:
         expected = [row["fname"] for row in csv.DictReader(file)]

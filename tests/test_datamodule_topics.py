@@ -6,15 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lightning.pytorch import Trainer
-from lightning.pytorch.trainer.states import TrainerFn
 
 from kosum_pl.data import TopicSettings
 from kosum_pl.data.topics.clusters import load_clusters
 from kosum_pl.datamodule import SummarizationDataModule
-from kosum_pl.modules import Seq2SeqModule
+from tests.modules_fixtures import attached, small_module
 
-SHAPE = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
 TOPICS = TopicSettings(num_clusters=3)
 
 
@@ -23,23 +20,8 @@ def opened(stage: str, data: SummarizationDataModule, *, folder: Path) -> Summar
     preset = folder / "by_topic.yaml"
     folder.mkdir(parents=True, exist_ok=True)
     preset.write_text("when: {topic_cluster: [topic2]}\nnum_beams: 1\nmax_new_tokens: 8\n", encoding="utf-8")
-    module = Seq2SeqModule(
-        "demo:bart",
-        random_init=True,
-        config_overrides=SHAPE,
-        rouge_tokenizer="char",
-        presets=[str(preset), "default"],
-        slices=["topic_cluster"],
-    )
-    trainer = Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, default_root_dir=folder, enable_progress_bar=False
-    )
-    trainer.state.fn = TrainerFn(stage)
-    trainer.strategy.connect(module)
-    module.trainer = data.trainer = trainer
-    data.prepare_data()
-    data.setup(stage)
-    return data
+    settings = {"presets": [str(preset), "default"], "slices": ["topic_cluster"]}
+    return attached(stage, small_module("seq2seq", **settings), data, default_root_dir=folder)
 
 
 def test_a_run_keeps_its_clusters_and_is_evaluated_by_them(

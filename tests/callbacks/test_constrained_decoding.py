@@ -12,9 +12,8 @@ from lightning.pytorch import LightningModule, Trainer
 from kosum_pl.callbacks.constrained_decoding import ConstrainedDecoding
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.decode import ConstraintSettings
-from kosum_pl.modules import CausalModule
-
-SHAPE = {"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 48, "initializer_range": 0.3}
+from kosum_pl.modules import SummarizationModule
+from tests.modules_fixtures import SMALL, quiet_trainer, small_module
 
 
 @pytest.fixture(autouse=True)
@@ -25,15 +24,11 @@ def short_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def run(command: str, files: dict[str, str], callback: Any, **settings: Any) -> CausalModule:
+def run(command: str, files: dict[str, str], callback: Any, **settings: Any) -> SummarizationModule:
     """Run a stage; `is_constrained` inside its steps is noted on the module."""
-    options = {"random_init": True, "rouge_tokenizer": "char", "preset": "fast", "config_overrides": SHAPE} | settings
-    module = CausalModule("demo:llama", **options)
-    trainer = Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=[callback] if callback else [], max_steps=2, val_check_interval=2,
-        num_sanity_val_steps=0, use_distributed_sampler=False,
-    )  # fmt: skip
+    shape = {**SMALL["causal"], "initializer_range": 0.3}
+    module = small_module("causal", shape=shape, preset="fast", **settings)
+    trainer = quiet_trainer(callbacks=[callback] if callback else [], max_steps=2, val_check_interval=2)
     data = SummarizationDataModule(
         **files, test_file=files["val_file"], predict_file=files["val_file"], batch_size=8, eval_batch_size=6
     )

@@ -15,6 +15,7 @@ from kosum_pl.encode import Batch
 from kosum_pl.modules import CausalModule, SummarizationModule
 from kosum_pl.modules.generation import Completion, generate
 from kosum_pl.types import Dialogue
+from tests.modules_fixtures import DIALOGUES, collate_rows, wide_module
 
 PRESETS = {
     "greedy": DecodingPreset(name="greedy", max_new_tokens=24),
@@ -30,8 +31,6 @@ LATIN = replace(
     ),
     profile={"weekday": "7"},
 )
-MakeModule = Callable[..., SummarizationModule]
-Collate = Callable[..., Batch]
 
 
 def completions_of(
@@ -57,12 +56,10 @@ def foreign_in(text: str, dialogue: Dialogue, settings: ConstraintSettings) -> s
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_nothing_foreign_is_generated_and_without_the_constraint_it_is(
-    kind: str, preset: str, make_module: MakeModule, collate: Collate, dialogues: list[Dialogue]
-) -> None:
-    module = make_module(kind).eval()
-    rows = [*dialogues[:3], LATIN]
-    batch, settings = collate(module, rows, for_generation=True), ConstraintSettings()
+def test_nothing_foreign_is_generated_and_without_the_constraint_it_is(kind: str, preset: str) -> None:
+    module = wide_module(kind).eval()
+    rows = [*DIALOGUES[:3], LATIN]
+    batch, settings = collate_rows(module, rows, for_generation=True), ConstraintSettings()
     found = {}
     for constraint in (None, settings):
         completions = completions_of(module, batch, preset=PRESETS[preset], settings=constraint)
@@ -73,11 +70,9 @@ def test_nothing_foreign_is_generated_and_without_the_constraint_it_is(
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_small_head_says_the_same_with_the_same_log_probability(
-    kind: str, preset: str, make_module: MakeModule, collate: Collate, dialogues: list[Dialogue]
-) -> None:
-    module = make_module(kind).eval()
-    batch = collate(module, [*dialogues[:3], LATIN], for_generation=True)
+def test_the_small_head_says_the_same_with_the_same_log_probability(kind: str, preset: str) -> None:
+    module = wide_module(kind).eval()
+    batch = collate_rows(module, [*DIALOGUES[:3], LATIN], for_generation=True)
     small, full = (
         completions_of(module, batch, preset=PRESETS[preset], settings=ConstraintSettings(small_head=is_small))
         for is_small in (True, False)
@@ -86,13 +81,11 @@ def test_the_small_head_says_the_same_with_the_same_log_probability(
     assert [c.log_prob for c in small] == pytest.approx([c.log_prob for c in full], abs=1e-3)
 
 
-def test_log_prob_is_over_what_the_row_may_say(
-    kind: str, make_module: MakeModule, collate: Collate, dialogues: list[Dialogue]
-) -> None:
+def test_log_prob_is_over_what_the_row_may_say(kind: str) -> None:
     """Against a softmax over the allowed ids that is written out here."""
-    module = make_module(kind).eval()
+    module = wide_module(kind).eval()
     model, settings = module.language_model, ConstraintSettings()
-    batch = collate(module, [LATIN], for_generation=True)
+    batch = collate_rows(module, [LATIN], for_generation=True)
     completion = completions_of(module, batch, preset=PRESETS["greedy"], settings=settings)[0]
     rules = DecodingRules(module.encoder, settings)
     held = rules.for_batch(batch.dialogues, PRESETS["greedy"], prompt_length=1)
@@ -112,16 +105,14 @@ def test_log_prob_is_over_what_the_row_may_say(
     assert completion.log_prob == pytest.approx(float(expected), abs=1e-3)
 
 
-def test_a_rows_summary_does_not_depend_on_its_batch(
-    kind: str, make_module: MakeModule, collate: Collate, dialogues: list[Dialogue]
-) -> None:
+def test_a_rows_summary_does_not_depend_on_its_batch(kind: str) -> None:
     """Words of one row change neither the tokens nor the scores of another."""
-    module = make_module(kind).eval()
+    module = wide_module(kind).eval()
     preset, settings = PRESETS["beams"], ConstraintSettings()
-    rows = [dialogues[2], LATIN]
-    together = completions_of(module, collate(module, rows, for_generation=True), preset=preset, settings=settings)
+    rows = [DIALOGUES[2], LATIN]
+    together = completions_of(module, collate_rows(module, rows, for_generation=True), preset=preset, settings=settings)
     alone = [
-        completions_of(module, collate(module, [row], for_generation=True), preset=preset, settings=settings)[0]
+        completions_of(module, collate_rows(module, [row], for_generation=True), preset=preset, settings=settings)[0]
         for row in rows
     ]
     assert [completion.ids for completion in together] == [completion.ids for completion in alone]
@@ -131,21 +122,19 @@ def test_a_rows_summary_does_not_depend_on_its_batch(
 @pytest.mark.parametrize("settings", [None, ConstraintSettings(small_head=False)], ids=["free", "constrained"])
 @pytest.mark.parametrize("num_beams", [1, 2])
 def test_an_n_gram_rule_keeps_rare_syllables_whole(
-    num_beams: int, settings: ConstraintSettings | None, kind: str, make_module: MakeModule, collate: Collate
+    num_beams: int, settings: ConstraintSettings | None, kind: str
 ) -> None:
     """Two tokens spell 똠: said again, the second would be banned, and the model would land on a neighbour."""
-    module = make_module(kind).eval()
+    module = wide_module(kind).eval()
     assert len(module.encoder.tokenizer.encode("똠", add_special_tokens=False)) == 2
-    assert say(module, "똠은 뷁과,똠도", no_repeat=2, num_beams=num_beams, settings=settings, collate=collate) == (
-        "똠은 뷁과,똠도"
-    )
+    assert say(module, "똠은 뷁과,똠도", no_repeat=2, num_beams=num_beams, settings=settings) == ("똠은 뷁과,똠도")
 
 
 @pytest.mark.shared
 @pytest.mark.parametrize("settings", [None, ConstraintSettings(small_head=False)], ids=["free", "constrained"])
 @pytest.mark.parametrize("name", ["qwen3", "llama3_1"])
 def test_rare_syllables_stay_whole_on_real_vocabularies(
-    name: str, settings: ConstraintSettings | None, shared_dir: Path, collate: Collate
+    name: str, settings: ConstraintSettings | None, shared_dir: Path
 ) -> None:
     folder = shared_dir / "tokenizers" / name
     shape = {"model_type": "llama", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
@@ -155,7 +144,7 @@ def test_rare_syllables_stay_whole_on_real_vocabularies(
     module.eval()
     said = "똠 뷁은 똠과 뷁이다. 쀍처럼 쀍답다"
     assert max(len(module.encoder.tokenizer.encode(letter, add_special_tokens=False)) for letter in said) == 3
-    assert say(module, said, no_repeat=3, num_beams=1, settings=settings, collate=collate) == said
+    assert say(module, said, no_repeat=3, num_beams=1, settings=settings) == said
 
 
 def say(
@@ -165,11 +154,10 @@ def say(
     no_repeat: int,
     num_beams: int,
     settings: ConstraintSettings | None,
-    collate: Collate,
 ) -> str:
     """What comes out under an n-gram rule when the model wants to say `text`."""
     wanted = [*module.encoder.tokenizer.encode(text, add_special_tokens=False), module.encoder.terminator_ids[0]]
-    batch = collate(module, [LATIN], for_generation=True)
+    batch = collate_rows(module, [LATIN], for_generation=True)
     handle = module.language_model.register_forward_hook(_insists_on(wanted))
     preset = DecodingPreset(name="strict", max_new_tokens=40, no_repeat_ngram_size=no_repeat, num_beams=num_beams)
     completion = completions_of(module, batch, preset=preset, settings=settings)[0]

@@ -9,30 +9,21 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.metrics import ScoreSettings, ScoreTable
-from kosum_pl.modules import CausalModule, Seq2SeqModule, SummarizationModule
-
-SHAPES = {
-    "seq2seq": {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48},
-    "causal": {"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 48},
-}
-DROPOUT = {"seq2seq": "dropout", "causal": "attention_dropout"}
+from kosum_pl.modules import SummarizationModule
+from tests.modules_fixtures import quiet_trainer, small_module
 
 
 class Tape(Callback):
-    """Keeps every optimizer step's loss and rows."""
+    """Keeps every optimizer step's loss."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
-        self.rows: list[tuple[int, ...]] = []
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.rows.append(batch.rows)
-        if "train/loss" in trainer.callback_metrics:
-            self.losses.append(float(trainer.callback_metrics["train/loss"]))
+        self.losses.append(float(trainer.callback_metrics["train/loss"]))
 
 
 @pytest.fixture
@@ -55,60 +46,22 @@ def short_presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def make_module(kind: str, *, dropout: float = 0.0, **settings: Any) -> SummarizationModule:
-    module_class, name = {"seq2seq": (Seq2SeqModule, "demo:bart"), "causal": (CausalModule, "demo:llama")}[kind]
-    defaults = {"rouge_tokenizer": "char", "learning_rate": 2e-3, "generate_during_fit": False}
-    return module_class(
-        name, random_init=True, config_overrides=SHAPES[kind] | {DROPOUT[kind]: dropout}, **(defaults | settings)
-    )
+def make_module(kind: str, **settings: Any) -> SummarizationModule:
+    return small_module(kind, **({"learning_rate": 2e-3, "generate_during_fit": False} | settings))
 
 
-def make_trainer(**settings: Any) -> Trainer:
-    defaults = {"logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0, "max_steps": 12}
-    return Trainer(
-        accelerator="cpu", enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
-        **(defaults | settings),
-    )  # fmt: skip
+def fitted(module: SummarizationModule, data: SummarizationDataModule, **settings: Any) -> list[float]:
+    """Every optimizer step's loss."""
+    tape = Tape()
+    callbacks = [tape, *settings.pop("callbacks", [])]
+    quiet_trainer(**({"max_steps": 12, "callbacks": callbacks} | settings)).fit(module, datamodule=data)
+    return tape.losses
 
 
-def fit(files: dict[str, str], kind: str, tape: Tape, *, num_workers: int = 0, **settings: Any) -> Trainer:
-    """Train with dropout; the seed decides weights and dropout, so that only a resume's state can differ."""
-    ckpt_path = settings.pop("ckpt_path", None)
-    torch.manual_seed(7)
-    trainer = make_trainer(callbacks=[tape, *settings.pop("callbacks", [])], **settings)
-    data = SummarizationDataModule(**files, batch_size=8, num_workers=num_workers)
-    trainer.fit(make_module(kind, dropout=0.3), datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+def validated(module: SummarizationModule, data: SummarizationDataModule) -> Trainer:
+    trainer = quiet_trainer()
+    trainer.validate(module, datamodule=data, verbose=False)
     return trainer
-
-
-@pytest.mark.parametrize("num_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("num_steps", [3, 5, 7])
-def test_a_resumed_run_goes_on_with_the_very_next_batch(
-    num_steps: int, num_workers: int, files: dict[str, str], tmp_path: Path
-) -> None:
-    """Epochs have five batches: before, at and after the end of one. Losses agree to the bit, dropout on."""
-    whole, resumed = Tape(), Tape()
-    fit(files, "seq2seq", whole, num_workers=num_workers)
-    saver = ModelCheckpoint(dirpath=tmp_path / "saved", every_n_train_steps=num_steps, save_top_k=-1, filename="{step}")
-    fit(files, "seq2seq", Tape(), num_workers=num_workers, enable_checkpointing=True, callbacks=[saver])
-    # The generators are elsewhere when a new process starts.
-    torch.rand(1000)
-    fit(
-        files, "seq2seq", resumed, num_workers=num_workers, ckpt_path=str(tmp_path / "saved" / f"step={num_steps}.ckpt")
-    )
-    assert len(set(whole.losses)) == 12
-    assert resumed.rows == whole.rows[num_steps:]
-    assert resumed.losses == whole.losses[num_steps:]
-
-
-def test_a_resume_of_a_causal_model_is_exact(files: dict[str, str], tmp_path: Path) -> None:
-    whole, resumed = Tape(), Tape()
-    saver = ModelCheckpoint(dirpath=tmp_path / "saved", every_n_train_steps=4, save_top_k=-1, filename="{step}")
-    fit(files, "causal", whole, accumulate_grad_batches=2, enable_checkpointing=True, callbacks=[saver], max_steps=6)
-    ckpt_path = str(tmp_path / "saved" / "step=4.ckpt")
-    fit(files, "causal", resumed, accumulate_grad_batches=2, ckpt_path=ckpt_path, max_steps=6)
-    assert resumed.losses == whole.losses[-len(resumed.losses) :]
-    assert resumed.rows == whole.rows[-len(resumed.rows) :]
 
 
 def test_removing_every_callback_leaves_the_losses_identical(files: dict[str, str], tmp_path: Path) -> None:
@@ -119,31 +72,25 @@ def test_removing_every_callback_leaves_the_losses_identical(files: dict[str, st
 
     found = []
     for callbacks in ([], [RougeSumCheckpoint(dirpath=str(tmp_path / "checkpoints"))]):
-        tape = Tape()
         torch.manual_seed(7)
-        trainer = make_trainer(callbacks=[tape, *callbacks], enable_checkpointing=bool(callbacks), val_check_interval=2)
+        module = make_module("seq2seq", dropout=0.3, generate_during_fit=True)
         data = SummarizationDataModule(**files, batch_size=8, num_workers=0)
-        trainer.fit(make_module("seq2seq", dropout=0.3, generate_during_fit=True), datamodule=data)
-        found.append(tape.losses)
+        settings = {"callbacks": callbacks, "enable_checkpointing": bool(callbacks), "val_check_interval": 2}
+        found.append(fitted(module, data, **settings))
     assert found[0] == found[1]
     assert len(found[0]) == 12
 
 
 def test_the_loss_falls(kind: str, files: dict[str, str]) -> None:
-    tape = Tape()
     torch.manual_seed(7)
-    trainer = make_trainer(callbacks=[tape], max_steps=40)
     data = SummarizationDataModule(**files, max_batch_tokens=1500, num_workers=0)
-    trainer.fit(make_module(kind), datamodule=data)
-    assert sum(tape.losses[-5:]) / 5 < tape.losses[0] - 1.0
+    losses = fitted(make_module(kind), data, max_steps=40)
+    assert sum(losses[-5:]) / 5 < losses[0] - 1.0
 
 
 def test_scores_are_those_of_the_predictions(kind: str, files: dict[str, str]) -> None:
     module = make_module(kind, preset="fast")
-    trainer = make_trainer()
-    trainer.validate(
-        module, datamodule=SummarizationDataModule(**files, batch_size=8, eval_batch_size=5), verbose=False
-    )
+    trainer = validated(module, SummarizationDataModule(**files, batch_size=8, eval_batch_size=5))
     assert [prediction.example_id for prediction in module.predictions] == sorted(
         (prediction.example_id for prediction in module.predictions), key=lambda name: int(name.split("_")[-1])
     )
@@ -163,42 +110,41 @@ def test_the_evaluation_loss_is_a_mean_over_tokens(kind: str, files: dict[str, s
         torch.manual_seed(3)
         module = make_module(kind, preset="fast")
         data = SummarizationDataModule(**files, batch_size=8, eval_batch_size=eval_batch_size)
-        make_trainer().validate(module, datamodule=data, verbose=False)
+        validated(module, data)
         losses.append(module.scores["val/loss"])
     assert losses[1:] == pytest.approx([losses[0]] * 2, rel=1e-6)
 
 
 def test_rows_are_served_by_the_preset_that_matches(files: dict[str, str]) -> None:
     module = make_module("seq2seq", presets=["saturday", "default"])
-    make_trainer().validate(module, datamodule=SummarizationDataModule(**files, batch_size=8), verbose=False)
+    validated(module, SummarizationDataModule(**files, batch_size=8))
     served = {(prediction.profile["weekday"] == "7", prediction.preset) for prediction in module.predictions}
     assert served == {(True, "saturday"), (False, "default")}
 
 
 def test_a_forced_preset_serves_every_row(files: dict[str, str]) -> None:
     module = make_module("seq2seq", preset="saturday")
-    make_trainer().validate(module, datamodule=SummarizationDataModule(**files, batch_size=8), verbose=False)
+    validated(module, SummarizationDataModule(**files, batch_size=8))
     assert {prediction.preset for prediction in module.predictions} == {"saturday"}
 
 
 def test_validation_inside_fit_uses_the_fit_preset(files: dict[str, str]) -> None:
     module = make_module("seq2seq", generate_during_fit=True)
-    make_trainer(max_steps=2, val_check_interval=2).fit(
-        module, datamodule=SummarizationDataModule(**files, batch_size=8)
-    )
+    fitted(module, SummarizationDataModule(**files, batch_size=8), max_steps=2, val_check_interval=2)
     assert {prediction.preset for prediction in module.predictions} == {"fast"}
 
 
 def test_the_sanity_check_keeps_the_scores_before_training(files: dict[str, str]) -> None:
     module = make_module("seq2seq", generate_during_fit=True)
     data = SummarizationDataModule(**files, batch_size=8)
-    make_trainer(max_steps=5, num_sanity_val_steps=-1).fit(module, datamodule=data)
+    fitted(module, data, max_steps=5, num_sanity_val_steps=-1)
     assert set(module.metric_names) <= module.start_scores.keys()
     assert module.start_scores["val/loss"] > module.scores["val/loss"]
 
 
 def test_a_checkpoint_loads_with_weights_only(files: dict[str, str], tmp_path: Path) -> None:
-    trainer = fit(files, "causal", Tape(), max_steps=1)
+    trainer = quiet_trainer(max_steps=1)
+    trainer.fit(make_module("causal"), datamodule=SummarizationDataModule(**files, batch_size=8, num_workers=0))
     trainer.save_checkpoint(tmp_path / "one.ckpt")
     checkpoint = torch.load(tmp_path / "one.ckpt", weights_only=True)
     assert checkpoint["kosum_pl"]["model_name"] == "demo:llama"
@@ -208,19 +154,15 @@ def test_a_checkpoint_loads_with_weights_only(files: dict[str, str], tmp_path: P
 def test_gradient_checkpointing_changes_no_loss(kind: str, files: dict[str, str]) -> None:
     found = []
     for is_on in (False, True):
-        tape = Tape()
         torch.manual_seed(7)
         module = make_module(kind, gradient_checkpointing=is_on)
-        data = SummarizationDataModule(**files, batch_size=8, num_workers=0)
-        make_trainer(callbacks=[tape], max_steps=4).fit(module, datamodule=data)
+        found.append(fitted(module, SummarizationDataModule(**files, batch_size=8, num_workers=0), max_steps=4))
         assert module.language_model.is_gradient_checkpointing is is_on
-        found.append(tape.losses)
     assert found[1] == pytest.approx(found[0], rel=1e-5)
 
 
 def test_bf16_training_runs(kind: str, files: dict[str, str]) -> None:
-    tape = Tape()
     torch.manual_seed(7)
     data = SummarizationDataModule(**files, batch_size=8, num_workers=0)
-    make_trainer(callbacks=[tape], max_steps=8, precision="bf16-mixed").fit(make_module(kind), datamodule=data)
-    assert tape.losses[-1] < tape.losses[0]
+    losses = fitted(make_module(kind), data, max_steps=8, precision="bf16-mixed")
+    assert losses[-1] < losses[0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from hypothesis import given
@@ -11,10 +9,9 @@ from hypothesis import strategies as st
 
 from kosum_pl.decode import DecodingPreset
 from kosum_pl.decode.rules import DecodingRules
-from kosum_pl.encode import Batch
-from kosum_pl.modules import SummarizationModule
 from kosum_pl.modules.generation import completion_labels, encode_prompts, generate
-from kosum_pl.types import IGNORE_INDEX, Dialogue
+from kosum_pl.types import IGNORE_INDEX
+from tests.modules_fixtures import DIALOGUES, collate_rows, wide_module
 
 PRESETS = {
     "greedy": DecodingPreset(name="greedy", max_new_tokens=12, min_new_tokens=6),
@@ -27,29 +24,24 @@ PRESETS = {
 def test_batched_generation_equals_one_by_one(
     kind: str,
     preset: str,
-    make_module: Callable[..., SummarizationModule],
-    collate: Callable[..., Batch],
-    dialogues: list[Dialogue],
 ) -> None:
-    module = make_module(kind).eval()
+    module = wide_module(kind).eval()
     arguments = {"preset": PRESETS[preset], "rules": DecodingRules(module.encoder, None)}
     with torch.inference_mode():
-        together = generate(module.language_model, collate(module, dialogues, for_generation=True), **arguments)
+        together = generate(module.language_model, collate_rows(module, DIALOGUES, for_generation=True), **arguments)
         alone = [
-            generate(module.language_model, collate(module, [row], for_generation=True), **arguments)[0]
-            for row in dialogues
+            generate(module.language_model, collate_rows(module, [row], for_generation=True), **arguments)[0]
+            for row in DIALOGUES
         ]
     assert [completion.ids for completion in together] == [completion.ids for completion in alone]
     assert len({completion.ids for completion in together}) > 1, "rows that all say the same prove nothing"
     assert [c.log_prob for c in together] == pytest.approx([c.log_prob for c in alone], abs=1e-4)
 
 
-def test_log_prob_is_that_of_the_ids(
-    kind: str, make_module: Callable[..., SummarizationModule], collate: Callable[..., Batch], dialogues: list[Dialogue]
-) -> None:
-    module = make_module(kind).eval()
+def test_log_prob_is_that_of_the_ids(kind: str) -> None:
+    module = wide_module(kind).eval()
     model = module.language_model
-    batch = collate(module, dialogues[2:3], for_generation=True)
+    batch = collate_rows(module, DIALOGUES[2:3], for_generation=True)
     rules = DecodingRules(module.encoder, None)
     with torch.inference_mode():
         completion = generate(model, batch, preset=PRESETS["greedy"], rules=rules)[0]
@@ -76,11 +68,9 @@ def test_completions_end_at_the_first_terminator(rows: list[list[int]]) -> None:
         assert label == row[:length] + [IGNORE_INDEX] * (6 - length)
 
 
-def test_sampling_neither_varies_nor_moves_the_trainings_stream(
-    make_module: Callable[..., SummarizationModule], collate: Callable[..., Batch], dialogues: list[Dialogue]
-) -> None:
-    module = make_module("causal").eval()
-    batch = collate(module, dialogues, for_generation=True)
+def test_sampling_neither_varies_nor_moves_the_trainings_stream() -> None:
+    module = wide_module("causal").eval()
+    batch = collate_rows(module, DIALOGUES, for_generation=True)
     preset = DecodingPreset(name="sampling", do_sample=True, temperature=1.0, max_new_tokens=8)
     arguments = {"preset": preset, "rules": DecodingRules(module.encoder, None)}
     state = torch.get_rng_state()
@@ -90,12 +80,10 @@ def test_sampling_neither_varies_nor_moves_the_trainings_stream(
     assert generate(module.language_model, batch, **arguments) == first
 
 
-def test_a_causal_model_may_quote_its_prompt(
-    make_module: Callable[..., SummarizationModule], collate: Callable[..., Batch], dialogues: list[Dialogue]
-) -> None:
+def test_a_causal_model_may_quote_its_prompt() -> None:
     """A model that copies its own prompt's start is not stopped by an n-gram rule that has seen the prompt."""
-    module = make_module("causal").eval()
-    batch = collate(module, dialogues[:1], for_generation=True)
+    module = wide_module("causal").eval()
+    batch = collate_rows(module, DIALOGUES[:1], for_generation=True)
     prompt = batch.prompt_ids[0].tolist()
     num_steps = iter(range(5))
     original = module.language_model.forward
@@ -118,12 +106,9 @@ def test_a_causal_model_may_quote_its_prompt(
 @pytest.mark.parametrize("preset", PRESETS)
 def test_encoder_states_are_reused_to_the_bit(
     preset: str,
-    make_module: Callable[..., SummarizationModule],
-    collate: Callable[..., Batch],
-    dialogues: list[Dialogue],
 ) -> None:
-    module = make_module("seq2seq").eval()
-    model, batch = module.language_model, collate(module, dialogues, for_generation=True)
+    module = wide_module("seq2seq").eval()
+    model, batch = module.language_model, collate_rows(module, DIALOGUES, for_generation=True)
     arguments = {"preset": PRESETS[preset], "rules": DecodingRules(module.encoder, None)}
     num_encoded = []
     hook = model.get_encoder().register_forward_hook(lambda *_: num_encoded.append(1))
@@ -138,9 +123,7 @@ def test_encoder_states_are_reused_to_the_bit(
     assert not num_encoded, "the encoder ran although its states were given"
 
 
-def test_a_causal_model_has_no_encoder_states(
-    make_module: Callable[..., SummarizationModule], collate: Callable[..., Batch], dialogues: list[Dialogue]
-) -> None:
-    module = make_module("causal").eval()
-    batch = collate(module, dialogues, for_generation=True)
+def test_a_causal_model_has_no_encoder_states() -> None:
+    module = wide_module("causal").eval()
+    batch = collate_rows(module, DIALOGUES, for_generation=True)
     assert encode_prompts(module.language_model, batch) is None

@@ -13,16 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.errors import checkpoint_misfit
-from kosum_pl.modules import CausalModule, Seq2SeqModule
-
-SHAPES = {
-    "seq2seq": {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48},
-    "causal": {"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 48},
-}
-KINDS = {
-    "seq2seq": (Seq2SeqModule, "demo:bart", "dropout"),
-    "causal": (CausalModule, "demo:llama", "attention_dropout"),
-}
+from tests.modules_fixtures import quiet_trainer, small_module
 
 
 class Tape(Callback):
@@ -64,20 +55,8 @@ def fit(
 ) -> None:
     """Train with dropout; the seed decides weights and dropout, so that only a resume's state can differ."""
     torch.manual_seed(7)
-    trainer = Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=bool(callbacks), enable_progress_bar=False,
-        enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
-        callbacks=[tape, *callbacks], **settings,
-    )  # fmt: skip
-    module_class, name, dropout = KINDS[kind]
-    module = module_class(
-        name,
-        random_init=True,
-        config_overrides=SHAPES[kind] | {dropout: 0.3},
-        rouge_tokenizer="char",
-        learning_rate=2e-3,
-        generate_during_fit=False,
-    )
+    trainer = quiet_trainer(enable_checkpointing=bool(callbacks), callbacks=[tape, *callbacks], **settings)
+    module = small_module(kind, dropout=0.3, learning_rate=2e-3, generate_during_fit=False)
     data = SummarizationDataModule(**files, batch_size=batch_size, num_workers=num_workers)  # type: ignore[arg-type]
     trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
 
@@ -106,7 +85,6 @@ def _starts(num_steps: int, steps_an_epoch: int, *, is_limited: bool) -> list[in
 
 
 @pytest.mark.parametrize("settings", RUNS.values(), ids=RUNS.keys())
-@pytest.mark.parametrize("kind", ["seq2seq", "causal"])
 def test_a_resume_goes_on_with_the_very_next_rows(
     kind: str, settings: dict[str, Any], files: dict[str, str], tmp_path: Path
 ) -> None:
@@ -125,7 +103,6 @@ def test_a_resume_goes_on_with_the_very_next_rows(
         assert resumed.steps == whole.steps[num_steps:], num_steps
 
 
-@pytest.mark.parametrize("kind", ["seq2seq", "causal"])
 def test_a_resume_with_loader_processes_goes_on_with_the_very_next_rows(
     kind: str, files: dict[str, str], tmp_path: Path
 ) -> None:

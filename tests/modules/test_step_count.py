@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import LightningDataModule, LightningModule
 from torch.utils.data import DataLoader
 
 from kosum_pl.datamodule import SummarizationDataModule
-from kosum_pl.modules import SummarizationModule
 from kosum_pl.modules.step_count import CountsTrainBatches, count_steps, limited_batches, num_training_steps
+from tests.modules_fixtures import attached, quiet_trainer, small_module
 
 
 class Data(LightningDataModule):
@@ -49,12 +49,8 @@ class Module(LightningModule):
 
 
 def counts(data: Data, **settings: Any) -> Module:
-    trainer = Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, **settings,
-    )  # fmt: skip
     module = Module()
-    trainer.fit(module, datamodule=data)
+    quiet_trainer(**settings).fit(module, datamodule=data)
     return module
 
 
@@ -102,9 +98,7 @@ def test_a_data_module_that_does_not_count_is_counted_by_lightning() -> None:
 
 def test_loaders_without_a_data_module_are_counted_by_lightning() -> None:
     module = Module()
-    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-                      enable_model_summary=False, max_epochs=3)  # fmt: skip
-    trainer.fit(module, train_dataloaders=Data(11).train_dataloader())
+    quiet_trainer(max_epochs=3).fit(module, train_dataloaders=Data(11).train_dataloader())
     assert module.counted == 33
     assert module.has_built
 
@@ -133,13 +127,9 @@ def test_a_run_without_an_end_has_infinitely_many() -> None:
 
 @pytest.mark.parametrize("sizes", [{"batch_size": 8}, {"max_batch_tokens": 1500}], ids=str)
 def test_the_data_module_counts_its_loaders_batches(
-    sizes: dict[str, int],
-    cut_demo: Callable[[int, int], dict[str, str]],
-    make_module: Callable[..., SummarizationModule],
+    sizes: dict[str, int], cut_demo: Callable[[int, int], dict[str, str]]
 ) -> None:
     data = SummarizationDataModule(**cut_demo(40, 4), num_workers=0, **sizes)  # type: ignore[arg-type]
-    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-                      enable_model_summary=False, limit_train_batches=0, limit_val_batches=0)  # fmt: skip
-    trainer.fit(make_module("seq2seq"), datamodule=data)
+    attached("fit", small_module("seq2seq"), data)
     assert isinstance(data, CountsTrainBatches)
     assert data.num_train_batches() == len(data.train_dataloader()) == len(list(data.train_dataloader()))

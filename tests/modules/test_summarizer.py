@@ -17,10 +17,9 @@ from kosum_pl.modules import summarizer as summarizer_file
 from kosum_pl.modules.generation import Completion, encode_prompts
 from kosum_pl.modules.summarizer import Summarizer
 from kosum_pl.types import Dialogue
+from tests.modules_fixtures import DIALOGUES, collate_rows, wide_module
 
 GREEDY = DecodingPreset(name="greedy", max_new_tokens=8)
-MakeModule = Callable[..., SummarizationModule]
-Collate = Callable[..., Batch]
 
 
 @pytest.fixture
@@ -49,47 +48,41 @@ def rows(*texts: str) -> list[Dialogue]:
     ]
 
 
-def summarize(module: SummarizationModule, collate: Collate, dialogues: Sequence[Dialogue]) -> list[Any]:
-    return module.summarize_batch(collate(module, dialogues, for_generation=True), preset=GREEDY)
+def summarize(module: SummarizationModule, dialogues: Sequence[Dialogue]) -> list[Any]:
+    return module.summarize_batch(collate_rows(module, dialogues, for_generation=True), preset=GREEDY)
 
 
-def test_raw_and_final_text_are_kept_with_the_steps_that_changed_it(
-    make_module: MakeModule, collate: Collate, say: Callable[..., Any]
-) -> None:
-    module = make_module("causal")
+def test_raw_and_final_text_are_kept_with_the_steps_that_changed_it(say: Callable[..., Any]) -> None:
+    module = wide_module("causal")
     dialogues = rows("#Person1#: KTX 타자.", "#Person1#: 버스 타자.")
     say(module, {"row_1": "#Person1 #은 KTX를 탄다.", "row_2": "#Person1#은 KTX를 탄다."})
-    repaired, filtered = summarize(module, collate, dialogues)
+    repaired, filtered = summarize(module, dialogues)
     assert (repaired.raw_text, repaired.text) == ("#Person1 #은 KTX를 탄다.", "#Person1#은 KTX를 탄다.")
     assert repaired.changed_steps == ("tag_repair",)
     assert (filtered.raw_text, filtered.text) == ("#Person1#은 KTX를 탄다.", "#Person1#은 를 탄다.")
     assert filtered.changed_steps == ("script_filter",)
 
 
-def test_without_steps_the_text_is_what_was_said(
-    make_module: MakeModule, collate: Collate, say: Callable[..., Any]
-) -> None:
-    module = make_module("causal", postprocess=[])
+def test_without_steps_the_text_is_what_was_said(say: Callable[..., Any]) -> None:
+    module = wide_module("causal", postprocess=[])
     say(module, {"row_1": "會議  ."})
-    (prediction,) = summarize(module, collate, rows("#Person1#: 가자."))
+    (prediction,) = summarize(module, rows("#Person1#: 가자."))
     assert (prediction.text, prediction.changed_steps) == ("會議  .", ())
 
 
 def test_failed_rows_alone_are_generated_again_and_the_best_attempt_is_kept(
-    make_module: MakeModule, collate: Collate, say: Callable[..., Any], tmp_path: Path
+    say: Callable[..., Any], tmp_path: Path
 ) -> None:
     (tmp_path / "warm.yaml").write_text("do_sample: true\nseed: 1\n", encoding="utf-8")
     regenerator = Regenerator(max_attempts=2, presets=["fast", str(tmp_path / "warm.yaml")])
-    module = make_module("causal", regenerator=regenerator)
+    module = wide_module("causal", regenerator=regenerator)
     calls = say(
         module,
         {"row_1": "민수가 會議에 간다.", "row_2": "민수가 회의에 간다.", "row_3": ""},
         {"row_1": "민수가 회의에 간다.", "row_3": "今天"},
         {"row_3": "민수가 회의에 늦는다."},
     )
-    first, second, third = summarize(
-        module, collate, rows("#Person1#: 회의 가자.", "#Person1#: 가자.", "#Person1#: 늦네.")
-    )
+    first, second, third = summarize(module, rows("#Person1#: 회의 가자.", "#Person1#: 가자.", "#Person1#: 늦네."))
     assert calls == [
         ("greedy", ("row_1", "row_2", "row_3"), 0),
         ("fast", ("row_1", "row_3"), 1),
@@ -102,10 +95,10 @@ def test_failed_rows_alone_are_generated_again_and_the_best_attempt_is_kept(
     ]
 
 
-def test_sampling_again_draws_anew(make_module: MakeModule, collate: Collate, dialogues: list[Dialogue]) -> None:
+def test_sampling_again_draws_anew() -> None:
     """A retry with the preset that failed would otherwise fail in the same words."""
-    module = make_module("causal", constraint=ConstraintSettings()).eval()
-    batch = collate(module, dialogues[:2], for_generation=True)
+    module = wide_module("causal", constraint=ConstraintSettings()).eval()
+    batch = collate_rows(module, DIALOGUES[:2], for_generation=True)
     preset = DecodingPreset(name="warm", do_sample=True, temperature=1.0, seed=3, max_new_tokens=12)
     summarizer = Summarizer(module.encoder, module.decoding)
     with torch.inference_mode():
@@ -122,12 +115,10 @@ def test_sampling_again_draws_anew(make_module: MakeModule, collate: Collate, di
     assert said[0] != said[1]
 
 
-def test_rows_that_are_tried_again_use_their_own_encoder_states(
-    make_module: MakeModule, collate: Collate, dialogues: list[Dialogue]
-) -> None:
+def test_rows_that_are_tried_again_use_their_own_encoder_states() -> None:
     regenerator = Regenerator(checks=["no_eos"], max_attempts=1, presets=["fast"])
-    module = make_module("seq2seq", regenerator=regenerator).eval()
-    batch = collate(module, dialogues, for_generation=True)
+    module = wide_module("seq2seq", regenerator=regenerator).eval()
+    batch = collate_rows(module, DIALOGUES, for_generation=True)
     with torch.inference_mode():
         computed = module.summarize_batch(batch, preset=GREEDY)
         states = encode_prompts(module.language_model, batch)

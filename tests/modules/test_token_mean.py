@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from kosum_pl.encode import Batch
 from kosum_pl.modules import SummarizationModule
-from kosum_pl.types import Dialogue
+from tests.modules_fixtures import DIALOGUES, collate_rows, quiet_trainer, wide_module
 
 # Llama's norms compute in fp32 whatever the weights are; GPT-2's do not, and allow a comparison in fp64.
 GPT2 = {
@@ -41,10 +40,10 @@ class GradientTape(Callback):
             }
 
 
-def make_wide_module(make_module: Callable[..., SummarizationModule], kind: str) -> SummarizationModule:
+def fp64_module(kind: str) -> SummarizationModule:
     """A module whose whole forward and backward pass is fp64."""
     shape = {"config_overrides": GPT2} if kind == "causal" else {}
-    return make_module(kind, dtype="float64", generate_during_fit=False, **shape)
+    return wide_module(kind, dtype="float64", generate_during_fit=False, **shape)
 
 
 def oracle(module: SummarizationModule, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -62,19 +61,13 @@ def test_gradients_do_not_depend_on_how_rows_are_cut(
     kind: str,
     rows_per_batch: int,
     num_batches: int,
-    make_module: Callable[..., SummarizationModule],
-    collate: Callable[..., Batch],
-    dialogues: list[Dialogue],
 ) -> None:
-    module = make_wide_module(make_module, kind)
-    loss, expected = oracle(module, collate(module, dialogues))
-    batches = [collate(module, dialogues[start : start + rows_per_batch]) for start in range(0, 8, rows_per_batch)]
+    module = fp64_module(kind)
+    loss, expected = oracle(module, collate_rows(module, DIALOGUES))
+    batches = [collate_rows(module, DIALOGUES[start : start + rows_per_batch]) for start in range(0, 8, rows_per_batch)]
     assert len(batches) == num_batches
     tape = GradientTape()
-    trainer = Trainer(
-        accelerator="cpu", precision="64-true", max_epochs=1, accumulate_grad_batches=num_batches, callbacks=[tape],
-        logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
+    trainer = quiet_trainer(precision="64-true", max_epochs=1, accumulate_grad_batches=num_batches, callbacks=[tape])
     trainer.fit(module, train_dataloaders=DataLoader(batches, batch_size=None))
     assert tape.gradients.keys() == expected.keys()
     for name, gradient in expected.items():
@@ -82,18 +75,13 @@ def test_gradients_do_not_depend_on_how_rows_are_cut(
     torch.testing.assert_close(trainer.callback_metrics["train/loss"].double(), loss, rtol=1e-6, atol=0)
 
 
-def test_a_short_last_window_is_a_mean_too(
-    make_module: Callable[..., SummarizationModule], collate: Callable[..., Batch], dialogues: list[Dialogue]
-) -> None:
+def test_a_short_last_window_is_a_mean_too() -> None:
     """Lightning divides by `accumulate_grad_batches` also where the epoch ends early; the step must not."""
-    module = make_wide_module(make_module, "causal")
-    _, expected = oracle(module, collate(module, dialogues[:3]))
+    module = fp64_module("causal")
+    _, expected = oracle(module, collate_rows(module, DIALOGUES[:3]))
     tape = GradientTape()
-    trainer = Trainer(
-        accelerator="cpu", precision="64-true", max_epochs=1, accumulate_grad_batches=8, callbacks=[tape],
-        logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
-    rows = [collate(module, [row]) for row in dialogues[:3]]
+    trainer = quiet_trainer(precision="64-true", max_epochs=1, accumulate_grad_batches=8, callbacks=[tape])
+    rows = [collate_rows(module, [row]) for row in DIALOGUES[:3]]
     trainer.fit(module, train_dataloaders=DataLoader(rows, batch_size=None))
     for name, gradient in expected.items():
         torch.testing.assert_close(tape.gradients[name], gradient, rtol=1e-9, atol=1e-12)
@@ -103,15 +91,12 @@ def test_a_short_last_window_is_a_mean_too(
 def test_two_ranks_have_the_gradients_of_one(
     kind: str,
     tmp_path: Path,
-    make_module: Callable[..., SummarizationModule],
-    collate: Callable[..., Batch],
-    dialogues: list[Dialogue],
 ) -> None:
-    module = make_wide_module(make_module, kind)
-    _, expected = oracle(module, collate(module, dialogues))
+    module = fp64_module(kind)
+    _, expected = oracle(module, collate_rows(module, DIALOGUES))
     shards = [
-        [collate(module, rows) for rows in ([dialogues[0], dialogues[5]], dialogues[6:8])],
-        [collate(module, rows) for rows in (dialogues[1:4], dialogues[4:5])],
+        [collate_rows(module, rows) for rows in ([DIALOGUES[0], DIALOGUES[5]], DIALOGUES[6:8])],
+        [collate_rows(module, rows) for rows in (DIALOGUES[1:4], DIALOGUES[4:5])],
     ]
     torch.save({"module": module, "shards": shards}, tmp_path / "input.pt")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(SCRIPT)]
