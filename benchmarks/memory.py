@@ -33,43 +33,26 @@ from kosum_pl.types import IGNORE_INDEX
 _LLAMA = {"model_type": "llama", "vocab_size": 128256, "num_key_value_heads": 8, "head_dim": 128}
 _LLAMA_3B = {
     **_LLAMA,
-    "hidden_size": 3072,
-    "num_hidden_layers": 28,
-    "intermediate_size": 8192,
-    "num_attention_heads": 24,
+    **{"hidden_size": 3072, "num_hidden_layers": 28, "intermediate_size": 8192, "num_attention_heads": 24},
     "tie_word_embeddings": True,
 }
 _LLAMA_8B = {
     **_LLAMA,
-    "hidden_size": 4096,
-    "num_hidden_layers": 32,
-    "intermediate_size": 14336,
-    "num_attention_heads": 32,
+    **{"hidden_size": 4096, "num_hidden_layers": 32, "intermediate_size": 14336, "num_attention_heads": 32},
     "tie_word_embeddings": False,
 }
 _KOBART = {
-    "model_type": "bart",
-    "vocab_size": 30000,
-    "d_model": 768,
-    "encoder_layers": 6,
-    "decoder_layers": 6,
-    "encoder_attention_heads": 16,
-    "decoder_attention_heads": 16,
-    "encoder_ffn_dim": 3072,
-    "decoder_ffn_dim": 3072,
-    "max_position_embeddings": 1026,
+    **{"model_type": "bart", "vocab_size": 30000, "d_model": 768, "max_position_embeddings": 1026},
+    **{"encoder_layers": 6, "encoder_attention_heads": 16, "encoder_ffn_dim": 3072},
+    **{"decoder_layers": 6, "decoder_attention_heads": 16, "decoder_ffn_dim": 3072},
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What is trained.
+    """What is trained: a config of the repository, its model's true shape and more options of `fit`.
 
-    Attributes:
-        config: One of the repository's.
-        tokenizer: Of the demo: ids are drawn at random, so that any will do.
-        shape: Of the model.
-        options: Of `fit`, beside these.
+    The tokenizer is the demo's: ids are drawn at random, so that any will do.
     """
 
     config: str

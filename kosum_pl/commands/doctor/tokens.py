@@ -6,7 +6,6 @@ findings. No weights are needed: these two files are where checkpoints disagree 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Final
 from kosum_pl.commands.doctor.finding import Finding, broken, note, ok, warning
 from kosum_pl.decode import DecodingPreset
 from kosum_pl.encode import Encoder
+from kosum_pl.files import read_json
 from kosum_pl.lookup import resolve_path
 from kosum_pl.models.special_tokens import NOT_DECODING
 
@@ -199,8 +199,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        values = read_json(path)
+    except ValueError as error:
         raise ValueError(f"{path}: not JSON: {error}; download it again") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path}: a config is a mapping, this is {type(values).__name__}; download it again")

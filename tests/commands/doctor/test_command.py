@@ -97,36 +97,31 @@ def test_the_mask_view_shows_what_is_learnt(causal: Path) -> None:
     assert (summary["text"], terminator["text"], terminator["num_tokens"]) == ("뷁을 먹는다.", "<|end|>", 1)
 
 
-# The four planted faults of the issue.
-
-
-def test_fault_a_template_that_lacks_the_summary_turn(causal: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    template = (
-        "{% for m in messages %}{% if m.role != 'assistant' %}<|user|>{{ m.content }}<|end|>{% endif %}{% endfor %}"
-    )
-    (causal / "mine.jinja").write_text(template, encoding="utf-8")
-    status, values = doctor("--model.prompt.template_file=mine.jinja", config="causal")
-    assert status == EXIT_BROKEN
-    assert lines(values, "broken", area="template") == [
-        "model.prompt.template_file 'mine.jinja' lacks the summary turn: what the assistant says is not in the "
-        "rendered chat"
-    ]
-    page = shown(capsys)
-    assert "BROKEN model.prompt.template_file 'mine.jinja' lacks the summary turn" in page
-    assert "1 broken" in page
+LACKS_THE_ANSWER = (
+    "{% for m in messages %}{% if m.role != 'assistant' %}<|user|>{{ m.content }}<|end|>{% endif %}{% endfor %}"
+)
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"), [(None, "cannot be read: "), ("{% for m in messages %}", "refuses the turns user: ")]
+    ("template", "area", "reason"),
+    [
+        (LACKS_THE_ANSWER, "template", "lacks the summary turn: what the assistant says is not in the rendered chat"),
+        (None, "config", "cannot be read: "),
+        ("{% for m in messages %}", "config", "refuses the turns user: "),
+    ],
 )
-def test_fault_a_template_that_is_missing_or_does_not_parse(causal: Path, text: str | None, reason: str) -> None:
-    if text is not None:
-        (causal / "mine.jinja").write_text(text, encoding="utf-8")
+def test_fault_a_template_that_is_incomplete_missing_or_does_not_parse(
+    causal: Path, capsys: pytest.CaptureFixture[str], template: str | None, area: str, reason: str
+) -> None:
+    if template is not None:
+        (causal / "mine.jinja").write_text(template, encoding="utf-8")
     status, values = doctor("--model.prompt.template_file=mine.jinja", config="causal")
     assert status == EXIT_BROKEN
-    (line,) = lines(values, "broken", area="config")
+    (line,) = lines(values, "broken", area=area)
     assert reason in line
-    assert "model.prompt.template_file" in line
+    page = shown(capsys)
+    assert "BROKEN model.prompt.template_file" in page
+    assert "1 broken" in page
     assert lines(values, "ok", area="versions") + lines(values, "note", area="versions")  # the rest was looked at
 
 
@@ -161,7 +156,7 @@ def test_fault_a_forced_eos_that_ends_no_summary(
 ) -> None:
     folder = copy_model("bart", "generation_config.json", forced_eos_token_id=0, length_penalty=2.0)
     status, values = doctor(f"--model.model_name={folder}", "--model.random_init=true")
-    assert status == 0  # told, and not used
+    assert status == 0  # a warning, as it is not used
     (line,) = lines(values, "warning", area="special tokens")
     assert line.startswith(
         "forced EOS conflict: generation_config.json forces 0 ('<s>') as the last token, and summaries end with "
