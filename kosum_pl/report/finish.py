@@ -50,7 +50,7 @@ def finish_report(
 
 
 def write_drift(folder: Path, *, tables: Mapping[str, Iterable[Dialogue]]) -> bool:
-    """Hold val against train, and write `drift.json` as the command `drift` would.
+    """Compare val with train, and write `drift.json` as the command `drift` would.
 
     Args:
         folder: Where the file goes.
