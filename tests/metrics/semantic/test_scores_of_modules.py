@@ -1,15 +1,10 @@
-"""Semantic scores in a module: logged in a fit, in slices and over ranks, and never a part of it."""
+"""Semantic scores in a module: logged in a fit and in slices, and never a part of it."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,28 +13,17 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from kosum_pl.datamodule import SummarizationDataModule
-from kosum_pl.metrics import BertScoreSettings, ScoreTable, SemanticScorer, SemanticSettings, SimilaritySettings
+from kosum_pl.metrics import BertScoreSettings, ScoreSettings, SemanticScorer, SemanticSettings, SimilaritySettings
 from kosum_pl.metrics.scores import EvaluationScores
 from kosum_pl.metrics.semantic import embedding as embedding_file
 from kosum_pl.modules import SummarizationModule
+from kosum_pl.types import Prediction
+from tests.metrics.rows import prediction, scored
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-SCRIPT = Path(__file__).with_name("semantic_scores_of_two_ranks.py")
 NAMES = ("bertscore_precision", "bertscore_recall", "bertscore_f1", "similarity", "bleu", "chrf")
 MakeModule = Callable[..., SummarizationModule]
 
 pytest.importorskip("sacrebleu", reason="the extra 'semantic' is not installed")
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    """The script's rows and settings."""
-    spec = importlib.util.spec_from_file_location("semantic_scores_of_two_ranks", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def settings(encoder: str) -> SemanticSettings:
@@ -48,18 +32,24 @@ def settings(encoder: str) -> SemanticSettings:
     )
 
 
-def scored(script: ModuleType, encoder: str) -> tuple[ScoreTable, dict[str, float], EvaluationScores]:
-    scores = EvaluationScores(script.settings(encoder), slices=["weekday"])
-    for place, row in enumerate(script.rows()):
-        scores.update([place], [row])
-    scores.update_loss(torch.tensor(1.0), num_tokens=1)
-    return *scores.finish("val"), scores
+def predictions() -> list[Prediction]:
+    """Five rows in two slices, one of them without a reference."""
+    texts = ("비가 온다.", "눈", "나는 사자를 먹었고 갔다", "", "#Person1#은 차에서 온다")
+    return [
+        prediction(text, () if row == 2 else (text[::-1] + "가 갔다", "눈이 온다"), profile={"weekday": str(row % 2)})
+        for row, text in enumerate(texts)
+    ]
 
 
-def test_a_split_and_its_slices_have_means_of_their_rows(script: ModuleType, tiny_encoder: str) -> None:
-    found, scores, _ = scored(script, tiny_encoder)
-    rows = script.rows()
-    each = SemanticScorer(script.settings(tiny_encoder).semantic).score(
+def test_a_split_and_its_slices_have_means_of_their_rows(tiny_encoder: str) -> None:
+    evaluation = EvaluationScores(
+        ScoreSettings(rouge_tokenizer="char", semantic=settings(tiny_encoder)), slices=["weekday"]
+    )
+    rows = predictions()
+    evaluation.update(range(len(rows)), rows)
+    evaluation.update_loss(torch.tensor(1.0), num_tokens=1)
+    found, scores = evaluation.finish("val")
+    each = SemanticScorer(settings(tiny_encoder)).score(
         [row.text for row in rows], [row.references for row in rows], device=torch.device("cpu")
     )
     for column, name in enumerate(NAMES[:4]):
@@ -75,42 +65,20 @@ def test_a_split_and_its_slices_have_means_of_their_rows(script: ModuleType, tin
             assert line.low < line.value < line.high
 
 
-def test_the_record_says_how_it_was_scored(script: ModuleType, tiny_encoder: str) -> None:
-    record = EvaluationScores(script.settings(tiny_encoder)).record()
-    assert record["bertscore_encoder"] == f"{tiny_encoder}, last layer, idf"
+def test_the_record_says_how_it_was_scored(tiny_encoder: str) -> None:
+    record = EvaluationScores(ScoreSettings(rouge_tokenizer="char", semantic=settings(tiny_encoder))).record()
+    assert record["bertscore_encoder"] == f"{tiny_encoder}, layer 2, no idf"
     assert record["similarity_encoder"].startswith(tiny_encoder)
     assert record["bleu_tokenizer"].startswith("sacrebleu ")
     assert record["rouge_tokenizer"] == "char"
 
 
-def test_rows_without_their_scores_have_none_of_these(script: ModuleType, tiny_encoder: str) -> None:
+def test_rows_without_their_scores_have_none_of_these(tiny_encoder: str) -> None:
     """As when predictions are read from a file: nothing is embedded, and nothing stands in for it."""
-    found = ScoreTable.of(script.rows(), script.settings(tiny_encoder)).scores([0, 1])
+    found = scored(predictions(), semantic=settings(tiny_encoder))
     assert "rouge_sum" in found
     assert "bleu" in found
     assert not {"similarity", "bertscore_f1"} & found.keys()
-
-
-@pytest.mark.slow
-def test_two_ranks_score_what_one_scores(script: ModuleType, tiny_encoder: str, tmp_path: Path) -> None:
-    """12 s: four measured rows, two for each rank, of which each embeds the references of its own."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(SCRIPT)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
-        [*command, str(tmp_path), tiny_encoder], env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    _, alone, evaluation = scored(script, tiny_encoder)
-    assert [len(scorer.encoder._known) for scorer in evaluation.semantic.scorers] == [5, 5]
-    for rank in range(2):
-        found = json.loads((tmp_path / f"rank_{rank}.json").read_text(encoding="utf-8"))
-        assert found["ids"] == [f"row_{row}" for row in range(5)]
-        assert list(found["scores"]) == list(alone)
-        assert found["scores"] == pytest.approx(alone, rel=1e-6)
-        # What is counted is the same to the bit; encoders read other batches.
-        is_counted = {name: name.split("/")[1] not in NAMES[:4] for name in alone}
-        assert {name: alone[name] for name in alone if is_counted[name]}.items() <= found["scores"].items()
-        assert found["known"] == [3, 3]
 
 
 def fit(files: dict[str, str], module: SummarizationModule, folder: Path, **options: Any) -> Trainer:
