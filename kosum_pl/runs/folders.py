@@ -43,10 +43,6 @@ def is_rank_zero() -> bool:
 def make_time_folder(parent: Path, *, prefix: str = "") -> Path:
     """Make a folder named after the present second; one that is taken gets a number.
 
-    Args:
-        parent: Where it is made, e.g. `runs/demo`.
-        prefix: Stands before the time, e.g. `validate-default-`.
-
     Returns:
         The new, empty folder's absolute path; no two callers get the same.
     """

@@ -65,12 +65,6 @@ class ValidationHistory:
 
         Returns:
             Whether it is the best so far.
-
-        Example:
-            >>> history = ValidationHistory()
-            >>> [history.add({"val/rouge_sum": value}, step=step, epoch=0, record={}, criterion=Criterion())
-            ...  for step, value in ((1, 50.0), (2, 50.0), (3, 60.0))]
-            [True, False, True]
         """
         line = next((line for line in self.lines if line["step"] == step), None)
         if line is None:

@@ -62,7 +62,7 @@ class RunRecord:
     version: str = ""
     requirement: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
-    hashes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    hashes: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     not_compared: Sequence[str] = ()
 
     @property
@@ -83,7 +83,8 @@ class RunRecord:
     @property
     def file_hashes(self) -> dict[str, str]:
         """SHA-256 of all files by name."""
-        return {name.removeprefix("demo:"): digest for kind in self.hashes.values() for name, digest in kind.items()}
+        found = (pair for files in self.hashes.values() for pair in files.items())
+        return {name.removeprefix("demo:"): digest for name, digest in found if digest}
 
     def write(self, folder: Path) -> None:
         """Write `run.json`."""

@@ -7,7 +7,6 @@ it can install. The script needs bash and a Python with this project.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,10 +86,10 @@ class Reproduction:
 
     def _record(self, config_hash: str) -> RunRecord:
         data, not_compared = self._data_files()
-        hashes = {
+        names = {
             "data": data,
-            "presets": {str(file): _sha256(file) for file in _own_files(self.settings_files)},
-            "weights": {str(file): _sha256(file) for file in self._start_files()},
+            "presets": [str(file) for file in _own_files(self.settings_files)],
+            "weights": [str(file) for file in self._start_files()],
         }
         return RunRecord(
             state="running",
@@ -106,15 +105,13 @@ class Reproduction:
             version=__version__,
             requirement=project_requirement(__version__),
             versions=installed_versions(),
-            hashes={kind: files for kind, files in hashes.items() if files},
+            hashes={kind: {name: rerun.digest_of(name) for name in files} for kind, files in names.items() if files},
             not_compared=not_compared,
         )
 
-    def _data_files(self) -> tuple[dict[str, str], list[str]]:
-        """Hashes by file, and what has no files; those of the demo by a name that any installation knows."""
-        demo: dict[str, str] = {}
-        others: dict[str, str] = {}
-        not_compared = []
+    def _data_files(self) -> tuple[list[str], list[str]]:
+        """Names of the data's files, those of the demo as any installation knows them, and what has no files."""
+        names, not_compared = [], []
         for split in STAGE_SPLITS[self.command]:
             given = self.data.get(f"{split}_file")
             for source in find_sources(given, argument=f"data.{split}_file") if given else ():
@@ -122,9 +119,9 @@ class Reproduction:
                     not_compared.append(f"{split}: '{source.name.splitlines()[0]}'")
                 is_demo = source.name.startswith(_DEMO)
                 for file in source.files:
-                    name = f"{_DEMO}{file.relative_to(resolve_path(_DEMO))}" if is_demo else str(file)
-                    (demo if is_demo else others)[name] = _sha256(file)
-        return {**demo, **others}, not_compared
+                    names.append(f"{_DEMO}{file.relative_to(resolve_path(_DEMO))}" if is_demo else str(file))
+        # Those of the demo first: a path does not begin with its mark.
+        return sorted(dict.fromkeys(names), key=lambda name: not name.startswith(_DEMO)), not_compared
 
     def _start_files(self) -> Sequence[Path]:
         if self.start is None:
@@ -137,8 +134,3 @@ def _own_files(files: Sequence[Path]) -> list[Path]:
     shipped = set(config_folders(_PRESETS, is_shipped=True)) - {Path.cwd() / "configs" / _PRESETS}
     demo = resolve_path(_DEMO)
     return sorted({file for file in files if file.parent not in shipped and not file.is_relative_to(demo)})
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -70,7 +70,7 @@ def has_versions(record: Mapping[str, Any]) -> bool:
     return is_same
 
 
-def has_files(hashes: Mapping[str, Mapping[str, str]]) -> bool:
+def has_files(hashes: Mapping[str, Mapping[str, str | None]]) -> bool:
     """Whether all files are what they were; says which are not."""
     for kind, files in hashes.items():
         changed = [name for name, digest in files.items() if digest_of(name) != digest]

@@ -47,22 +47,12 @@ def scores_of(trainer: Trainer, pl_module: LightningModule) -> dict[str, float]:
 
 
 def bare(scores: Mapping[str, float], stage: str) -> dict[str, float]:
-    """Scores of one stage without its prefix.
-
-    Example:
-        >>> bare({"val/loss": 2.0, "train/loss": 1.0}, "val")
-        {'loss': 2.0}
-    """
+    """Scores of one stage without its prefix."""
     return {name.removeprefix(f"{stage}/"): value for name, value in scores.items() if name.startswith(f"{stage}/")}
 
 
 def prefixed(scores: Mapping[str, float], prefix: str) -> dict[str, float]:
-    """The way back from `bare`.
-
-    Example:
-        >>> prefixed({"loss": 2.0}, "start")
-        {'start/loss': 2.0}
-    """
+    """The way back from `bare`."""
     return {f"{prefix}/{name}": value for name, value in scores.items()}
 
 

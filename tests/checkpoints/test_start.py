@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +16,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kosum_pl.__main__ import main
 from kosum_pl.checkpoints.start import StartWeights
-from kosum_pl.cli import lightning_cli as cli
+from kosum_pl.cli import lightning_cli
 from kosum_pl.cli.arguments import read_arguments
+from kosum_pl.cli.lightning_cli import as_list
 from kosum_pl.cli.parts import load_parts
+from kosum_pl.files import read_json, read_yaml
 from tests.tiny_config import tiny_config
 
 CONFIG = tiny_config(
@@ -52,23 +54,15 @@ class Watch(Callback):
 
 
 @pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_demo: Callable[[int, int], dict[str, str]]) -> Path:
     monkeypatch.chdir(tmp_path)
     for name in ("KOSUM_RUNS_DIR", "KOSUM_DEBUG"):
         monkeypatch.delenv(name, raising=False)
-    for name, number in (("train", 8), ("dev", 4)):
-        with (tmp_path / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["fname", "dialogue", "summary"])
-            for row in range(number):
-                writer.writerow(
-                    [f"{name}_{row}", f"#Person1#: {row}시에 {name} 만나요.", f"두 사람은 {row}시에 만난다."]
-                )
+    config = {**CONFIG, "data": {**CONFIG["data"], **cut_demo(8, 4)}}
     (tmp_path / "short.yaml").write_text("max_new_tokens: 6\nmin_new_tokens: 6\n", encoding="utf-8")
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     (tmp_path / "lora.yaml").write_text(yaml.safe_dump(LORA), encoding="utf-8")
-
-    monkeypatch.setattr(cli, "as_list", lambda value, original=cli.as_list: [*original(value), Watch()])
+    monkeypatch.setattr(lightning_cli, "as_list", lambda value, as_list=as_list: [*as_list(value), Watch()])
     return tmp_path
 
 
@@ -77,14 +71,12 @@ def fit(*arguments: str) -> Path:
     return Path("runs/tiny/latest").resolve()
 
 
-def metrics(run_dir: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
-    return values
+def metrics(run_dir: Path) -> Any:
+    return read_json(run_dir / "metrics.json")
 
 
-def lineage(run_dir: Path) -> list[dict[str, str]]:
-    values: list[dict[str, str]] = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))["lineage"]
-    return values
+def lineage(run_dir: Path) -> Any:
+    return read_yaml(run_dir / "config.yaml")["lineage"]
 
 
 def scores(run_dir: Path, prefix: str) -> dict[str, float]:
@@ -147,17 +139,8 @@ def test_the_lineage_of_three_generations_survives_a_second_fit_a_resume_and_an_
     assert lineage(folder) == lineage(third)
 
 
-def test_a_checkpoint_holds_the_config_it_was_trained_by(work: Path) -> None:
-    run_dir = fit("--trainer.max_steps=1", "--trainer.val_check_interval=1")
-    text = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["kosum_pl_config"]
-    assert isinstance(text, str)
-    assert (run_dir / "config.yaml").read_text(encoding="utf-8").endswith(text)
-    assert yaml.safe_load(text)["trainer"]["max_steps"] == 1
-
-
 def exported(run_dir: Path, folder: Path, *, base: str = "kept") -> None:
     """Export with PEFT and transformers alone, as an oracle of the format."""
-
     module = load_parts(read_arguments("fit", ["--config", str(run_dir / "config.yaml")])).module
     module.configure_model()
     state = torch.load(metrics(run_dir)["best_checkpoint"], weights_only=True)["state_dict"]
@@ -179,13 +162,13 @@ def test_an_exported_folder_serves_as_well(work: Path, kind: str, capsys: pytest
     assert scores(second, "start") == scores(first, "val")
     assert lineage(second) == [{"weights": str(work / "out")}]
     if kind == "full":
-        told = error_line(capsys, "--config", "lora.yaml", "--init_from", "out")
-        assert told.endswith("; drop --init_from and set model.model_name to that folder, or set model.adapter=null")
+        line = error_line(capsys, "--config", "lora.yaml", "--init_from", "out")
+        assert line.endswith("; drop --init_from and set model.model_name to that folder, or set model.adapter=null")
     if kind == "dora":
-        told = error_line(capsys, *added, "--model.adapter.alpha=8", "--init_from", "out")
-        assert told.endswith("its adapter has alpha 64.0, and model.adapter.alpha is 8.0; set it to that")
-        told = error_line(capsys, "--config", "lora.yaml", "--init_from", "out")
-        assert told.endswith("its adapter has use_dora True, and model.adapter.use_dora is False; set it to that")
+        line = error_line(capsys, *added, "--model.adapter.alpha=8", "--init_from", "out")
+        assert line.endswith("its adapter has alpha 64.0, and model.adapter.alpha is 8.0; set it to that")
+        line = error_line(capsys, "--config", "lora.yaml", "--init_from", "out")
+        assert line.endswith("its adapter has use_dora True, and model.adapter.use_dora is False; set it to that")
         assert "set model.adapter as it was trained" in error_line(capsys, "--init_from", "out")
         record = torch.load(metrics(first)["best_checkpoint"], weights_only=True)["kosum_pl"]
         kosum = {"base_model": {"name": "demo:bart", "fingerprint": record["base"]}}
@@ -195,32 +178,37 @@ def test_an_exported_folder_serves_as_well(work: Path, kind: str, capsys: pytest
         assert "'demo:bart' is another base" in error_line(capsys, *added, other, "--init_from", "out")
         shutil.rmtree("out")
         exported(first, work / "out", base="somebody/else")
-        told = error_line(capsys, *added, "--init_from", "out")
-        assert told.endswith("belongs to 'somebody/else', and model.model_name is 'demo:bart'; set it to that base")
+        line = error_line(capsys, *added, "--init_from", "out")
+        assert line.endswith("belongs to 'somebody/else', and model.model_name is 'demo:bart'; set it to that base")
 
 
-def test_what_does_not_fit_is_one_line_and_leaves_no_run(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_checkpoint_that_does_not_fit_is_one_line_and_leaves_no_run(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first = fit("--trainer.max_steps=1", "--trainer.val_check_interval=1")
-    told = error_line(capsys, "--init_from", str(first), "--model.config_overrides.d_model=32")
-    assert "has the shape" in told
-    told = error_line(capsys, "--config", "lora.yaml", "--init_from", str(first))
-    assert "model.adapter trains beside frozen ones; export it and set model.model_name to that folder, or" in told
+    text = torch.load(first / "checkpoints" / "last.ckpt", weights_only=True)["kosum_pl_config"]
+    assert (first / "config.yaml").read_text(encoding="utf-8").endswith(text)
+    assert yaml.safe_load(text)["trainer"]["max_steps"] == 1
+    line = error_line(capsys, "--init_from", str(first), "--model.config_overrides.d_model=32")
+    assert "has the shape" in line
+    line = error_line(capsys, "--config", "lora.yaml", "--init_from", str(first))
+    assert "model.adapter trains beside frozen ones; export it and set model.model_name to that folder, or" in line
     assert num_runs() == 1
     lora = fit("--config", "lora.yaml", "--trainer.max_steps=1", "--trainer.val_check_interval=1")
     assert "model.adapter is null" in error_line(capsys, "--init_from", str(lora))
     other = ["--config", "lora.yaml", "--model.config_overrides.encoder_ffn_dim=32", "--init_from", str(lora)]
     assert "is another base" in error_line(capsys, *other)
-    told = error_line(capsys, "--config", "lora.yaml", "--model.adapter.alpha=8", "--init_from", str(lora))
-    assert told.endswith("its adapter has alpha 64.0, and model.adapter.alpha is 8.0; set it to that")
-    told = error_line(capsys, "--config", "lora.yaml", "--model.adapter.rank=3", "--init_from", str(lora))
-    assert told.endswith("its adapter has rank 2, and model.adapter.rank is 3; set it to that")
+    line = error_line(capsys, "--config", "lora.yaml", "--model.adapter.alpha=8", "--init_from", str(lora))
+    assert line.endswith("its adapter has alpha 64.0, and model.adapter.alpha is 8.0; set it to that")
+    line = error_line(capsys, "--config", "lora.yaml", "--model.adapter.rank=3", "--init_from", str(lora))
+    assert line.endswith("its adapter has rank 2, and model.adapter.rank is 3; set it to that")
     assert num_runs() == 2
 
 
 def test_weights_that_are_gone_are_named(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (work / "old.yaml").write_text("lineage: [{weights: runs/gone/last.ckpt}]\n", encoding="utf-8")
-    told = error_line(capsys, "--config", "old.yaml")
-    assert told.startswith("lineage: weights runs/gone/last.ckpt: there is no such run")
+    line = error_line(capsys, "--config", "old.yaml")
+    assert line.startswith("lineage: weights runs/gone/last.ckpt: there is no such run")
     assert not Path("runs").exists()
 
 

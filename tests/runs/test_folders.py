@@ -3,14 +3,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 import threading
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from kosum_pl.files import copy_atomically, open_atomically, write_atomically
 from kosum_pl.runs.folders import (
     RunFolders,
     config_name_of,
@@ -22,16 +20,18 @@ from kosum_pl.runs.folders import (
     run_of,
 )
 
+BEST = "step=000400-rouge_sum=83.12.ckpt"
+
 
 @pytest.fixture
 def run_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "runs" / "demo" / "2026-11-22_19-40-05"
     (folder / "checkpoints").mkdir(parents=True)
-    for name in ("step=000400-rouge_sum=83.12.ckpt", "last.ckpt"):
+    for name in (BEST, "last.ckpt"):
         with zipfile.ZipFile(folder / "checkpoints" / name, "w") as archive:
             archive.writestr("data.pkl", b"weights")
-    best = folder / "checkpoints" / "step=000400-rouge_sum=83.12.ckpt"
-    (folder / "metrics.json").write_text(json.dumps({"best_checkpoint": str(best)}), encoding="utf-8")
+    best = str(folder / "checkpoints" / BEST)
+    (folder / "metrics.json").write_text(json.dumps({"best_checkpoint": best}), encoding="utf-8")
     point_latest_at(folder)
     return folder
 
@@ -41,25 +41,18 @@ def find(name: str, run_dir: Path) -> Path:
 
 
 class TestFindCheckpoint:
-    def test_best_is_the_one_metrics_json_names(self, run_dir: Path) -> None:
-        assert find("best", run_dir) == run_dir / "checkpoints" / "step=000400-rouge_sum=83.12.ckpt"
-
-    def test_last_is_last_ckpt(self, run_dir: Path) -> None:
-        assert find("last", run_dir) == run_dir / "checkpoints" / "last.ckpt"
+    @pytest.mark.parametrize(
+        ("name", "expected"), [("best", BEST), ("last", "last.ckpt"), ("latest/checkpoints/last.ckpt", "last.ckpt")]
+    )
+    def test_a_word_or_a_path_also_through_latest(self, run_dir: Path, name: str, expected: str) -> None:
+        name = str(run_dir.parent / name) if "/" in name else name
+        assert find(name, run_dir) == run_dir / "checkpoints" / expected
 
     def test_best_of_a_moved_run_is_found_beside_its_metrics(self, run_dir: Path, tmp_path: Path) -> None:
         moved = tmp_path / "elsewhere"
         run_dir.parents[1].rename(moved)
         found = find_checkpoint("best", runs_dir=moved, config_name="demo")
-        assert found == moved / "demo" / run_dir.name / "checkpoints" / "step=000400-rouge_sum=83.12.ckpt"
-
-    def test_a_path_is_itself_also_through_latest(self, run_dir: Path) -> None:
-        by_link = run_dir.parent / "latest" / "checkpoints" / "last.ckpt"
-        assert find(str(by_link), run_dir) == run_dir / "checkpoints" / "last.ckpt"
-
-    def test_no_run_yet_says_run_fit_first(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match=r"--ckpt_path best: there is no run of 'demo' .*; run fit first"):
-            find_checkpoint("best", runs_dir=tmp_path, config_name="demo")
+        assert found == moved / "demo" / run_dir.name / "checkpoints" / BEST
 
     @pytest.mark.parametrize("text", ["", "{}", '{"best_checkpoint": null}', "no json"])
     def test_a_run_without_a_best_says_so_and_lists_what_there_is(self, run_dir: Path, text: str) -> None:
@@ -67,24 +60,26 @@ class TestFindCheckpoint:
         with pytest.raises(ValueError, match=r"names no best checkpoint \(there: last.ckpt, step=000400"):
             find("best", run_dir)
 
-    def test_a_missing_file_lists_the_latest_runs_checkpoints(self, run_dir: Path) -> None:
+    def test_what_is_not_there_or_something_else_is_named(self, run_dir: Path, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match=r"--ckpt_path best: there is no run of 'demo' .*; run fit first"):
+            find_checkpoint("best", runs_dir=tmp_path / "none", config_name="demo")
         with pytest.raises(ValueError, match=r"checkpoint 'x.ckpt' does not exist \(there: last.ckpt, "):
             find("x.ckpt", run_dir)
-
-    def test_a_file_that_is_something_else_is_named(self, run_dir: Path, tmp_path: Path) -> None:
         (tmp_path / "notes.ckpt").write_text("not a checkpoint")
         with pytest.raises(ValueError, match=r"notes.ckpt is no checkpoint, or half of one"):
             find(str(tmp_path / "notes.ckpt"), run_dir)
-
-    def test_a_deleted_best_is_named(self, run_dir: Path) -> None:
-        (run_dir / "checkpoints" / "step=000400-rouge_sum=83.12.ckpt").unlink()
-        with pytest.raises(ValueError, match=r"step=000400-rouge_sum=83.12.ckpt does not exist \(there: last.ckpt\)"):
+        (run_dir / "checkpoints" / BEST).unlink()
+        with pytest.raises(ValueError, match=rf"{BEST} does not exist \(there: last.ckpt\)"):
             find("best", run_dir)
+
+
+def open_new(runs_dir: Path, command: str = "fit", checkpoint: Path | None = None, preset: str = "p") -> RunFolders:
+    return open_folders(command, runs_dir=runs_dir, config_name="demo", checkpoint=checkpoint, preset=preset)
 
 
 class TestFolders:
     def test_fit_opens_a_new_run_named_after_its_start(self, tmp_path: Path) -> None:
-        folders = open_folders("fit", runs_dir=tmp_path, config_name="demo", checkpoint=None, preset="default")
+        folders = open_new(tmp_path)
         assert folders.run_dir == folders.output_dir
         assert folders.is_new
         assert folders.run_dir.parent == (tmp_path / "demo").resolve()
@@ -92,14 +87,12 @@ class TestFolders:
 
     def test_a_resumed_fit_stays_in_the_run_of_its_checkpoint(self, run_dir: Path) -> None:
         checkpoint = run_dir / "checkpoints" / "last.ckpt"
-        folders = open_folders("fit", runs_dir=run_dir, config_name="x", checkpoint=checkpoint, preset="default")
+        folders = open_new(run_dir, "fit", checkpoint)
         assert folders == RunFolders(run_dir=run_dir, output_dir=run_dir, is_new=False)
 
     def test_an_evaluation_writes_under_eval_of_the_run(self, run_dir: Path) -> None:
         checkpoint = run_dir / "checkpoints" / "last.ckpt"
-        folders = open_folders(
-            "validate", runs_dir=run_dir, config_name="x", checkpoint=checkpoint, preset="a/b+default"
-        )
+        folders = open_new(run_dir, "validate", checkpoint, "a/b+default")
         assert folders.run_dir == run_dir
         assert folders.output_dir.parent == run_dir / "eval"
         assert folders.output_dir.name.startswith("validate-a-b+default-2")
@@ -107,7 +100,7 @@ class TestFolders:
     def test_a_checkpoint_outside_of_any_run_opens_a_new_one(self, tmp_path: Path) -> None:
         stray = tmp_path / "weights.ckpt"
         stray.touch()
-        folders = open_folders("test", runs_dir=tmp_path / "runs", config_name="demo", checkpoint=stray, preset="p")
+        folders = open_new(tmp_path / "runs", "test", stray)
         assert folders.run_dir == folders.output_dir
         assert folders.run_dir.parent.name == "demo"
 
@@ -121,12 +114,12 @@ class TestFolders:
         assert len(set(made)) == 16
 
     def test_removing_a_new_run_leaves_nothing_and_spares_others(self, tmp_path: Path) -> None:
-        first = open_folders("fit", runs_dir=tmp_path / "runs", config_name="demo", checkpoint=None, preset="p")
+        first = open_new(tmp_path / "runs")
         (first.run_dir / "events").touch()
         first.remove()
         assert not (tmp_path / "runs").exists()
-        second = open_folders("fit", runs_dir=tmp_path / "runs", config_name="demo", checkpoint=None, preset="p")
-        third = open_folders("fit", runs_dir=tmp_path / "runs", config_name="demo", checkpoint=None, preset="p")
+        second = open_new(tmp_path / "runs")
+        third = open_new(tmp_path / "runs")
         third.remove()
         assert list((tmp_path / "runs" / "demo").iterdir()) == [second.run_dir]
 
@@ -138,14 +131,14 @@ class TestFolders:
         work = tmp_path / "empty"
         (work / made_before).mkdir(parents=True)
         monkeypatch.chdir(work)
-        folders = open_folders("fit", runs_dir=Path("runs"), config_name="demo", checkpoint=None, preset="p")
+        folders = open_new(Path("runs"))
         monkeypatch.chdir(tmp_path)
         folders.remove()
         left = sorted(path.relative_to(work).as_posix() for path in work.rglob("*"))
         assert left == {".": [], "runs": ["runs"], "runs/demo": ["runs", "runs/demo"]}[made_before]
 
     def test_what_others_put_into_a_made_folder_stays(self, tmp_path: Path) -> None:
-        folders = open_folders("fit", runs_dir=tmp_path / "runs", config_name="demo", checkpoint=None, preset="p")
+        folders = open_new(tmp_path / "runs")
         (tmp_path / "runs" / "notes.txt").touch()
         folders.remove()
         assert [path.name for path in (tmp_path / "runs").iterdir()] == ["notes.txt"]
@@ -156,7 +149,7 @@ class TestFolders:
             (run_dir / "eval").mkdir()
         before = sorted(run_dir.rglob("*"))
         checkpoint = run_dir / "checkpoints" / "last.ckpt"
-        folders = open_folders("test", runs_dir=run_dir, config_name="x", checkpoint=checkpoint, preset="p")
+        folders = open_new(run_dir, "test", checkpoint)
         assert sorted(run_dir.rglob("*")) != before
         folders.remove()
         assert sorted(run_dir.rglob("*")) == before
@@ -188,36 +181,6 @@ class TestFolders:
         assert config_name_of(run_dir.parent / "latest" / "config.yaml") == "demo"
         assert config_name_of(run_dir / "eval" / "test-default-2026-11-22_19-40-05" / "config.yaml") == "demo"
         assert config_name_of(Path("config.yaml")) == "config"
-
-
-class TestAtomicFiles:
-    def test_a_failed_write_leaves_the_old_file_and_nothing_else(self, tmp_path: Path) -> None:
-        path = tmp_path / "metrics.json"
-        write_atomically(path, "old")
-
-        def write_half() -> None:
-            with open_atomically(path) as file:
-                file.write("ne")
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            write_half()
-        assert path.read_text() == "old"
-        assert list(tmp_path.iterdir()) == [path]
-
-    def test_line_ends_and_permissions_are_what_open_would_give(self, tmp_path: Path) -> None:
-        write_atomically(tmp_path / "deep" / "a.csv", "가\n나\r\n")
-        assert (tmp_path / "deep" / "a.csv").read_bytes() == "가\n나\r\n".encode()
-        (tmp_path / "plain").touch()
-        modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "plain", tmp_path / "deep" / "a.csv")}
-        assert len(modes) == 1
-
-    def test_copy_replaces(self, tmp_path: Path) -> None:
-        (tmp_path / "a").write_text("new")
-        (tmp_path / "b").write_text("old")
-        copy_atomically(tmp_path / "a", tmp_path / "b")
-        assert (tmp_path / "b").read_text() == "new"
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
