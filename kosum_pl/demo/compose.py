@@ -42,12 +42,7 @@ class DemoRow:
 
 
 def render(template: str, values: Mapping[str, str], rng: Random) -> str:
-    """A template as text.
-
-    Args:
-        template: Text with choices `[a|b]` and placeholders `{slot}`, `{slot:particle}`.
-        values: Text of each placeholder.
-        rng: Decides the choices.
+    """A template as text, its choices `[a|b]` made and its placeholders `{slot}` and `{slot:particle}` filled.
 
     Example:
         >>> render("{name:이} {city:으로} [간다|간다].", {"name": "민지", "city": "부산"}, Random(0))
@@ -98,13 +93,7 @@ def _choose_phrasings(references: Sequence[str], rng: Random) -> list[str]:
 
 
 def compose(situation: Situation, *, weekday: int, rng: Random) -> DemoRow:
-    """One dialogue of a situation.
-
-    Args:
-        situation: What is talked about.
-        weekday: 1 (Sunday) to 7 (Saturday); Saturdays are longer and are summarized in another style.
-        rng: Source of all choices.
-    """
+    """One dialogue of a situation; those of Saturdays are longer and are summarized in another style."""
     values = sample_slots([(slot.names, slot.kind) for slot in situation.slots if slot.kind], rng)
     for slot in situation.slots:
         if not slot.kind:

@@ -70,12 +70,7 @@ def make_corpus(seed: int = SEED, *, foreign_share: float = FOREIGN_SHARE) -> di
 
 
 def format_csv(split: str, rows: Sequence[DemoRow]) -> str:
-    """A split as CSV text; a reference that a row lacks is an empty cell.
-
-    Args:
-        split: First part of the rows' ids.
-        rows: The split's rows.
-    """
+    """A split as CSV text; its name begins the rows' ids, and a reference that a row lacks is an empty cell."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)

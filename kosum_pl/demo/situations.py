@@ -98,11 +98,7 @@ def _add_turn(situation: Situation, line: str) -> None:
 
 
 def parse_situations(text: str, *, source: str) -> list[Situation]:
-    r"""Situations of one file.
-
-    Args:
-        text: The file's content in the format of this module.
-        source: The file's name for messages.
+    r"""Situations of a file's text, in the format of this module; `source` is its name for messages.
 
     Raises:
         ValueError: A line cannot be read; the message names file and line.
