@@ -15,12 +15,10 @@ import numpy as np
 from kosum_pl.drift.divergence import Distance, bin_edges, bin_names, count_bins, distance
 from kosum_pl.types import natural_key
 
-MISSING: Final = "(none)"
-"""Name of the value of a row that has none."""
-
 OTHER_VALUES: Final = "(others)"
 """Name of all values beyond the most frequent ones."""
 
+_MISSING: Final = "(none)"
 _MAX_VALUES: Final = 30
 
 
@@ -74,7 +72,7 @@ def is_free_text(values: Sequence[str]) -> bool:
 
 def category_feature(train: Sequence[str], *, other: Sequence[str], name: str, seed: int = 0) -> Feature:
     """Compare values that are names, a value for every row; all but the thirty most frequent ones count as one."""
-    counts = [Counter(value or MISSING for value in values) for values in (train, other)]
+    counts = [Counter(value or _MISSING for value in values) for values in (train, other)]
     pooled = counts[0] + counts[1]
     kept = sorted(pooled, key=lambda value: (-pooled[value], value))[:_MAX_VALUES]
     bins = [*sorted(kept, key=natural_key), *([OTHER_VALUES] if len(pooled) > len(kept) else [])]

@@ -66,13 +66,11 @@ class EncodingCounts:
 
 
 class EncodedTable:
-    """Encoded rows of one split over a memory-mapped Arrow file.
+    """Encoded rows of one split, R of them, over a memory-mapped Arrow file.
 
     Attributes:
         lengths: Ids the loss's forward pass reads per row, (R,).
-        prompt_lengths: Ids of each row's prompt, (R,).
         num_supervised: Positions of each row with a loss, (R,).
-        counts: What encoding did to the split.
     """
 
     def __init__(self, rows: Dataset) -> None:

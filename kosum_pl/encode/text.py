@@ -23,13 +23,10 @@ _PROBE: Final = "가 나 다"
 class TextTokenizer:
     """A tokenizer as the encoders use it: nothing added, nothing of the data taken for structure.
 
-    A *control token* is an added token that shapes the input: BOS, EOS, and every special token (or added token
-    that the chat template writes) of the form `<…>`, `[…]`, `{…}` or `|…|`. Tags (`#Person1#`) and emoticons are data
-    even where a vocabulary calls them special.
-
-    Args:
-        tokenizer: A transformers tokenizer; its state is neither relied on nor changed.
-        template: The chat template, which tells control tokens that are not marked as special (`<think>`).
+    A *control token* is an added token that shapes the input: BOS, EOS, and every special token (or added token that
+    the chat `template` writes, such as `<think>`) of the form `<…>`, `[…]`, `{…}` or `|…|`. Tags (`#Person1#`) and
+    emoticons are data even where a vocabulary calls them special. The tokenizer's state is neither relied on nor
+    changed.
     """
 
     def __init__(self, tokenizer: Any, *, template: str = "") -> None:

@@ -36,28 +36,30 @@ def test_limits_are_checked(values, message) -> None:
         TokenLimits(**({"max_source_tokens": 9, "max_summary_tokens": 9} | values))
 
 
-def test_what_fits_stays() -> None:
-    assert fit("A: 가\nB: 나", 12) == ("A: 가\nB: 나", 0)
+FIVE = "A: 1\nB: 2\nA: 3\nB: 4\nA: 5"  # five turns of four, 24 with line breaks
 
 
-def test_oldest_turns_go_first() -> None:
-    text = "\n".join(["A: 1", "B: 2", "A: 3", "B: 4", "A: 5"])  # five turns of four, 24 with line breaks
-    assert fit(text, 26) == ("B: 2\nA: 3\nB: 4\nA: 5", 5)
-    assert fit(text, 22) == ("B: 2\nA: 3\nB: 4\nA: 5", 5)
-    assert fit(text, 21) == ("A: 3\nB: 4\nA: 5", 10)
-    assert fit(text, 7) == ("A: 5", 20)
-
-
-def test_middle_keeps_both_ends() -> None:
-    text = "\n".join(["A: 1", "B: 2", "A: 3", "B: 4", "A: 5"])
-    assert fit(text, 26, "middle") == ("A: 1\nB: 2\nB: 4\nA: 5", 5)
-    assert fit(text, 21, "middle") == ("A: 1\nB: 2\nA: 5", 10)
-    assert fit(text, 12, "middle") == ("A: 1\nA: 5", 15)
-
-
-def test_middle_keeps_the_fuller_end_where_one_fits() -> None:
-    assert fit("A: 네\nB: 가나다라마", 11, "middle") == ("B: 가나다라마", 5)
-    assert fit("A: 가나다라마\nB: 네", 11, "middle") == ("A: 가나다라마", 5)
+@pytest.mark.parametrize(
+    ("text", "limit", "truncation", "kept"),
+    [
+        ("A: 가\nB: 나", 12, "oldest", "A: 가\nB: 나"),
+        (FIVE, 26, "oldest", "B: 2\nA: 3\nB: 4\nA: 5"),
+        (FIVE, 22, "oldest", "B: 2\nA: 3\nB: 4\nA: 5"),
+        (FIVE, 21, "oldest", "A: 3\nB: 4\nA: 5"),
+        (FIVE, 7, "oldest", "A: 5"),
+        (FIVE, 26, "middle", "A: 1\nB: 2\nB: 4\nA: 5"),
+        (FIVE, 21, "middle", "A: 1\nB: 2\nA: 5"),
+        (FIVE, 12, "middle", "A: 1\nA: 5"),
+        # Where one end fits, the fuller one stays.
+        ("A: 네\nB: 가나다라마", 11, "middle", "B: 가나다라마"),
+        ("A: 가나다라마\nB: 네", 11, "middle", "A: 가나다라마"),
+        # A turn without a tag is cut; blank lines are no turns.
+        ("가나다라마바사", 5, "oldest", "가나"),
+        ("A: 1\n\nB: 2", 12, "oldest", "A: 1\nB: 2"),
+    ],
+)
+def test_which_turns_stay(text: str, limit: int, truncation: str, kept: str) -> None:
+    assert fit(text, limit, truncation) == (kept, len(text) - len(kept))
 
 
 @pytest.mark.parametrize("tag", ["#Person1#: ", "민수: ", "김 과장 : ", "상담원： "])
@@ -65,14 +67,6 @@ def test_a_single_turn_is_cut_behind_its_tag(tag: str) -> None:
     text = f"{tag}가나다라마바사"
     assert fit(text, NUM_INSTRUCTIONS + len(tag) + 3) == (f"{tag}가나다", 4)
     assert fit(f"A: 앞\n{text}", NUM_INSTRUCTIONS + len(tag) + 3) == (f"{tag}가나다", 9)
-
-
-def test_a_turn_without_tag_is_cut() -> None:
-    assert fit("가나다라마바사", 5) == ("가나", 5)
-
-
-def test_blank_lines_are_no_turns() -> None:
-    assert fit("A: 1\n\nB: 2", 12) == ("A: 1\nB: 2", 1)
 
 
 @pytest.mark.parametrize("limit", [1, NUM_INSTRUCTIONS, NUM_INSTRUCTIONS + 3])

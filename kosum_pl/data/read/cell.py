@@ -91,9 +91,7 @@ def as_slots(cell: Any) -> tuple[str, ...]:
 def as_conversation(cell: Any, clean: Callable[[str], str]) -> str:
     r"""A list of turns as text, one turn a line, speakers numbered in the order they first speak.
 
-    Args:
-        cell: List of objects with a speaker and an utterance, as the national corpora have it, or the same as JSON.
-        clean: Cleaning of an utterance, done before turns are joined: a break inside one would look like a new turn.
+    Utterances are cleaned before turns are joined: a break inside one would look like a new turn.
 
     Example:
         >>> turns = [{"speaker": "지민", "utterance": "안녕!"}, {"speaker": "수아", "utterance": "응."}]

@@ -40,7 +40,7 @@ class Source:
     Attributes:
         name: As the user wrote it.
         files: The file, or the shards in the order of their names; empty for a hub id.
-        format: A name out of `READERS`, or hub.
+        format: A reader's name, or hub.
         weight: How often an epoch of training visits each row.
     """
 

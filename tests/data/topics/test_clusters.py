@@ -61,13 +61,8 @@ def write_table(folder: Path, *, number: int = 60, seed: int = 0, name: str = "t
 
 def test_topics_are_found_and_named_by_size(clusters: TopicClusters) -> None:
     rows = topical(120, seed=5)
-    found = clusters.assign([text for _, text in rows])
-    assert dict(zip([topic for topic, _ in rows], found, strict=True)) == {
-        "travel": "topic1",
-        "health": "topic2",
-        "school": "topic3",
-    }
-    assert all(found[index] == found[index % 6] for index in range(120))
+    names = {"travel": "topic1", "health": "topic2", "school": "topic3"}
+    assert clusters.assign([text for _, text in rows]) == [names[topic] for topic, _ in rows]
     assert clusters.sizes == (120, 80, 40)
     for words, stems in zip(clusters.words, STEMS.values(), strict=True):
         assert all(any(word.startswith(stem[:2]) for stem in stems) for word in words[:4])
@@ -79,16 +74,11 @@ def test_clusters_are_those_of_scikit_learn() -> None:
     texts = [" ".join(generator.choices(ALL_STEMS, k=9)) for _ in range(150)]
     settings = TopicSettings(num_clusters=4, max_share=1.0, seed=7, max_features=40)
     ours = fit_clusters(texts, settings=settings)
-    vectorizer = TfidfVectorizer(
-        analyzer=settings.fragments,
-        max_features=40,
-        min_df=2,
-        sublinear_tf=True,
-    )
+    vectorizer = TfidfVectorizer(analyzer=settings.fragments, max_features=40, min_df=2, sublinear_tf=True)
     weights = vectorizer.fit_transform(texts)
     theirs = KMeans(4, n_init=10, random_state=7).fit(weights)
     order = np.argsort(-np.bincount(theirs.labels_), kind="stable")
-    names = {int(place): f"topic{rank + 1}" for rank, place in enumerate(order)}
+    names = {int(label): f"topic{rank + 1}" for rank, label in enumerate(order)}
     assert ours.assign(texts) == [names[label] for label in theirs.labels_]
     np.testing.assert_allclose(ours.centroids, theirs.cluster_centers_[order], atol=1e-6)
     unseen = [" ".join(generator.choices(ALL_STEMS, k=9)) for _ in range(50)]
@@ -123,12 +113,12 @@ def test_an_empty_text_is_in_no_cluster(clusters: TopicClusters) -> None:
         ({"max_share": 0.0}, "max_share 0.0"),
     ],
 )
-def test_settings_that_make_no_sense_are_told(change: dict[str, float], message: str) -> None:
+def test_settings_that_make_no_sense_are_refused(change: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(TopicSettings(), **change)  # type: ignore[arg-type]
 
 
-def test_what_cannot_be_fitted_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_fitted_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="1 rows of train have a dialogue for 3 clusters; lower"):
         fit_clusters(["비행기", " "], settings=SETTINGS)
     with pytest.raises(ValueError, match=r"raise data\.topics\.max_share"):
@@ -139,7 +129,7 @@ def test_what_cannot_be_fitted_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 1}', '{"format": 99}', None])
-def test_a_file_that_holds_no_clusters_is_told(text: str | None, tmp_path: Path) -> None:
+def test_a_file_without_clusters_is_an_error(text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "topics.json"
     if text is not None:
         path.write_text(text, encoding="utf-8")
