@@ -12,7 +12,7 @@ demo-causal: $(VENV)/.installed
 	$(BIN)/python -m kosum_pl fit --config demo_causal.yaml
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
