@@ -36,11 +36,7 @@ class HiddenStateEncoder(TextEncoder):
         return {**super().__getstate__(), "_model": None, "_tokenizer": None}
 
     def check(self) -> None:
-        """Read the model's config, no weights.
-
-        Raises:
-            ValueError: It cannot be read, or the model has no such layer.
-        """
+        """See `TextEncoder.check`; the model's config is read, and its number of layers compared."""
         source = check_source(self.model_name, self.setting)
         from transformers import AutoConfig
 
@@ -52,11 +48,7 @@ class HiddenStateEncoder(TextEncoder):
             raise ValueError(f"{self.setting}.layer is {self.layer}; '{self.model_name}' has {num_layers} layers")
 
     def load(self, device: torch.device) -> None:
-        """Load model and tokenizer once, and have the model on a device.
-
-        Raises:
-            ValueError: They cannot be loaded, or the model has no such layer.
-        """
+        """See `TextEncoder.load`."""
         if self._model is None:
             self.check()
             try:

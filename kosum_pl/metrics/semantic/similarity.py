@@ -44,17 +44,7 @@ class SimilarityScorer:
         rows: Sequence[int],
         device: torch.device,
     ) -> NDArray[np.float64]:
-        """Similarity of some rows, (M, 1); an empty prediction has 0.
-
-        Args:
-            predictions: One text for each of the split's rows.
-            references: One or more texts a row.
-            rows: M row numbers.
-            device: Where the encoder runs.
-
-        Raises:
-            ValueError: The encoder, or the package that reads it, cannot be loaded.
-        """
+        """Similarity of M rows of a split, (M, 1); an empty prediction has 0. See `BertScorer.score`."""
         prompt, encoder = self.settings.prompt, self.encoder
         kept = {prompt + text for row in rows for text in references[row]}
         predicted = {prompt + predictions[row] for row in rows if predictions[row].strip()}
@@ -71,11 +61,7 @@ class SimilarityScorer:
 
     @cached_property
     def encoder(self) -> TextEncoder:
-        """Made at first use; which one it is depends on the model's files.
-
-        Raises:
-            ValueError: There is no such folder.
-        """
+        """Made at first use, as its kind depends on the model's files; a ValueError where there is no such folder."""
         name, pooling, batch_size = self.settings.model_name, self.settings.pooling, self.settings.batch_size
         if pooling is None and has_modules_file(name):
             return SentenceTransformerEncoder(name, setting=_SETTING, batch_size=batch_size)
@@ -115,20 +101,12 @@ class SentenceTransformerEncoder(TextEncoder):
         return {**super().__getstate__(), "_model": None}
 
     def check(self) -> None:
-        """Import the package that reads the model.
-
-        Raises:
-            ValueError: There is no such folder, or the package is not installed.
-        """
+        """See `TextEncoder.check`; the package that reads the model is imported."""
         check_source(self.model_name, self.setting)
         import_extra("sentence_transformers", setting=f"{_SETTING}.model_name '{self.model_name}'")
 
     def load(self, device: torch.device) -> None:
-        """Load the model once, and have it on a device.
-
-        Raises:
-            ValueError: There is no such folder, the package is not installed, or it cannot read the model.
-        """
+        """See `TextEncoder.load`."""
         if self._model is None:
             self.check()
             package = import_extra("sentence_transformers", setting=_SETTING)
