@@ -39,15 +39,15 @@ def test_a_folder_that_is_not_empty_ends_the_removal(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "file").exists()
 
 
-@pytest.mark.parametrize("place", ["file", "file/below", "new/../file/below"])
-def test_a_file_in_the_way_leaves_nothing_behind(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("name", ["file", "file/below", "new/../file/below"])
+def test_a_file_in_the_way_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
-        make_folders(tmp_path / place)
+        make_folders(tmp_path / name)
     assert [path.name for path in tmp_path.rglob("*")] == ["file"]
 
 
-def test_relative_paths_are_told_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert make_folders(Path("a/b")) == (tmp_path / "a", tmp_path / "a" / "b")
 

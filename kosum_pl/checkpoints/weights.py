@@ -241,7 +241,7 @@ def _adapter_of(config_text: str) -> Mapping[str, Any]:
 
 
 def _check_kind(module: LoadableModule, state: Mapping[str, Tensor], *, is_export: bool = False) -> None:
-    """Tell of an adapter where weights are wanted, and the other way round, before it is told by single names."""
+    """Refuse an adapter where weights are wanted, and the other way round, before single names do not match."""
     has_adapter = any(".lora_" in name for name in state)
     if has_adapter and module.adapter is None:
         raise ValueError("it holds an adapter, and model.adapter is null; set model.adapter as it was trained")

@@ -46,7 +46,7 @@ class Reproduction:
         command: `fit`, `validate`, `test` or `predict`.
         arguments: What was typed after it.
         runs_dir: Folder of all runs, absolute.
-        config_name: Folder in it of this config's runs, which `config.yaml` tells only while it lies there.
+        config_name: Folder in it of this config's runs, which `config.yaml` shows only while it lies there.
         data: The `data` of the resolved config.
         settings_files: What presets and a prompt's template were read from; those that are shipped are not compared.
         lineage: Its `lineage`.

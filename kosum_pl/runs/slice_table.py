@@ -32,7 +32,7 @@ def write_slices(scores: Sequence[SliceScore], folder: Path) -> None:
 
 
 def evaluated_slice(trainer: Trainer) -> tuple[str, str]:
-    """Name of the slice that an evaluation is confined to, and the line that tells of it; empty without `--slice`."""
+    """Name of the slice that an evaluation is confined to, and the line that names it; empty without `--slice`."""
     datamodule: Any = getattr(trainer, "datamodule", None)
     return getattr(datamodule, "slice_name", ""), getattr(datamodule, "slice_line", "")
 

@@ -95,7 +95,7 @@ def _cell(name: str, scores: Mapping[str, float]) -> str:
 def shown_rows(predictions: Sequence[Prediction], number: int = NUM_SHOWN) -> list[Prediction]:
     """A few rows, evenly spread over the input, so that the same run shows the same rows."""
     number = min(number, len(predictions))
-    return [predictions[place * len(predictions) // number] for place in range(number)]
+    return [predictions[index * len(predictions) // number] for index in range(number)]
 
 
 def dialogue_panel(prediction: Prediction) -> Panel:

@@ -99,8 +99,8 @@ def test_a_mistake_is_one_line(
     Path("sharded.ckpt/.metadata").touch()
     Path("resume.yaml").write_text("ckpt_path: last\n", encoding="utf-8")
     assert main(["fit", "--config", "a.yaml", *arguments]) == 2
-    (told,) = capsys.readouterr().err.splitlines()
-    assert line in told
+    (error,) = capsys.readouterr().err.splitlines()
+    assert line in error
 
 
 def test_an_evaluation_has_no_start(run_dir: Path) -> None:
@@ -109,7 +109,7 @@ def test_an_evaluation_has_no_start(run_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("lineage", [3, ["a.ckpt"], [{"run": "a"}]])
-def test_what_is_no_lineage_is_told(lineage: object) -> None:
+def test_what_is_no_lineage_is_refused(lineage: object) -> None:
     with pytest.raises(ValueError, match=r"^lineage is .*; give a list of \{weights: PATH\}, or use --init_from$"):
         start_of(lineage)
     assert start_of([]) is None

@@ -77,8 +77,8 @@ def test_the_table_stands_first_then_dialogues_then_the_path_unbroken() -> None:
     )
     text = shown(report)
     assert "lead-1" not in text
-    places = [text.index(part) for part in ("rouge_sum", "90.00", "dev_1, preset fast", "generated: 한 줄로", path)]
-    assert places == sorted(places)
+    positions = [text.index(part) for part in ("rouge_sum", "90.00", "dev_1, preset fast", "generated: 한 줄로", path)]
+    assert positions == sorted(positions)
     assert "[bold]비가 와요." in text  # brackets in a dialogue are text, not markup
 
 
