@@ -288,16 +288,13 @@ class SummarizationDataModule(LightningDataModule):
 
     def _evaluation_loader(self, split: str, *, num_rows: int | None = None) -> StatefulDataLoader[Batch]:
         encoded, table = self.encoded[split], self.tables[split]
-        rows = self._slice_rows[split] if self._filter else self._subset(len(table), num_rows)
+        rows = self._slice_rows[split] if self._filter else self._evaluated_rows(len(table), num_rows)
         sampler = EvaluationBatchSampler(
-            encoded.prompt_lengths if rows is None else encoded.prompt_lengths[rows],
+            encoded.prompt_lengths[rows],
             batch_size=self._eval_batch_size,
             num_replicas=self._world_size,
             rank=self._rank,
-            groups=[
-                self._router.preset_for(table[int(row)].profile).name
-                for row in (range(len(table)) if rows is None else rows)
-            ],
+            groups=[self._router.preset_for(table[int(row)].profile).name for row in rows],
         )
         return StatefulDataLoader(
             EncodedRows(encoded, dialogues=table, rows=rows),
@@ -308,9 +305,9 @@ class SummarizationDataModule(LightningDataModule):
             generator=self._generator(),
         )
 
-    def _subset(self, num_all: int, num_rows: int | None) -> np.ndarray[Any, Any] | None:
+    def _evaluated_rows(self, num_all: int, num_rows: int | None) -> np.ndarray[Any, Any]:
         if num_rows is None or num_rows >= num_all:
-            return None
+            return np.arange(num_all)
         return np.sort(np.random.default_rng(self._seed).choice(num_all, size=num_rows, replace=False))
 
     def _collator(self, *, for_generation: bool) -> Collator:

@@ -1,4 +1,4 @@
-"""Room of decoding: which preset serves a row, what may be said in it, and what becomes of the text.
+"""Room of decoding: which preset serves a row, what its summary may hold, and what becomes of the text.
 
 In: a row's profile and dialogue, ids and scores. Out: a preset and its arguments for `generate`, logits processors,
 final text. Presets, charsets and settings need neither torch nor transformers, so a misspelt one is answered at once;

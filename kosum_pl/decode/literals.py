@@ -81,10 +81,10 @@ def row_literals(text: str, charset: CharacterSet) -> tuple[str, ...]:
 def _word_end(text: str, start: int, charset: CharacterSet) -> int:
     """End of the word that begins at `start`; `start` itself where none does."""
 
-    def is_part(place: int) -> bool:
-        if not 0 <= place < len(text):
+    def is_part(index: int) -> bool:
+        if not 0 <= index < len(text):
             return False
-        char = text[place]
+        char = text[index]
         return _is_sound(char) and (is_word_character(char) or char not in charset)
 
     end = start
@@ -104,7 +104,7 @@ def _is_sound(char: str) -> bool:
     return not is_jamo and char != "\ufffd" and unicodedata.category(char) not in _NEVER_ALLOWED and not char.isspace()
 
 
-def starts_word(text: str, place: int, charset: CharacterSet) -> bool:
+def starts_word(text: str, index: int, charset: CharacterSet) -> bool:
     """Whether a row literal may start here: not behind a letter, a digit, a sign, nor one of these and a connector.
 
     Example:
@@ -112,20 +112,20 @@ def starts_word(text: str, place: int, charset: CharacterSet) -> bool:
         >>> [starts_word(text, len(text), Charset()) for text in ("", "가", "3", "3.", "3. ", "(")]
         [True, True, False, False, True, True]
     """
-    if place and _continues_word(text[place - 1], charset):
+    if index and _continues_word(text[index - 1], charset):
         return False
-    return place < 2 or text[place - 1] not in CONNECTORS or not _continues_word(text[place - 2], charset)
+    return index < 2 or text[index - 1] not in CONNECTORS or not _continues_word(text[index - 2], charset)
 
 
-def ends_word(text: str, place: int, charset: CharacterSet) -> bool:
-    """Whether a row literal may end before this place: no letter, digit or sign goes on.
+def ends_word(text: str, index: int, charset: CharacterSet) -> bool:
+    """Whether a row literal may end before this index: no letter, digit or sign goes on.
 
     Example:
         >>> from kosum_pl.decode.charset import Charset
         >>> [ends_word(text, 0, Charset()) for text in ("", "가", "3", "k", ".")]
         [True, True, False, False, True]
     """
-    return place >= len(text) or not _continues_word(text[place], charset)
+    return index >= len(text) or not _continues_word(text[index], charset)
 
 
 def _continues_word(char: str, charset: CharacterSet) -> bool:
@@ -135,7 +135,7 @@ def _continues_word(char: str, charset: CharacterSet) -> bool:
 def foreign_places(
     text: str, *, charset: CharacterSet, literals: Sequence[str] = (), row_words: Sequence[str] = ()
 ) -> list[int]:
-    """Places of the characters that neither the charset nor a literal allows, as few as any reading leaves.
+    """Indices of the characters that neither the charset nor a literal allows, as few as any reading leaves.
 
     Args:
         text: A summary, taken as it is: decomposed Hangul is foreign.
@@ -174,7 +174,7 @@ def foreign_places(
 
 
 def _occurrences(text: str, words: Sequence[str], is_allowed: Callable[[str, int], bool]) -> dict[int, list[int]]:
-    """End to starts of the places where one of the words stands and is allowed."""
+    """End to starts of the spans where one of the words stands and is allowed."""
     found: dict[int, list[int]] = {}
     for word in words:
         start = text.find(word)
@@ -186,14 +186,14 @@ def _occurrences(text: str, words: Sequence[str], is_allowed: Callable[[str, int
 
 
 def _foreign_of(text: str, costs: Sequence[int], begins: Sequence[int]) -> list[int]:
-    places = []
+    indices = []
     end = len(text)
     while end:
         start = begins[end]
         if costs[end] > costs[start]:
-            places.append(start)
+            indices.append(start)
         end = start
-    return places[::-1]
+    return indices[::-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

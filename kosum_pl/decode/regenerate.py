@@ -18,7 +18,7 @@ from kosum_pl.decode.preset import DecodingPreset, find_preset, load_preset
 from kosum_pl.types import Prediction
 
 Generate = Callable[[Sequence[int], DecodingPreset, int], Sequence[Prediction]]
-"""(places of the rows, preset, attempt from 1 on) → one new prediction a row, in the same order."""
+"""(indices of the rows, preset, attempt from 1 on) → one new prediction a row, in the same order."""
 
 _Check = Callable[[Prediction, AllowedText, float], bool]
 
@@ -28,7 +28,7 @@ def _is_empty(prediction: Prediction, row: AllowedText, threshold: float) -> boo
 
 
 def _is_contaminated(prediction: Prediction, row: AllowedText, threshold: float) -> bool:
-    # What the model said: a filter would have left the stump of a sentence.
+    # What the model wrote: a filter would have left the stump of a sentence.
     return bool(row.foreign_places(prediction.raw_text))
 
 
@@ -135,7 +135,7 @@ class Regenerator:
 
         Args:
             predictions: First attempts. Those that pass come back as they are.
-            generate: Generates rows anew. Called with places in `predictions`, the attempt's preset and its number
+            generate: Generates rows anew. Called with indices in `predictions`, the attempt's preset and its number
                 from 1 on, to be mixed into the seed: sampling would repeat itself otherwise.
             charset: Characters that are allowed in every row.
             literals: Allowed in every row.
@@ -149,16 +149,16 @@ class Regenerator:
         kept = list(predictions)
         found = [self.failures(prediction, charset=charset, literals=literals) for prediction in kept]
         for attempt in range(1, self.max_attempts + 1):
-            rows = [place for place, failures in enumerate(found) if failures]
+            rows = [row for row, failures in enumerate(found) if failures]
             if not rows:
                 break
             preset = self.presets[min(attempt, len(self.presets)) - 1]
-            for place, new in zip(rows, generate(rows, preset, attempt), strict=True):
+            for row, new in zip(rows, generate(rows, preset, attempt), strict=True):
                 failures = self.failures(new, charset=charset, literals=literals)
-                attempts = kept[place].attempts + 1
-                if _badness(new, failures) < _badness(kept[place], found[place]):
-                    kept[place], found[place] = dataclasses.replace(new, preset=preset.name), failures
-                kept[place] = dataclasses.replace(kept[place], attempts=attempts)
+                attempts = kept[row].attempts + 1
+                if _badness(new, failures) < _badness(kept[row], found[row]):
+                    kept[row], found[row] = dataclasses.replace(new, preset=preset.name), failures
+                kept[row] = dataclasses.replace(kept[row], attempts=attempts)
         return kept
 
 

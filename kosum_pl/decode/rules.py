@@ -1,4 +1,4 @@
-"""What holds while a batch is generated: repetition rules, the constraint, and the head that goes with it.
+"""The rules while a batch is generated: repetition rules, the constraint, and the head that goes with it.
 
 In: a batch's dialogues and its preset. Out: logits processors in the order they must run, and a `with` block around
 `generate`. The constraint comes last of them, so that it has the last word over every other rule.
@@ -42,7 +42,7 @@ class BatchRules:
 
     Attributes:
         processors: Logits processors, the constraint last.
-        constraint: None where everything may be said.
+        constraint: None where everything may be generated.
         has_small_head: Whether the head computes allowed ids only.
     """
 
@@ -52,7 +52,7 @@ class BatchRules:
 
     @contextmanager
     def head(self, model: nn.Module) -> Iterator[None]:
-        """Inside, the model's logits are minus infinity at what no row of the batch may ever say."""
+        """Inside, the model's logits are minus infinity at what no row of the batch may ever hold."""
         if self.constraint is None:
             yield
             return
@@ -69,7 +69,7 @@ class BatchRules:
             yield
 
     def allowed_logits(self, logits: Tensor, targets: Tensor, *, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits over what each row may ever say, and the targets' places among them.
+        """Logits over what each row may ever hold, and the targets' indices among them.
 
         Args:
             logits: From within `scoring_head`, (N, V) or (N, C).
@@ -118,7 +118,7 @@ class DecodingRules:
         """Rules of one batch.
 
         Args:
-            dialogues: The rows; their words may be said.
+            dialogues: The rows; their words are allowed.
             preset: How they are decoded.
             prompt_length: Leading positions that nobody generates.
         """

@@ -29,7 +29,7 @@ STAGES: Final = ("validation", "test", "predict")
 
 @dataclass(frozen=True, kw_only=True)
 class ConstraintSettings:
-    """What may be generated, and how that is held.
+    """What may be generated, and how that is enforced.
 
     Attributes:
         kind: `automaton` is exact; `static_mask` (one list of tokens) and `prefix_function` (the automaton behind

@@ -2,7 +2,7 @@
 
 In: a model, prompts and a preset. Out: `Completion`s. Ids are kept, logits never: a sequence's log-probability
 comes from one teacher-forced pass over what was generated, with logits at the generated positions only. Under a
-constraint it is the log-probability over what the row may say.
+constraint it is the log-probability over what the row may hold.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _log_probs(
     rules: BatchRules,
     encoder_states: Tensor | None,
 ) -> Tensor:
-    """Log-probability of each row's generated ids, (B,), over what the row may say, without any rule of the preset."""
+    """Log-probability of each row's generated ids, (B,), over what the row may hold, without any rule of the preset."""
     inputs, targets = _teacher_forced(model, batch, labels=labels)
     inputs |= _encoded(encoder_states)
     with rules.scoring_head(model):

@@ -31,56 +31,22 @@ VOCABULARY = 40
 CONTROL = ["<s>", "<pad>", "</s>", "<unk>"]
 
 
-def _bart(seed: int = 0) -> transformers.BartForConditionalGeneration:
-    torch.manual_seed(seed)
-    config = transformers.BartConfig(
-        vocab_size=VOCABULARY,
-        d_model=16,
-        encoder_layers=1,
-        decoder_layers=1,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=16,
-        decoder_ffn_dim=16,
-        max_position_embeddings=128,
-        init_std=0.7,
-        decoder_start_token_id=2,
-        forced_eos_token_id=None,
-        **SPECIAL,
-    )
-    model = transformers.BartForConditionalGeneration(config).eval()
-    model.generation_config = transformers.GenerationConfig(**SPECIAL, decoder_start_token_id=2)
-    return model
-
-
-def _llama(seed: int = 0) -> transformers.LlamaForCausalLM:
-    torch.manual_seed(seed)
-    config = transformers.LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        initializer_range=0.5,
-        **SPECIAL,
-    )
-    model = transformers.LlamaForCausalLM(config).eval()
-    model.generation_config = transformers.GenerationConfig(**SPECIAL)
-    return model
-
-
 @pytest.fixture
 def make_bart() -> Callable[..., transformers.BartForConditionalGeneration]:
     """An encoder-decoder of one layer a side, in evaluation mode, from a seed."""
-    return _bart
+
+    def make(seed: int = 0) -> PreTrainedModel:
+        model = _tiny("bart", width=VOCABULARY, seed=seed, tied=True, max_position_embeddings=128)
+        model.final_logits_bias.zero_()
+        return model
+
+    return make
 
 
 @pytest.fixture
 def make_llama() -> Callable[..., transformers.LlamaForCausalLM]:
     """A decoder-only model of one layer, in evaluation mode, from a seed."""
-    return _llama
+    return lambda seed=0: _tiny("llama", width=VOCABULARY, seed=seed, initializer_range=0.5)
 
 
 @pytest.fixture

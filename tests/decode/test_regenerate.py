@@ -78,10 +78,12 @@ def test_language_is_asked_where_the_charset_allows_latin() -> None:
     assert Regenerator(min_korean_probability=0.0).failures(prediction(ENGLISH), **wide) == ()
 
 
-def test_only_the_chosen_checks_are_asked() -> None:
+def test_the_chosen_checks_are_asked_worst_first() -> None:
     worst = prediction("今天我们去开会。", reached_eos=False)
     assert Regenerator(checks=["no_eos", "contamination"]).failures(worst, **RULES) == ("contamination", "no_eos")
     assert Regenerator(checks=["empty"]).failures(worst, **RULES) == ()
+    for order in itertools.permutations(REGENERATION_CHECKS):
+        assert Regenerator(checks=order).checks == ("empty", "contamination", "language", "no_eos")
 
 
 def test_rows_that_pass_are_not_touched() -> None:
@@ -202,11 +204,6 @@ def test_presets_may_be_files(tmp_path: Path) -> None:
     path.write_text("do_sample: true\ntemperature: 0.7\nseed: 3\n", encoding="utf-8")
     presets = Regenerator(presets=["fast", str(path)]).presets
     assert [(preset.name, preset.do_sample) for preset in presets] == [("fast", False), ("warm", True)]
-
-
-def test_checks_are_asked_worst_first() -> None:
-    for order in itertools.permutations(REGENERATION_CHECKS):
-        assert Regenerator(checks=order).checks == ("empty", "contamination", "language", "no_eos")
 
 
 def test_arguments_come_from_yaml() -> None:
