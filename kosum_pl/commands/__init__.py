@@ -1,5 +1,5 @@
-"""Commands that are no run of the Trainer, one file each with `run(command, arguments) -> int`.
+"""Commands that are no run of the Trainer, a sub-package each, whose `command.py` has `run(options) -> int`.
 
-In: what follows a command's name. Out: an exit status and what the command prints. A command's file imports nothing
-heavy at its top, so that its help and its user's slips are answered at once.
+In: options, as `cli.options` declares them. Out: an exit status and what the command prints. A command's file imports
+nothing heavy at its top, so that its user's slips are answered at once.
 """

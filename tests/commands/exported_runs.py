@@ -15,16 +15,10 @@ import torch
 import yaml
 
 from kosum_pl.__main__ import main
+from tests.modules_fixtures import TINY
 
 SHAPES: dict[str, dict[str, Any]] = {
-    "seq2seq": {
-        "init_std": 0.3,
-        "d_model": 32,
-        "encoder_layers": 1,
-        "decoder_layers": 1,
-        "encoder_ffn_dim": 48,
-        "decoder_ffn_dim": 48,
-    },
+    "seq2seq": TINY["seq2seq"],
     "causal": {"initializer_range": 0.3, "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 64},
 }
 ROWS = [

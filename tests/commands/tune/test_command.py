@@ -152,7 +152,7 @@ def test_only_rows_of_val_are_read(folder: Path) -> None:
 def test_mistakes_are_told_in_one_line(
     folder: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert message in error_line(capsys, "tune", *CALL, "--output", "x.yaml", *options)
+    assert message in error_line(capsys, "tune", *CALL, "--output", "x.yaml", *options, has_output=True)
 
 
 def test_a_missing_optuna_is_named_with_its_remedy(
