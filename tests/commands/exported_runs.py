@@ -15,11 +15,11 @@ import torch
 import yaml
 
 from kosum_pl.__main__ import main
-from tests.modules_fixtures import TINY
+from tests.modules_fixtures import WIDE
 
 SHAPES: dict[str, dict[str, Any]] = {
-    "seq2seq": TINY["seq2seq"],
-    "causal": {"initializer_range": 0.3, "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 64},
+    "seq2seq": WIDE["seq2seq"],
+    "causal": {**WIDE["causal"], "hidden_size": 64, "intermediate_size": 64},
 }
 ROWS = [
     (
