@@ -84,7 +84,6 @@ def read_json(path: Path) -> Any:
     """What a JSON file holds, parsed once as long as it stays the same.
 
     Raises:
-        OSError: It cannot be read.
         ValueError: It is no JSON.
     """
     return _read(path, json.loads)
@@ -120,9 +119,6 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 
 def make_folders(folder: Path) -> tuple[Path, ...]:
     """Make a folder and those above it that are missing.
-
-    Args:
-        folder: May be there already.
 
     Returns:
         Absolute paths of those that this call made, deepest last; none where another process was faster.

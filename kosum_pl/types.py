@@ -57,7 +57,6 @@ class EncodedExample:
     """One row as ids.
 
     Attributes:
-        example_id: The row's id.
         input_ids: Causal: prompt ids + completion ids, (T,). Seq2Seq: source ids, (S,).
         labels: Causal: as long as `input_ids`, `IGNORE_INDEX` where nothing is learnt. Seq2Seq: the target's ids.
             Empty where the row has no reference.
@@ -79,18 +78,14 @@ class Prediction:
     """The summary that a model gave of one dialogue, and how.
 
     Attributes:
-        example_id: The row's id.
         text: What the user gets (post-processed, perhaps generated again).
         raw_text: What the model generated.
-        dialogue: The dialogue's text.
         references: Reference summaries, perhaps none.
-        profile: The row's profile columns.
         log_prob: Sum of the log-probabilities of the generated tokens.
         num_tokens: Generated tokens, the terminator included.
         reached_eos: Whether the model stopped by itself.
         attempts: How often the row was generated.
         preset: Name of the decoding preset that served the row.
-        slots: The row's slots.
         changed_steps: Names of the post-processing steps that changed the raw text.
     """
 

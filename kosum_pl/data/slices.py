@@ -31,9 +31,6 @@ def length_quartiles(lengths: Sequence[int] | NDArray[Any]) -> list[str]:
     Args:
         lengths: Characters of each row's dialogue, (N,).
 
-    Returns:
-        `q1` to `q4` a row; empty texts where there are too few rows.
-
     Example:
         >>> length_quartiles([10, 20, 30, 40, 50, 60, 70, 80])
         ['q1', 'q1', 'q2', 'q2', 'q3', 'q3', 'q4', 'q4']
@@ -70,16 +67,10 @@ def slice_names(
     A mean over a split hides that its Saturdays are bad. A row without a value in a column is in none of that column's
     slices, and a column with more than a dozen different values is no slice but an id or a free text.
 
-    Args:
-        profiles: Column to value, one mapping a row.
-        columns: In the order that slices shall have; None for all that there are, and `length`.
-        lengths: See `column_values`.
+    Slices come in the order of `columns`; None for all that there are, and `length`.
 
     Returns:
         `column=value` to row numbers, numbers before texts and by their size.
-
-    Raises:
-        ValueError: `columns` are a bare text.
 
     Example:
         >>> rows = [{"weekday": "10"}, {"weekday": "7"}, {"weekday": "7.0"}, {}]
@@ -114,9 +105,6 @@ class SliceFilter:
     def parse(cls, texts: Iterable[str]) -> SliceFilter:
         """Read conditions as they are typed.
 
-        Args:
-            texts: `column=value` or `column=value,value` each.
-
         Raises:
             ValueError: A text has no `=`, or nothing on one side of it.
 
@@ -144,10 +132,6 @@ class SliceFilter:
         """Numbers of the rows that satisfy every condition, ascending, (M,) with M > 0.
 
         Length quartiles are those of all `dialogues`, whatever the other conditions leave of them.
-
-        Args:
-            dialogues: The whole split.
-            split: Its name, for the error.
 
         Raises:
             ValueError: A column that no row has, or no row is left.

@@ -35,11 +35,7 @@ class StoredRows:
 def load_or_write(folder: Path, *, features: Any, write: WriteRows, other_files: tuple[str, ...] = ()) -> StoredRows:
     """The table in a folder named after its rows' fingerprint, written now where it is not there or not whole.
 
-    Args:
-        folder: Of the table.
-        features: A `datasets.Features`.
-        write: Called where the table has to be written.
-        other_files: Names of what `write` puts into the folder besides.
+    `features` are a `datasets.Features`, `other_files` names of what `write` puts into the folder besides.
 
     Raises:
         ValueError: The cache folder cannot be written, or a damaged table has somebody else's files in it.

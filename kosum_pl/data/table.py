@@ -53,7 +53,6 @@ class DialogueTable:
     """The rows of one split, N of them, on disk.
 
     Args:
-        stored: A whole table.
         fingerprint: Hash of the files' contents and of every setting that shapes a row.
         files: Name of each file read, by its number.
         weights: Weight of each entry of the data argument.

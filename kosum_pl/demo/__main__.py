@@ -13,11 +13,7 @@ FILES: Final = Path(__file__).resolve().parent / "files"
 
 
 def write_demo(folder: Path) -> None:
-    """Write all files of the demo: three CSV files, `bart/` and `llama/`.
-
-    Args:
-        folder: Made where it does not exist; files of the same names are replaced.
-    """
+    """Write all files of the demo, replacing those that exist: three CSV files, `bart/` and `llama/`."""
     from kosum_pl.demo.models import write_models
     from kosum_pl.demo.tokenizer import train_tokenizer
 

@@ -29,7 +29,6 @@ class DemoRow:
     Attributes:
         dialogue: Turns, one a line, each `#PersonN#: ` and words.
         summaries: One to three references in different phrasings.
-        topic: The situation's topic.
         weekday: 1 (Sunday) to 7 (Saturday).
         slots: Names, times, amounts and dates that stand in both the dialogue and the first reference.
     """

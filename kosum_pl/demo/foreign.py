@@ -39,14 +39,8 @@ def contaminate(rows: Sequence[DemoRow], *, share: float, seed: int) -> list[Dem
 
     A row's own draw decides when it is taken, so a greater share takes the rows of a smaller one and more.
 
-    Args:
-        rows: Of one split.
-        share: Part of the rows to change, 0 to 1. A row one of whose references has no word of the table is never
-            taken, so a share above what remains takes all that remain.
-        seed: Another seed takes other rows.
-
-    Raises:
-        ValueError: The share is not between 0 and 1.
+    `share` is 0 to 1. A row one of whose references has no word of the table is never taken, so a share above what
+    remains takes all that remain.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"foreign_share is {share}; give a part of the rows between 0 and 1")

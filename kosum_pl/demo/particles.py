@@ -109,9 +109,6 @@ def attach(word: str, particle: str) -> str:
         particle: Its form after a consonant: 은, 이, 을, 과, 으로, 이에요, 이랑, …; `~` for the 이 of 지훈이;
             에 of time, which falls away after 내일 and its like.
 
-    Raises:
-        ValueError: The text is blank, or the particle has one form only, so that it needs no agreement.
-
     Example:
         >>> attach("#Person1#", "은"), attach("#Person2#", "은"), attach("PPT", "을"), attach("서울", "으로")
         ('#Person1#은', '#Person2#는', 'PPT를', '서울로')

@@ -168,11 +168,7 @@ def _in_every_choice(text: str) -> set[str]:
 
 
 def load_situations() -> list[Situation]:
-    """All situations of the demo, in the order of the files' names.
-
-    Raises:
-        ValueError: A file cannot be read or a situation has a fault.
-    """
+    """All situations of the demo, in the order of the files' names."""
     situations = []
     for path in sorted(FOLDER.glob("*.txt")):
         for situation in parse_situations(path.read_text(encoding="utf-8"), source=path.name):

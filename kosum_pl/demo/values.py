@@ -145,13 +145,7 @@ SAMPLERS: Final[dict[str, Sampler]] = {
 def sample_slots(kinds: Sequence[tuple[tuple[str, ...], str]], rng: Random, *, max_tries: int = 100) -> dict[str, str]:
     """Values of a situation's slots, no two of which share a name, a time or an amount.
 
-    Args:
-        kinds: Slot names and the kind that fills them.
-        rng: Source of randomness.
-        max_tries: Draws after which the situation counts as impossible to fill.
-
-    Raises:
-        ValueError: A kind is unknown, gives another number of values, or no different values were found.
+    After `max_tries` draws the situation counts as impossible to fill.
     """
     values: dict[str, str] = {}
     for names, kind in kinds:

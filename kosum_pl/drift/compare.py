@@ -27,8 +27,6 @@ class Drift:
     """How another split, called `name`, differs from train.
 
     Attributes:
-        features: Compared profile columns and numbers.
-        wordings: Vocabulary of dialogues and summaries.
         notes: Columns that could not be compared, and why.
     """
 
@@ -67,12 +65,8 @@ def compare(
 ) -> Drift:
     """Compare another split with train.
 
-    Args:
-        train: Rows of train.
-        other: Rows of the other split.
-        name: Its name, for the words.
-        prompt_tokens: Tokens of each row's prompt, of train and of the other split, where an encoder is known.
-        seed: Of the random deals that show what is usual.
+    `prompt_tokens` are of each row's prompt, of train and of the other split, where an encoder is known; `seed` is of
+    the random deals that show what is usual.
 
     Raises:
         ValueError: A split is empty.

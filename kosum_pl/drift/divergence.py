@@ -24,9 +24,6 @@ Floats = NDArray[np.float64]
 def js_distance(first: ArrayLike, *, second: ArrayLike) -> Any:
     """Jensen-Shannon distance to base 2 of counts, (..., K): 0 for equal shares, 1 where no bin is filled by both.
 
-    Raises:
-        ValueError: A sample is empty or has negative counts.
-
     Source:
         Endres and Schindelin, "A new metric for probability distributions" (2003); as
         `scipy.spatial.distance.jensenshannon(p, q, base=2)`.
@@ -46,9 +43,6 @@ def psi(train: ArrayLike, *, other: ArrayLike) -> Any:
 
     Less than 0.1 counts as no change, from 0.25 on as a major one.
 
-    Raises:
-        ValueError: A sample is empty or has negative counts.
-
     Source:
         Siddiqi, "Credit Risk Scorecards" (2006), with the thresholds. Smoothing of empty bins is ours.
     """
@@ -62,9 +56,6 @@ def bin_edges(values: Sequence[float]) -> Floats:
     """Inner edges of at most ten bins with about as many of the values each, (E,); none where all are alike.
 
     Few different values get a bin each. A value that is an edge belongs to the bin that begins there.
-
-    Raises:
-        ValueError: There are no values.
 
     Example:
         >>> bin_edges([2, 2, 2, 3]).tolist(), bin_edges(range(100)).tolist()[:2]
@@ -116,7 +107,6 @@ class Distance:
     Attributes:
         js: Jensen-Shannon distance, 0 to 1.
         expected_js: Its mean over random deals of the same rows into samples of the same sizes.
-        psi: Population stability index.
         expected_psi: Its mean over the same deals.
         p_value: Share of deals that lie at least as far apart, the observed one counted.
     """
@@ -132,9 +122,6 @@ def distance(train: ArrayLike, *, other: ArrayLike, num_deals: int = 4999, seed:
     """Distances of two samples' counts, (K,) each, with their permutation reference.
 
     The smallest p-value is 1 / (num_deals + 1).
-
-    Raises:
-        ValueError: A sample is empty.
 
     Example:
         >>> far = distance([70, 10], other=[5, 35])

@@ -42,7 +42,6 @@ class Feature:
         bins: Names of the K values or bins.
         train: Rows of train in each.
         other: Rows of the other split in each.
-        distance: How far apart they lie, and how far by chance.
         spreads: Of train and of the other split, where these are numbers.
         new_share: Share of the other split's rows whose value train never has, above what chance does.
         is_real: Whether chance does not explain it and it is large enough for a word.

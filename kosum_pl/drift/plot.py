@@ -25,11 +25,7 @@ _NUM_COLUMNS: Final = 3
 
 
 def draw(drifts: Sequence[Drift], *, path: Path) -> dict[str, str]:
-    """Draw shares of every feature's bins, train beside the other splits.
-
-    Args:
-        drifts: At least one comparison.
-        path: File to write; its ending says the format.
+    """Draw shares of every feature's bins, train beside the other splits; the ending of `path` says the format.
 
     Returns:
         What every numbered label stands for; empty where a Korean font was found, or none is needed.

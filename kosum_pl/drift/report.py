@@ -31,7 +31,6 @@ class DriftReport:
     """All comparisons of a config.
 
     Attributes:
-        drifts: Train against each other split.
         topics: The clusters, where `data.topics` asks for them.
         notes: Lines of reading and encoding.
     """

@@ -16,11 +16,7 @@ from kosum_pl.types import IGNORE_INDEX, Dialogue, Message
 
 
 class ChatTokenizer:
-    """A template and a tokenizer together.
-
-    Raises:
-        ValueError: There is no usable template, or it ends assistant turns without a token of its own.
-    """
+    """A template and a tokenizer together."""
 
     def __init__(self, tokenizer: Any, prompt: ChatPrompt) -> None:
         self.renderer = ChatRenderer(tokenizer, prompt)

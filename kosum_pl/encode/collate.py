@@ -21,7 +21,6 @@ class CollateItem:
     """One row on its way into a batch.
 
     Attributes:
-        example: The row's ids.
         row: The row's index in the split.
         dialogue: What was encoded; needed for evaluation only.
         is_counted: False for a row that only fills up another rank's batch.
@@ -44,7 +43,6 @@ class Batch:
         attention_mask: (B, T) int64, 1 where a token stands.
         labels: Causal (B, T), Seq2Seq (B, U) int64, `IGNORE_INDEX` where nothing is learnt; None without summaries.
         prompt_ids: For generation: causal (B, P) int64, left-padded; Seq2Seq: `input_ids`. Otherwise None.
-        prompt_mask: Mask of `prompt_ids`.
         dialogues: The rows (B,) in evaluation, otherwise empty.
         is_counted: Whether the rows' scores count; False in a batch that another rank scores too.
         num_supervised_tokens: Tokens in the batch that are learnt.
@@ -124,11 +122,7 @@ class Collator:
     pad_to_multiple_of: int | None = None
 
     def __call__(self, items: Sequence[CollateItem]) -> Batch:
-        """A batch of B rows, of which either all count or none does.
-
-        Raises:
-            ValueError: No rows, or rows that count among rows that do not.
-        """
+        """A batch of B rows, of which either all count or none does."""
         if not items:
             raise ValueError("a batch of no rows; let the batch sampler give at least one")
         if len({item.is_counted for item in items}) > 1:

@@ -26,7 +26,6 @@ class Encoder(Protocol):
 
     Attributes:
         is_causal: Whether prompt and completion are one sequence.
-        tokenizer: The tokenizer.
         fingerprint: Hash (hex) of the tokenizer's content and the prompt; the same in every process.
         terminator_ids: Ids that end a completion.
     """

@@ -62,14 +62,7 @@ def fit_dialogue(
 ) -> tuple[list[int], int]:
     """Ids (T,) of a dialogue within its instructions, and how many tokens were dropped: whole turns, as few as need be.
 
-    Args:
-        text: The dialogue, one turn a line.
-        to_ids: Ids of the whole prompt around a dialogue.
-        limits: The limit, and which turns go first.
-        example_id: For the message.
-
-    Raises:
-        ValueError: The instructions leave no room for any of the dialogue.
+    The dialogue has one turn a line; `to_ids` gives the ids of the whole prompt around a dialogue.
     """
     if not text:
         raise ValueError(f"example '{example_id}': the dialogue is empty; remove the row (data.on_bad_rows=drop)")

@@ -145,11 +145,7 @@ class ChatRenderer:
             ) from error
 
     def frame(self) -> tuple[str, str]:
-        """Text in front of the dialogue, and text behind it up to where the summary begins.
-
-        Raises:
-            ValueError: The template does not hand the user's text through as it is.
-        """
+        """Text in front of the dialogue, and text behind it up to where the summary begins."""
         frames = {tuple(self.render(self.dialogue_turns(probe), is_open=True).split(probe)) for probe in _PROBES}
         parts = frames.pop()
         if frames or len(parts) != 2:

@@ -101,7 +101,6 @@ class EncodedRows(TorchDataset[CollateItem]):
     """Rows of a split for a loader; a negative index `~i` is row `i`, not to be counted.
 
     Args:
-        encoded: The split's ids.
         dialogues: The split's rows, where batches shall carry them; None while training.
         rows: The subset's indices in the split; None for all rows.
     """

@@ -77,11 +77,7 @@ class TextTokenizer:
     def completion_ids(
         self, summary: str, *, terminator_id: int, max_tokens: int, example_id: str
     ) -> tuple[list[int], int]:
-        """Ids (U,) of a summary that is learnt, at most `max_tokens`, the terminator last, and how many were cut.
-
-        Raises:
-            ValueError: Nothing is left of the summary.
-        """
+        """Ids (U,) of a summary that is learnt, at most `max_tokens`, the terminator last, and how many were cut."""
         ids = self.ids(self.mark(summary.strip(), is_answer=True))
         kept = ids[: max_tokens - 1]
         if len(kept) < len(ids):

@@ -67,11 +67,7 @@ class AdapterSettings:
 
 
 def check_combination(adapter: AdapterSettings | None, quantization: str) -> None:
-    """Refuse a quantized base that nothing beside it could train.
-
-    Raises:
-        ValueError: A quantization without an adapter.
-    """
+    """Refuse a quantized base that nothing beside it could train."""
     if adapter is None and quantization != "none":
         raise ValueError(
             f"model.quantization={quantization} without model.adapter: quantized weights cannot be trained; "
@@ -119,11 +115,7 @@ def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> str:
 
 
 def _find_targets(model: PreTrainedModel, targets: str | Sequence[str]) -> str | list[str]:
-    """The targets as PEFT takes them, each of which names a module: PEFT passes over those that name none.
-
-    Raises:
-        ValueError: One names no module.
-    """
+    """The targets as PEFT takes them, each of which names a module: PEFT passes over those that name none."""
     names = [targets] if isinstance(targets, str) else list(targets)
     if names == [_ALL_LINEAR]:
         return _ALL_LINEAR
@@ -156,11 +148,7 @@ def trained_state(module: nn.Module, state: Mapping[str, Any]) -> dict[str, Any]
 
 
 def check_trained_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Check that a checkpoint holds exactly what this module trains.
-
-    Raises:
-        ValueError: It holds more, less, or other shapes; the message names the first.
-    """
+    """Raise `ValueError` where a checkpoint does not hold exactly what this module trains."""
     expected = _trained_weights(module)
     remedy = "use the model.adapter and model.new_tokens that the checkpoint was trained with"
     if differing := sorted(expected.keys() ^ state.keys()):

@@ -27,12 +27,7 @@ def build_model(
 ) -> tuple[PreTrainedModel, NewTokenRows | None, list[str]]:
     """Load or build a model as it is trained.
 
-    Args:
-        source: Where it comes from.
-        encoder: Its tokenizer and what ends a summary.
-        is_causal: A decoder-only model; otherwise an encoder-decoder.
-        adapter: Train adapters beside frozen weights; None trains all weights.
-        new_tokens: Ids of tokens to be learnt, each with the ids that spelt it before.
+    Without an adapter all weights are trained. New tokens are ids, each with the ids that spelt it before.
 
     Returns:
         The model; the trained rows of the new tokens, None where all rows are trained or none is new; the lines.

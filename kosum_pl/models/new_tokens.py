@@ -94,10 +94,7 @@ class NewTokenRows(nn.Module):
 def fit_vocabulary(model: PreTrainedModel, *, num_tokens: int, pieces: Mapping[int, Sequence[int]]) -> None:
     """Give a model a row for every token, and new tokens a start: the mean of the pieces they were written with.
 
-    Args:
-        model: Changed in place.
-        num_tokens: Length of the tokenizer.
-        pieces: New id to the ids that spelt the token before; none for a token that keeps its row.
+    The model is changed in place. `pieces` are the ids that spelt a new token before; none for one that keeps its row.
 
     Source:
         Hewitt 2021, Initializing New Word Embeddings for Pretrained Language Models (there the mean of all rows).

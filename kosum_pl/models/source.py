@@ -60,7 +60,6 @@ class ModelSource:
     quantization_compute_dtype: str = "auto"
 
     def __post_init__(self) -> None:
-        """Refuse what no loading could serve."""
         _ = self.quantizer
         if self.dtype != "auto" and self.dtype not in _DTYPES:
             raise ValueError(f"model.dtype is '{self.dtype}'; known: auto, {', '.join(_DTYPES)}")
@@ -176,11 +175,7 @@ class _Misfit(Exception):
 
 
 def _from_pretrained(factory: Any, path: str, **options: Any) -> Any:
-    """A model with all of its weights, none of them made up.
-
-    Raises:
-        _Misfit: A weight is missing, or has another shape.
-    """
+    """A model with all of its weights, none of them made up."""
     model, report = factory.from_pretrained(path, output_loading_info=True, ignore_mismatched_sizes=True, **options)
     for name, stored, expected in sorted(report["mismatched_keys"]):
         raise _Misfit(f"'{name}' has the shape {tuple(stored)} instead of {tuple(expected)}")

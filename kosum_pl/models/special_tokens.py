@@ -23,10 +23,7 @@ def align_special_tokens(
 ) -> list[str]:
     """Make PAD, BOS and EOS of model and generation those of the tokenizer, and drop stored decoding settings.
 
-    Args:
-        model: Changed in place: `config` and `generation_config`.
-        tokenizer: Decides what the ids mean.
-        terminator_ids: Ids that end a summary, the most important first.
+    The model's `config` and `generation_config` are changed in place; the most important terminator comes first.
 
     Returns:
         One line for everything that changed, to be shown once; none for no change.

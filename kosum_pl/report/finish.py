@@ -28,10 +28,8 @@ def finish_report(
 ) -> list[str]:
     """Write the report of a finished command into its folder.
 
-    Args:
-        folder: With the files of the command.
-        table: Of its rows, where an evaluation has made them.
-        tables: Rows by split, where train shall be compared with val.
+    `table` is of the folder's rows, where an evaluation has made them; `tables` are rows by split, where train shall be
+    compared with val.
 
     Returns:
         Lines for the terminal: what went wrong, and where the page lies.
@@ -51,10 +49,6 @@ def finish_report(
 
 def write_drift(folder: Path, *, tables: Mapping[str, Iterable[Dialogue]]) -> bool:
     """Compare val with train, and write `drift.json` as the command `drift` would.
-
-    Args:
-        folder: Where the file goes.
-        tables: Rows by split, `train` and `val` among them.
 
     Returns:
         Whether it was written; not above `MAX_DRIFT_ROWS`.

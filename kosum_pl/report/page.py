@@ -38,7 +38,6 @@ class Section(NamedTuple):
 
     Attributes:
         id: To link to; the section's template is `<id>.html.j2`. Where that shows nothing, the section is left out.
-        title: Its heading.
         missing: What it would need, for the list of what was left out.
         view: What its template gets beside the runs.
     """
@@ -95,17 +94,7 @@ def markdown(runs: Sequence[ScoredRun], comparisons: Sequence[Comparison] = ()) 
 
 
 def write_report(runs: Sequence[Run], *, html_file: Path, markdown_file: Path, table: ScoreTable | None = None) -> None:
-    """Write the page and the Markdown summary, each in one step.
-
-    Args:
-        runs: The first is what is reported.
-        html_file: Where the page goes.
-        markdown_file: Where the summary goes.
-        table: Of the first run's rows, where an evaluation has just made them.
-
-    Raises:
-        ValueError: A tokenizer that a run was scored with is not installed.
-    """
+    """Write the page and the Markdown summary, each in one step; the first run is what is reported."""
     scored = score_runs(runs, table=table)
     comparisons = [compare_runs(scored[0], other) for other in scored[1:]]
     write_atomically(html_file, html_page(scored, comparisons))
@@ -113,14 +102,7 @@ def write_report(runs: Sequence[Run], *, html_file: Path, markdown_file: Path, t
 
 
 def report_folder(folder: Path, *, table: ScoreTable | None = None) -> Path:
-    """Write the report of one run into its own folder.
-
-    Args:
-        folder: With the files of a finished command.
-        table: Of its rows, where an evaluation has just made them.
-
-    Returns:
-        The page.
+    """Write the report of one run into its own folder, and return the page's path.
 
     Raises:
         ValueError: The folder is no run.

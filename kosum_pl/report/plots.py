@@ -27,7 +27,6 @@ class Series:
     """One line.
 
     Attributes:
-        label: In the legend.
         points: (x, y), in order of x.
         color: Number of the colour; runs keep theirs over all plots.
         is_dashed: For a second quantity of the same run.
@@ -70,13 +69,8 @@ def line_plot(
 ) -> Figure | None:
     """Lines over a common x; None where no line has a point.
 
-    Args:
-        series: The lines; those without points are left out.
-        title: Of the figure.
-        x_label: Name of the horizontal axis.
-        levels: Horizontal lines.
-        marks: Single points that stand out, with what a pointer over them shows.
-        is_log: Whether the vertical axis is logarithmic; points at or below 0 are left out.
+    Marks are single points that stand out, with what a pointer over them shows. Where the vertical axis `is_log`,
+    points at or below 0 are left out.
     """
     kept = [(one, [point for point in one.points if not is_log or point[1] > 0]) for one in series]
     kept = [(one, points) for one, points in kept if points]
@@ -106,13 +100,8 @@ def scatter_plot(
 ) -> Figure | None:
     """Points of numbers from 0 on in a square, with the line where both are equal; None where there is no point.
 
-    Points of the same cell become one, darker: ten thousand rows are as readable, and as small, as fifty.
-
-    Args:
-        groups: Label, points and colour of each group.
-        title: Of the figure.
-        x_label: Name of the horizontal axis.
-        y_label: Name of the vertical axis.
+    Groups are label, points and colour. Points of the same cell become one, darker: ten thousand rows are as readable,
+    and as small, as fifty.
     """
     values = [value for _, points, _ in groups for point in points for value in point]
     if not values:

@@ -24,9 +24,7 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 def render(name: str, **values: object) -> str:
     """A template's text; lone surrogates, which no UTF-8 file can hold, are replaced.
 
-    Args:
-        name: `<section>.html.j2`, escaped by itself, or `.md.j2`, whose texts go through the filter `markdown`.
-        values: What it shows.
+    `name` is `<section>.html.j2`, escaped by itself, or `.md.j2`, whose texts go through the filter `markdown`.
     """
     return _SURROGATE.sub("\ufffd", _environment().get_template(name).render(values))
 
@@ -48,9 +46,6 @@ def _environment() -> Environment:
 
 def json_text(value: object) -> Markup:
     r"""Data for the page's script, as the content of an element that no text in it can end.
-
-    Raises:
-        ValueError: A number is not finite, which JSON cannot hold.
 
     Example:
         >>> print(json_text(["</script>"]))

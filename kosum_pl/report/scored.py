@@ -38,9 +38,7 @@ class ScoredRun:
     """A run and the scores of its N rows.
 
     Attributes:
-        run: As it was read.
         letter: `A` for the first of several.
-        settings: How its summaries were scored.
         scores: Of all rows by bare name, as `metrics.json` says, else counted here.
         intervals: Of those scores that belong to the rows at hand, at 95 %.
         values: Score to each row's, (N,), NaN where it cannot be measured.
@@ -80,10 +78,7 @@ class ScoredRun:
 def score_run(run: Run, *, letter: str = "A", table: ScoreTable | None = None) -> ScoredRun:
     """Score a run's rows.
 
-    Args:
-        run: From `open_run`.
-        letter: Stands for it where there are several.
-        table: Of the same rows, where an evaluation has just made them; else they are made here, about 4 ms a row.
+    `table` is of the same rows, where an evaluation has just made them; else they are made here, about 4 ms a row.
 
     Raises:
         ValueError: The tokenizer that it was scored with is not installed.
@@ -157,12 +152,7 @@ class Comparison:
 
 
 def compare_runs(first: ScoredRun, other: ScoredRun) -> Comparison:
-    """Compare a run with another, row by row.
-
-    Args:
-        first: Above 0 where this one's scores are higher.
-        other: What it is compared with.
-    """
+    """Compare a run with another, row by row; differences are positive where the first scores higher."""
     index_of = {row.example_id: index for index, row in enumerate(other.predictions)}
     pairs = [(i, index_of[row.example_id]) for i, row in enumerate(first.predictions) if row.example_id in index_of]
     same = [(i, j) for i, j in pairs if first.predictions[i].references == other.predictions[j].references]

@@ -29,7 +29,6 @@ class Slices:
 
     Attributes:
         num_rows: Of each slice.
-        runs: Scores of each run.
         bars: Of a single run, `rouge_sum` and its interval by slice.
         beside: Of a single run, scores that stand beside `rouge_sum`.
     """

@@ -56,12 +56,7 @@ class ForeignText:
 
 
 def foreign_texts(predictions: Sequence[Prediction], settings: ScoreSettings) -> Iterator[ForeignText]:
-    """Final texts with foreign characters, and raw ones where these differ from the final.
-
-    Args:
-        predictions: Rows.
-        settings: What counts as foreign.
-    """
+    """Final texts with foreign characters, and raw ones where these differ from the final."""
     for prediction in predictions:
         for text in dict.fromkeys((prediction.text, prediction.raw_text)):
             # The dialogue, whose words are allowed too, is read only where it matters: that costs ten times the rest.

@@ -48,9 +48,6 @@ _NUM_BATCHED: Final = 8
 def examine(invocation: Invocation) -> DoctorReport:
     """Check everything that a `fit` of this command line would use.
 
-    Args:
-        invocation: From `read_arguments`.
-
     Raises:
         ValueError: The config cannot be parsed; what it names and cannot be built is a finding.
     """

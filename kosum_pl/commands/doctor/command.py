@@ -15,11 +15,7 @@ EXIT_BROKEN: Final = 1
 
 
 def run(options: Options) -> int:
-    """Run the command.
-
-    Returns:
-        The exit status: 0, or 1 when something is broken.
-    """
+    """Run the command; the exit status is 1 when something is broken."""
     invocation = find_invocation(options)
     from kosum_pl.commands.doctor.checks import examine  # seconds of imports
 

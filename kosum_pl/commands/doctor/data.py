@@ -64,11 +64,8 @@ def length_findings(
 ) -> Iterator[Finding]:
     """Lengths against the presets and the model's positions; the limits themselves are counted by the mask.
 
-    Args:
-        lengths: Of all splits.
-        presets: Those that may serve a row.
-        max_positions: Of the model; None where it has no such limit.
-        is_causal: Whether prompt and summary share the positions.
+    `presets` are those that may serve a row, `max_positions` is None where the model has no such limit, and `is_causal`
+    says that prompt and summary share the positions.
     """
     usual = max((entry.p95 for entry in lengths if entry.part == "summary"), default=0)
     for preset in presets:
@@ -133,10 +130,7 @@ def outside_findings(
 ) -> Iterator[Finding]:
     """References that the charset would forbid, allowing what stands in each row's own dialogue.
 
-    Args:
-        rows: By split.
-        settings: The constraint of the config, or the default one.
-        is_set: Whether the config sets it.
+    The rows are by split; `is_set` says whether `settings` are the config's own or the default ones.
     """
     scan = ReferenceScan(settings)
     for split, dialogues in rows.items():

@@ -27,7 +27,6 @@ class Finding:
     Attributes:
         area: Heading it stands under: `versions`, `machine`, `config`, `special tokens`, …; the report sets it.
         level: `ok`; `note`, nothing to do; `warning`, look at it; `broken`, a run would fail or learn the wrong thing.
-        text: What was found, with its numbers.
         remedy: What to do, best as a line to paste; empty where there is nothing to do.
     """
 

@@ -31,7 +31,6 @@ class LanguageFit:
     """One tokenizer on Korean.
 
     Attributes:
-        name: Of its config.
         tokens_per_hangul: Tokens of the references for each of their Hangul characters; None where they hold none.
         common_share: Of the 2,350 syllables of KS X 1001, those that one token writes; None where that is not known.
         all_share: The same of all 11,172.
@@ -93,12 +92,7 @@ def _shares(tokenizer: Any) -> tuple[float | None, float | None]:
 
 
 def measure_neighbours(own: str, texts: Sequence[str]) -> list[LanguageFit]:
-    """The other configs' tokenizers on the same texts; one that does not load is left out.
-
-    Args:
-        own: `model.model_name` of the config at hand.
-        texts: References.
-    """
+    """The other configs' tokenizers on the same texts; one that does not load is left out."""
     fits = []
     for name, model_name, folder in _neighbours(own):
         try:

@@ -34,9 +34,7 @@ class Machine:
         torch_cuda: CUDA version that PyTorch was built with; None for a CPU build.
         gpus: Names of the GPUs that it can use; `gpu_memory_gb` and `has_bf16` are of the first one.
         has_bf16: True without a GPU, as CPUs compute in bf16.
-        has_driver: Whether an NVIDIA driver is loaded.
         packages: Those of the packages that only some configs need that are installed.
-        num_cpus: CPUs that this process may use.
         kernel: Release of a Linux kernel; empty elsewhere.
         free_memory_gb: Memory that is available, in GB; None where that is not known.
         free_disk_gb: Free space by what it is for, in GB.
@@ -80,12 +78,7 @@ def read_machine(folders: Mapping[str, Path]) -> Machine:
 
 
 def machine_findings(machine: Machine, config: Mapping[str, Any]) -> Iterator[Finding]:
-    """What of a config this machine cannot do, or not well.
-
-    Args:
-        machine: From `read_machine`.
-        config: Resolved: `trainer`, `model`, `data`; may be empty.
-    """
+    """What of a resolved config, which may be empty, this machine cannot do, or not well."""
     trainer, data = config.get("trainer") or {}, config.get("data") or {}
     model = (config.get("model") or {}).get("init_args") or {}
     yield _device_finding(machine, trainer)

@@ -30,8 +30,6 @@ class Piece:
     Attributes:
         kind: `prompt` (read, not learnt), `supervised`, `terminator` (learnt), or `masked`: behind the prompt and not
             learnt, which is a fault.
-        text: The tokens' text, control tokens included.
-        num_tokens: How many they are.
     """
 
     kind: Kind
@@ -48,8 +46,6 @@ class MaskCounts:
         num_truncated: Rows whose dialogue lost turns; `num_cut`: whose summary was cut.
         unended: Rows whose last label is no terminator.
         doubled: Rows that begin with two BOS, or whose labels begin with one.
-        unsupervised: Rows without anything to learn.
-        learnt_prompts: Rows with labels in the prompt.
         shifted: Rows whose labels are not the ids beside them.
     """
 
@@ -67,10 +63,7 @@ class MaskCounts:
 def count_mask(examples: Iterable[EncodedExample], *, encoder: Encoder, learns_history: bool = False) -> MaskCounts:
     """Count over rows as training reads them.
 
-    Args:
-        examples: With labels.
-        encoder: Knows the terminators.
-        learns_history: Whether earlier assistant turns, in the prompt, are learnt too.
+    `learns_history` says that earlier assistant turns, in the prompt, are learnt too.
     """
     counts, bos = MaskCounts(), encoder.tokenizer.bos_token_id
     for example in examples:
@@ -139,13 +132,7 @@ def batch_findings(examples: Sequence[EncodedExample], *, encoder: Encoder) -> I
 def prompt_findings(
     rows: Sequence[tuple[Dialogue, EncodedExample]], *, encoder: Encoder, limits: TokenLimits
 ) -> Iterator[Finding]:
-    """Whether inference would read, to the id, the prompts that training reads.
-
-    Args:
-        rows: Rows, each with its example as training reads it.
-        encoder: Renders the prompt anew, without the summary.
-        limits: Of the data module.
-    """
+    """Whether inference would read, to the id, the prompts that training reads."""
     hashes = hashlib.sha256(), hashlib.sha256()
     differing = []
     for dialogue, example in rows:

@@ -51,11 +51,8 @@ class DoctorReport:
     """What `doctor` has found.
 
     Attributes:
-        findings: All of them, in the order of the page.
-        rows: Of the mask view.
         counts: Of the mask; None where no row could be encoded.
         language: The config's own tokenizer first.
-        lengths: Of all splits.
     """
 
     config_name: str

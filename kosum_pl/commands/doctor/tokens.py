@@ -33,7 +33,6 @@ class ModelFiles:
     """A checkpoint's own settings.
 
     Attributes:
-        name: Folder or hub id, as the user knows it.
         is_found: Whether its files are on this machine.
         config: `config.json`; empty for none, as `generation` of `generation_config.json`.
     """
@@ -79,14 +78,7 @@ def local_folder(model_name: str) -> Path | None:
 def token_findings(
     files: ModelFiles, *, encoder: Encoder, presets: Sequence[DecodingPreset], is_random: bool = False
 ) -> Iterator[Finding]:
-    """What a checkpoint says otherwise than its tokenizer and the presets that may serve a row.
-
-    Args:
-        files: From `read_model_files`.
-        encoder: Its tokenizer and terminators are what a run goes by.
-        presets: Those that may serve a row.
-        is_random: Whether the weights are random ones.
-    """
+    """What a checkpoint says otherwise than its tokenizer and the presets that may serve a row."""
     tokenizer = encoder.tokenizer
     ends, pads = _named(tokenizer, *encoder.terminator_ids), _named(tokenizer, tokenizer.pad_token_id)
     yield ok(f"a summary ends with {ends}, {pads} pads, BOS is {_named(tokenizer, tokenizer.bos_token_id)}")

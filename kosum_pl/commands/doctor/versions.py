@@ -108,11 +108,7 @@ def read_pins(text: str) -> dict[str, str]:
 
 
 def version_findings(pins: Mapping[str, str]) -> Iterator[Finding]:
-    """Everything there is to say about versions.
-
-    Args:
-        pins: From `shipped_pins`; where there are none the minimums of the package's own metadata count.
-    """
+    """Everything there is to say about versions; without pins the package's own minimums count."""
     yield from bad_pair_findings()
     yield from requirement_findings(pins)
     yield from pin_findings(pins)
@@ -147,11 +143,7 @@ def bad_pair_findings() -> Iterator[Finding]:
 
 
 def requirement_findings(pins: Mapping[str, str]) -> Iterator[Finding]:
-    """What the run's packages themselves ask for, and do not get.
-
-    Args:
-        pins: What they say of our own requirements is not repeated.
-    """
+    """What the run's packages themselves ask for and do not get, beyond what `pins` say already."""
     for owner in (_DISTRIBUTION, *_OF_A_RUN):
         for requirement in _requirements(owner):
             version, wanted = installed_version(requirement.name), f"{requirement.name}{requirement.specifier}"

@@ -24,11 +24,7 @@ EXIT_FAILED: Final = 1
 
 
 def run(options: Options) -> int:
-    """Run the command.
-
-    Returns:
-        0 where all rules hold, 1 otherwise.
-    """
+    """Run the command; the exit status is 0 where all rules hold, 1 otherwise."""
     started = time.perf_counter()
     command, runs = options.command, options.runs
     if len(runs) != 1:

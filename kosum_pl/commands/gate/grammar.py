@@ -67,11 +67,8 @@ class RuleError(ValueError):
 def parse_rule(text: str) -> Comparison:
     """Read one rule.
 
-    Args:
-        text: As it stands in the rules file.
-
     Raises:
-        RuleError: It is no rule; the message says what stands where.
+        RuleError: It is no rule.
 
     Example:
         >>> parse_rule("val/rouge_sum >= 0.98 * baseline").right

@@ -30,7 +30,6 @@ class GateRule:
     Attributes:
         text: As it stands there, on one line.
         name: What it is called; its text where it has no name.
-        why: What it guards against; may be empty.
         line: Line of the file, counted from 1.
         baseline_score: The score that `baseline` means in it; empty where it says no `baseline`.
     """
@@ -77,9 +76,6 @@ def read_rules(path: Path) -> RuleFile:
 
 def baseline_score_of(comparison: Comparison) -> str:
     """The score that `baseline` means: the only one left of the comparison, or else the only one of the rule.
-
-    Raises:
-        ValueError: The rule names no score, or it says `baseline` and several could be meant.
 
     Example:
         >>> baseline_score_of(parse_rule("val/rouge_sum >= max(0.98 * baseline, lead/rouge_sum)"))

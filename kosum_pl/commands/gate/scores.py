@@ -24,13 +24,7 @@ class Unjudged(Exception):
 
 
 class Scores:
-    """What a `metrics.json` holds, by full names.
-
-    Args:
-        values: Its content.
-        source: Its path, for messages.
-        state: How the run ended, where that is known.
-    """
+    """What a `metrics.json` holds, by full names."""
 
     def __init__(self, values: Mapping[str, Any], *, source: str, state: str = "") -> None:
         self.source = source
@@ -61,9 +55,7 @@ class Scores:
     def slice_values(self, column: str, *, stage: str) -> list[str]:
         """Values of a column that has slices, sorted.
 
-        Args:
-            column: The column.
-            stage: What the scores' names begin with, such as `val/`.
+        `stage` is what the scores' names begin with, such as `val/`.
         """
         mark = f"/{_normal(column)}="
         found = {name.partition(mark)[2] for name in self._values if name.startswith(stage) and mark in name}

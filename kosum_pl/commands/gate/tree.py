@@ -53,9 +53,7 @@ class Comparison:
     """What a rule demands.
 
     Attributes:
-        left: Left of the comparison.
         symbol: One of `COMPARISONS`.
-        right: Right of it.
         column: Column of the data whose slice every score is of; None for all rows.
         value: That slice's value; None for each slice of the column.
     """
@@ -86,10 +84,7 @@ def has_baseline(expression: Expression) -> bool:
 def render(expression: Expression, shown: Callable[[Leaf], str], *, outer: int = 0) -> str:
     """Text of an expression, with the fewest brackets.
 
-    Args:
-        expression: What to write.
-        shown: Text of a number, a score or `baseline`.
-        outer: Precedence of what it stands in; 0 for nothing.
+    `shown` gives the text of a number, a score or `baseline`; `outer` is the precedence around it, 0 for none.
 
     Example:
         >>> from kosum_pl.commands.gate.grammar import parse_rule

@@ -53,7 +53,6 @@ class Verdict:
     Attributes:
         message: The values, or why there are none.
         left: Value left of the comparison, of the worst slice where there are several; None where it is not known.
-        right: Value right of it.
         slice_name: The slice that `left` is of; empty for all rows.
     """
 

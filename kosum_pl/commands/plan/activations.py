@@ -12,12 +12,7 @@ from kosum_pl.commands.plan.shapes import FP32, LayerShape, Reads, StepSettings
 def layer_bytes(layer: LayerShape, step: StepSettings, *, num_rows: int, length: int, memory_length: int = 0) -> int:
     """Bytes that a layer saves for its backward pass.
 
-    Args:
-        layer: Its widths.
-        step: Its dtypes.
-        num_rows: Rows of the batch.
-        length: Tokens of a row.
-        memory_length: Tokens of a row that the encoder has read, for cross-attention.
+    Lengths are tokens of a row; `memory_length` are those that the encoder has read, for cross-attention.
     """
     stream, compute, is_eager = step.stream_bytes(layer), step.compute_bytes, layer.is_eager
     token = layer.num_norms * norm_bytes(layer, layer.hidden, step)
@@ -90,12 +85,7 @@ def _attention_bytes(
 def _input_bytes(reads: Reads, width: int, step: StepSettings, *, source_bytes: int, is_kept: bool = False) -> int:
     """Bytes a token of what linear layers save of their common input.
 
-    Args:
-        reads: The layers.
-        width: Of their input.
-        step: The dtypes.
-        source_bytes: Of the input's element, before any cast.
-        is_kept: Whether another operation has saved the input already.
+    `source_bytes` are of the input's element before any cast; `is_kept` says that another operation saved it already.
     """
     is_cast = source_bytes != step.compute_bytes
     shared = 0 if is_kept else width * source_bytes

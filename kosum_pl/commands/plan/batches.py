@@ -33,7 +33,6 @@ class RowLengths:
         lengths: Of what the batch's budget counts, (N,): for a causal model prompt and summary.
         supervised: Positions with a loss, (N,).
         weights: How often an epoch visits each row, (N,); None: once.
-        seed: Of the batches' order.
     """
 
     prompts: NDArray[np.int64]

@@ -19,11 +19,7 @@ _DEFAULT_MEMORY: Final = 24 * 10**9
 
 
 def run(options: Options) -> int:
-    """Run the command.
-
-    Returns:
-        The exit status: 0 where the training fits, 1 where it does not.
-    """
+    """Run the command; the exit status is 0 where the training fits, 1 where it does not."""
     report = plan_report(find_invocation(options), memory=options.memory)
     show(report)
     write_values(report.values(), options.json)
@@ -33,9 +29,7 @@ def run(options: Options) -> int:
 def plan_report(invocation: Invocation, *, memory: int | None) -> PlanReport:
     """Count a config's memory.
 
-    Args:
-        invocation: The command line.
-        memory: Bytes of the device; None for this machine's GPU, else 24 GB.
+    `memory` is the device's, in bytes; None for this machine's GPU, else 24 GB.
 
     Raises:
         ValueError: The config is wrong, or its model cannot be built.

@@ -23,11 +23,7 @@ class ShapeCache:
         self._shapes: dict[str, tuple[ModelShape, torch.dtype]] = {}
 
     def shape(self, settings: PlanSettings) -> tuple[ModelShape, torch.dtype]:
-        """Shape of the model and dtype of its weights.
-
-        Raises:
-            ValueError: The model cannot be built.
-        """
+        """Shape of the model and dtype of its weights."""
         # A changed dtype or quantization leaves the shape as it is.
         source = replace(settings.source, dtype="auto", quantization="none")
         key = repr((source, settings.adapter))
@@ -40,11 +36,7 @@ class ShapeCache:
         return shape, chosen if isinstance(chosen, torch.dtype) else stored
 
     def largest(self, settings: PlanSettings) -> tuple[BatchShape, MemoryEstimate]:
-        """The batch that needs most, and the memory of a training step on it.
-
-        Raises:
-            ValueError: The model cannot be built.
-        """
+        """The batch that needs most, and the memory of a training step on it."""
         shape, dtype = self.shape(settings)
         step = settings.step(dtype)
         counted = ((batch, estimate(shape, batch, step)) for batch in settings.batches)

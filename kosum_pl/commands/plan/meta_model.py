@@ -51,11 +51,7 @@ def read_shape(
 
 
 def model_shape(model: PreTrainedModel, *, adapter: AdapterSettings | None = None) -> ModelShape:
-    """Shape of a model, and of the adapters, which are added to it.
-
-    Raises:
-        ValueError: The adapter fits no module.
-    """
+    """Shape of a model, and of the adapters, which are added to it."""
     base = tuple(weight.numel() for weight in model.parameters())
     head = model.get_output_embeddings()
     linears = tuple(

@@ -35,7 +35,6 @@ class PlanReport:
         batch: The largest; `estimate` is its memory.
         unread: Why the training rows were not read; empty where they were.
         memory: Bytes of the device; `memory_source` is where that number comes from.
-        proposals: What would make it fit.
     """
 
     settings: PlanSettings

@@ -151,7 +151,6 @@ class StepSettings:
         optimizer: As `model.optimizer` names it.
         is_checkpointed: Whether layers are computed again in the backward pass.
         is_accumulated: Whether gradients of earlier micro-batches are there in the forward pass.
-        is_smoothed: Whether the loss has label smoothing.
     """
 
     weight_bytes: int

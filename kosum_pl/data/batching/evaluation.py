@@ -34,9 +34,6 @@ class EvaluationBatchSampler(Sampler[list[int]]):
         batch_size: Limit of rows, instead.
         groups: Group of each row; a batch has rows of one group only. None: all rows are of one group.
 
-    Raises:
-        ValueError: An argument is out of range; one line.
-
     Example:
         >>> list(EvaluationBatchSampler([5, 30, 6], batch_size=2))
         [[1], [2, 0]]

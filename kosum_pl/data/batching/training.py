@@ -48,9 +48,6 @@ class TokenBudgetBatchSampler(Sampler[list[int]]):
         row_weights: How often an epoch visits each row, (N,); 1.5 is once, and a second time in every other epoch on
             the average. None: once each.
 
-    Raises:
-        ValueError: An argument is out of range; one line.
-
     Example:
         >>> sampler = TokenBudgetBatchSampler([5, 30, 6, 31], max_batch_tokens=64, seed=1)
         >>> sorted(sorted(batch) for batch in sampler)

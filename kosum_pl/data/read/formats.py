@@ -22,11 +22,7 @@ _HUB_SPLITS: Final[Mapping[str, str]] = {"val": "validation", "predict": "test"}
 
 
 def read_parquet(path: Path) -> RowStream:
-    """Rows of a Parquet file.
-
-    Raises:
-        ValueError: It is none.
-    """
+    """Rows of a Parquet file."""
     import pyarrow  # type: ignore[import-untyped]
     import pyarrow.parquet  # type: ignore[import-untyped]
 

@@ -18,8 +18,6 @@ class RowError(Exception):
     """Why a row cannot be used.
 
     Args:
-        reason: What is wrong, in a few words.
-        remedy: What the user can do about it.
         column: The column at fault; None where the whole row is.
     """
 

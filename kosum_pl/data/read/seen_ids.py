@@ -13,11 +13,7 @@ from pathlib import Path
 
 
 class SeenIds:
-    """Ids of the rows read so far.
-
-    Args:
-        folder: Where the data base may lie while it is used.
-    """
+    """Ids of the rows read so far."""
 
     def __init__(self, folder: Path) -> None:
         handle, name = tempfile.mkstemp(dir=folder, prefix=".ids-")

@@ -38,7 +38,6 @@ class Source:
     """One entry of a data argument.
 
     Attributes:
-        name: As the user wrote it.
         files: The file, or the shards in the order of their names; empty for a hub id.
         format: A reader's name, or hub.
         weight: How often an epoch of training visits each row.
