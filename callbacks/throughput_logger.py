@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
+import numpy as np
 import torch
-from lightning.fabric.utilities.throughput import Throughput, get_available_flops
+from lightning.fabric.utilities.throughput import get_available_flops
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kosum_pl.modules import SummarizationModule
 
-from .throughput.batch_counts import batch_lengths, count_batch
-from .throughput.flops import FlopShape, flop_shape, step_flops
+from .throughput.flops import FlopShape, batch_lengths, flop_shape, step_flops
 from .throughput.memory_use import memory_use
-from .throughput.meter import Interval, StepMeter
-from .throughput.rank_totals import RankTotals, rank_vector, speed_in_words, total_over_ranks
-from .throughput.timers import CudaTimer, HostTimer, Timer
+from .throughput.meter import TOTALS, CudaTimer, HostTimer, StepMeter, Timer, Totals, total_over_ranks
 
 
 class ThroughputLogger(Callback):
@@ -65,7 +64,8 @@ class ThroughputLogger(Callback):
         self.summary: dict[str, float] = {}
         self._meter = StepMeter(timer, warmup_steps=self.warmup_steps)
         self._step_seconds = array("d")
-        self._total = RankTotals()
+        self._total = Totals()
+        self._memory: dict[str, float] = {}
         self._shape = FlopShape()
         self._peak_flops: float | None = None
         self._last_step = 0
@@ -94,9 +94,15 @@ class ThroughputLogger(Callback):
         """Count the batch, and log after every so many optimizer steps."""
         has_stepped = trainer.global_step > self._last_step
         self._last_step = trainer.global_step
-        is_causal = bool(pl_module.is_causal)
-        flops = step_flops(self._shape, batch_lengths(batch, is_causal=is_causal))
-        self._meter.end_batch(count_batch(batch, is_causal=is_causal, flops=flops), is_step=has_stepped)
+        lengths = batch_lengths(batch, is_causal=bool(pl_module.is_causal))
+        work = Totals(
+            rows=lengths.num_rows,
+            real_tokens=batch.num_real_tokens,
+            padded_tokens=lengths.num_padded,
+            supervised_tokens=lengths.num_supervised,
+            flops=step_flops(self._shape, lengths),
+        )
+        self._meter.end_batch(work, is_step=has_stepped)
         interval = int(trainer.log_every_n_steps)  # type: ignore[attr-defined]
         if has_stepped and interval and trainer.global_step % interval == 0:
             self._log(trainer, pl_module)
@@ -112,11 +118,10 @@ class ThroughputLogger(Callback):
     # What is logged.
 
     def _log(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        interval = self._meter.collect()
-        if not interval.num_steps:
+        total, step_seconds = self._collect(trainer)
+        if not total.num_steps:
             return
-        total = self._add(interval, trainer)
-        values = _values(total, interval.step_seconds, peak_flops=self._peak_flops)
+        values = self._values(total, step_seconds)
         named = {f"train/{name}": value for name, value in values.items()}
         # Not through `log`, which takes a millisecond a name; Lightning's own step count begins at 0.
         for logger in trainer.loggers:
@@ -126,29 +131,32 @@ class ThroughputLogger(Callback):
         aliases = {"tok_per_s": float(round(values["tokens_per_s"]))} | ({} if used is None else {"mem_gb": used})
         pl_module.log_dict(aliases, on_step=True, on_epoch=False, prog_bar=True, logger=False)
 
-    def _add(self, interval: Interval, trainer: Trainer) -> RankTotals:
-        """An interval over all ranks, in one collective; it is added to the whole."""
+    def _collect(self, trainer: Trainer) -> tuple[Totals, list[float]]:
+        """Steps since the last call, over all ranks in one collective; they are added to the whole."""
+        own, step_seconds = self._meter.collect()
+        if not own.num_steps:
+            return own, step_seconds
         device = trainer.strategy.root_device
         memory = memory_use(device)
-        vectors = [rank_vector(interval, memory)]
+        ranks = [[*astuple(own), *memory.values()]]
         if trainer.world_size > 1:
-            own = torch.tensor(vectors[0], dtype=torch.float64, device=device)
-            vectors = trainer.strategy.all_gather(own).tolist()
-        total = total_over_ranks(vectors, memory_names=tuple(memory))
+            vector = torch.tensor(ranks[0], dtype=torch.float64, device=device)
+            ranks = trainer.strategy.all_gather(vector).tolist()
+        total = total_over_ranks([numbers[: len(TOTALS)] for numbers in ranks])
+        largest = map(max, zip(*(numbers[len(TOTALS) :] for numbers in ranks), strict=True))
+        self._memory = dict(zip(memory, largest, strict=True))
         self._total += total
-        self._step_seconds.extend(interval.step_seconds)
-        return total
+        self._step_seconds.extend(step_seconds)
+        return total, step_seconds
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Sum up, before anything else is done with the model."""
-        interval = self._meter.collect()
-        if interval.num_steps:
-            self._add(interval, trainer)
+        self._collect(trainer)
         if self._total.num_steps:
-            self.summary = _values(self._total, self._step_seconds, peak_flops=self._peak_flops)
+            self.summary = self._values(self._total, self._step_seconds)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say it in one line, when the progress bar has let go of the terminal."""
+        """Print one line, when the progress bar has let go of the terminal."""
         if not trainer.is_global_zero:
             return
         if self.summary:
@@ -156,26 +164,44 @@ class ThroughputLogger(Callback):
         else:
             print(f"throughput: no step was measured, as the first {self.warmup_steps} are left out")
 
+    def _values(self, total: Totals, step_seconds: Sequence[float]) -> dict[str, float]:
+        """All values by name; rates are per second of wall time."""
+        seconds = total.wall_seconds
+        median, high = (round(float(value), 9) for value in np.percentile(np.asarray(step_seconds) * 1e3, (50, 95)))
+        values = {
+            "tokens_per_s": total.real_tokens / seconds,
+            "rows_per_s": total.rows / seconds,
+            "tflops_per_s": total.flops / seconds / 1e12,
+            "padded_tokens_per_s": total.padded_tokens / seconds,
+            "supervised_tokens_per_s": total.supervised_tokens / seconds,
+            "padding_ratio": total.padding_ratio,
+            "step_ms_p50": median,
+            "step_ms_p95": high,
+            "data_wait_share": total.wait_seconds / seconds,
+            **self._memory,
+        }
+        return values | ({"device_peak_share": total.flops / seconds / self._peak_flops} if self._peak_flops else {})
 
-def _values(total: RankTotals, step_seconds: Sequence[float], *, peak_flops: float | None) -> dict[str, float]:
-    """All values by name; Lightning's `Throughput` makes rates of what lies between nothing and the totals."""
-    throughput = Throughput(available_flops=peak_flops, window_size=2)
-    throughput.update(time=0.0, batches=0, samples=0, lengths=0, flops=0)
-    throughput.update(
-        time=total.wall_seconds,
-        batches=total.num_steps,
-        samples=total.counts.rows,
-        lengths=total.counts.real_tokens,
-        flops=total.counts.flops,
-    )
-    rates = throughput.compute()
-    values = {
-        "tokens_per_s": float(rates["device/items_per_sec"]),
-        "rows_per_s": float(rates["device/samples_per_sec"]),
-        "tflops_per_s": float(rates["device/flops_per_sec"]) / 1e12,
-        **total.values(step_seconds),
-    }
-    return values | ({"device_peak_share": float(rates["device/mfu"])} if "device/mfu" in rates else {})
+
+def speed_in_words(summary: Mapping[str, float]) -> str:
+    """A run's speed in one line.
+
+    Example:
+        >>> speed_in_words({"tokens_per_s": 1234.4, "padding_ratio": 0.081, "step_ms_p50": 45.2, "step_ms_p95": 60.0,
+        ...                 "data_wait_share": 0.012, "memory_peak_gb": 1.23})
+        'throughput: 1,234 tokens/s (real), padding 8%, step 45 ms (p95 60), waiting for data 1%, memory peak 1.2 GB'
+    """
+    parts = [
+        f"throughput: {summary['tokens_per_s']:,.0f} tokens/s (real)",
+        f"padding {summary['padding_ratio']:.0%}",
+        f"step {summary['step_ms_p50']:,.0f} ms (p95 {summary['step_ms_p95']:,.0f})",
+        f"waiting for data {summary['data_wait_share']:.0%}",
+    ]
+    if "memory_peak_gb" in summary:
+        parts.append(f"memory peak {summary['memory_peak_gb']:.1f} GB")
+    if "device_peak_share" in summary:
+        parts.append(f"{summary['device_peak_share']:.0%} of the device's peak")
+    return ", ".join(parts)
 
 
 def _peak_flops(trainer: Trainer, module: SummarizationModule) -> float | None:

@@ -17,18 +17,53 @@ Source:
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from torch import nn
 
-from .batch_counts import BatchLengths
+from kosum_pl.encode import Batch
 
 # Keys and values of cross-attention read the encoder's output: BART, T5, BERT-likes, with and without an adapter.
 _CROSS: Final = re.compile(r"(^|\.)(encoder_attn|encdecattention|cross_?attn|cross_?attention|encoder_attention)\.")
 _KEY_VALUE: Final = re.compile(r"\.(k|v|k_proj|v_proj|key|value)(\.|$)")
 _QUERY: Final = re.compile(r"(^|\.)(q|q_proj|query)(\.base_layer)?$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchLengths:
+    """Sizes of a batch as its model reads it, from shapes and the collator's counts: no device is waited for.
+
+    Attributes:
+        num_rows: Rows, padded to the same lengths.
+        source_length: Tokens of a row in the encoder; 0 for a causal model.
+        target_length: Tokens of a row in the decoder.
+        num_supervised: Positions with a loss, in all rows.
+    """
+
+    num_rows: int
+    source_length: int = 0
+    target_length: int
+    num_supervised: int
+
+    @property
+    def num_padded(self) -> int:
+        """Tokens that are computed, padding included."""
+        return self.num_rows * (self.source_length + self.target_length)
+
+
+def batch_lengths(batch: Batch, *, is_causal: bool) -> BatchLengths:
+    """Sizes of a training batch, whose labels stand beside the inputs (causal) or are a target of their own."""
+    num_rows, length = batch.input_ids.shape
+    labels_length = batch.labels.shape[1] if batch.labels is not None else 0
+    return BatchLengths(
+        num_rows=num_rows,
+        source_length=0 if is_causal else length,
+        target_length=length if is_causal else labels_length,
+        num_supervised=batch.num_supervised_tokens,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +81,7 @@ class Matrices:
     has_backward: bool = True
 
     def flops(self, *, is_recomputed: bool) -> int:
-        """Operations a token.
-
-        Args:
-            is_recomputed: Whether the backward pass computes them forward once more.
+        """Operations a token; recomputed matrices are computed forward once more in the backward pass.
 
         Example:
             >>> Matrices(trained=10).flops(is_recomputed=False), Matrices(frozen=10).flops(is_recomputed=True)
@@ -89,10 +121,6 @@ class FlopShape:
 def step_flops(shape: FlopShape, lengths: BatchLengths) -> int:
     """Operations of a micro-batch, forward and backward; padding is computed like text.
 
-    Args:
-        shape: Of the model.
-        lengths: Of the batch.
-
     Example:
         >>> shape = FlopShape(target=Matrices(trained=100), head=Matrices(trained=50), decoder_attention=8)
         >>> step_flops(shape, BatchLengths(num_rows=2, target_length=3, num_supervised=4))
@@ -129,27 +157,30 @@ def flop_shape(model: Any) -> FlopShape:
     in_encoder = set(map(id, encoder.modules())) if encoder is not None else set()
     head = model.get_output_embeddings()
     in_head = set(map(id, head.modules())) if head is not None else set()
-    counted = {place: [0, 0] for place in ("source", "memory", "target", "head")}
-    widths = dict.fromkeys(("encoder", "decoder", "cross"), 0)
+    trained, frozen, widths = Counter[str](), Counter[str](), Counter[str]()
     for name, layer, num_elements in _matrices(model):
-        place = _place(name, layer, in_encoder=in_encoder, in_head=in_head)
-        counted[place][0 if layer.weight.requires_grad else 1] += num_elements
+        is_cross = _CROSS.search(name.lower()) is not None
+        if id(layer) in in_head:
+            part = "head"
+        elif id(layer) in in_encoder:
+            part = "source"
+        else:
+            part = "memory" if is_cross and _KEY_VALUE.search(name.lower()) else "target"
+        (trained if layer.weight.requires_grad else frozen)[part] += num_elements
         if _QUERY.search(name):
-            attention = "encoder" if id(layer) in in_encoder else "cross" if _is_cross(name) else "decoder"
-            widths[attention] += int(layer.out_features)
-    if not widths["decoder"]:  # queries, keys and values are one matrix, or have a name of their own
+            attention = "encoder" if part == "source" else "cross" if is_cross else "decoder"
+            widths[f"{attention}_attention"] += int(layer.out_features)
+    if not widths["decoder_attention"]:  # queries, keys and values are one matrix, or have a name of their own
         config = model.config.get_text_config()
-        widths["decoder"] = int(config.hidden_size * config.num_hidden_layers)
+        widths["decoder_attention"] = int(config.hidden_size * config.num_hidden_layers)
     learns_source = encoder is None or any(weight.requires_grad for weight in encoder.parameters())
+    parts: dict[str, Any] = {
+        part: Matrices(trained=trained[part], frozen=frozen[part]) for part in ("memory", "target", "head")
+    }
     return FlopShape(
-        source=Matrices(trained=counted["source"][0], frozen=counted["source"][1], has_backward=learns_source),
-        memory=Matrices(trained=counted["memory"][0], frozen=counted["memory"][1]),
-        target=Matrices(trained=counted["target"][0], frozen=counted["target"][1]),
-        head=Matrices(trained=counted["head"][0], frozen=counted["head"][1]),
-        encoder_attention=widths["encoder"],
-        decoder_attention=widths["decoder"],
-        cross_attention=widths["cross"],
+        source=Matrices(trained=trained["source"], frozen=frozen["source"], has_backward=learns_source),
         is_recomputed=bool(getattr(model, "is_activation_checkpointing", False)),
+        **(parts | widths),
     )
 
 
@@ -160,15 +191,3 @@ def _matrices(model: nn.Module) -> Iterator[tuple[str, Any, int]]:
             yield name, layer, layer.in_features * layer.out_features
         elif type(layer).__name__ == "Conv1D" and isinstance(layer.weight, nn.Parameter):  # GPT-2's linear layer
             yield name, layer, layer.weight.numel()
-
-
-def _place(name: str, layer: nn.Module, *, in_encoder: set[int], in_head: set[int]) -> str:
-    if id(layer) in in_head:
-        return "head"
-    if id(layer) in in_encoder:
-        return "source"
-    return "memory" if _is_cross(name) and _KEY_VALUE.search(name.lower()) else "target"
-
-
-def _is_cross(name: str) -> bool:
-    return _CROSS.search(name.lower()) is not None

@@ -20,13 +20,8 @@ _FIELD: Final = re.compile(r"^(VmRSS|VmHWM):\s*(\d+) kB$", re.MULTILINE)
 def memory_use(device: torch.device) -> dict[str, float]:
     """Memory in GB: `memory_allocated_gb` and `memory_reserved_gb` on CUDA, else `memory_rss_gb`, and `memory_peak_gb`.
 
-    Nothing is waited for. Peaks are the highest since the process began, validation included.
-
-    Args:
-        device: Whose memory; of any but CUDA, the process's resident memory.
-
-    Returns:
-        The numbers that the system knows, perhaps none.
+    Nothing is waited for. Peaks are the highest since the process began, validation included. What the system does not
+    know is left out.
     """
     if device.type == "cuda":
         return {

@@ -18,8 +18,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer, seed_everythin
 from lightning.pytorch.loggers import CSVLogger
 
 from kosum_pl.callbacks import throughput_logger as throughput_module
-from kosum_pl.callbacks.throughput.batch_counts import BatchLengths
-from kosum_pl.callbacks.throughput.flops import flop_shape, step_flops
+from kosum_pl.callbacks.throughput.flops import BatchLengths, flop_shape, step_flops
 from kosum_pl.data import DEFAULT_CLEANING, Columns, read_dialogues
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.encode import TokenLimits
@@ -56,7 +55,7 @@ class Noter(Callback):
 
     def __init__(self) -> None:
         self.ids: list[tuple[str, ...]] = []
-        self.num_places: list[int] = []
+        self.num_padded: list[int] = []
         self.num_learnt: list[int] = []
         self.losses: list[float] = []
         self.shown: list[dict[str, Any]] = []
@@ -66,7 +65,7 @@ class Noter(Callback):
     ) -> None:
         self.ids.append(batch.example_ids)
         target = 0 if pl_module.is_causal else batch.labels.numel()
-        self.num_places.append(batch.input_ids.numel() + target)
+        self.num_padded.append(batch.input_ids.numel() + target)
         self.num_learnt.append(int((batch.labels != -100).sum()))
         self.losses.append(outputs["loss"].item())
         self.shown.append(dict(trainer.progress_bar_metrics))
@@ -121,19 +120,19 @@ def expected_values(
 ) -> dict[str, float]:
     """By hand, of whole steps of two batches each, given by the numbers of their batches."""
     spans = clock.batches
-    gaps = {place: spans[place][0] - spans[place - 1][1] for place in batches if place % BATCHES_AN_EPOCH}
-    busy = {place: spans[place][1] - spans[place][0] for place in batches}
+    gaps = {batch: spans[batch][0] - spans[batch - 1][1] for batch in batches if batch % BATCHES_AN_EPOCH}
+    busy = {batch: spans[batch][1] - spans[batch][0] for batch in batches}
     wall = sum(gaps.values()) + sum(busy.values())
-    steps = [busy[place] + gaps[place + 1] + busy[place + 1] for place in batches[::2]]
-    ids = [example_id for place in batches for example_id in noter.ids[place]]
+    steps = [busy[batch] + gaps[batch + 1] + busy[batch + 1] for batch in batches[::2]]
+    ids = [example_id for batch in batches for example_id in noter.ids[batch]]
     real = sum(counts[example_id][0] for example_id in ids)
-    places = sum(noter.num_places[place] for place in batches)
+    padded = sum(noter.num_padded[batch] for batch in batches)
     return {
         "tokens_per_s": real / wall,
-        "padded_tokens_per_s": places / wall,
+        "padded_tokens_per_s": padded / wall,
         "supervised_tokens_per_s": sum(counts[example_id][1] for example_id in ids) / wall,
         "rows_per_s": len(ids) / wall,
-        "padding_ratio": (places - real) / places,
+        "padding_ratio": (padded - real) / padded,
         "step_ms_p50": 1e3 * float(np.median(steps)),
         "step_ms_p95": 1e3 * float(np.quantile(steps, 0.95)),
         "data_wait_share": sum(gaps.values()) / wall,
@@ -179,8 +178,8 @@ def test_operations_are_held_against_what_the_device_could_do(
     shape = flop_shape(module.language_model)
     spans = clock.batches
     flops = sum(
-        step_flops(shape, BatchLengths(num_rows=len(ids), target_length=places // len(ids), num_supervised=learnt))
-        for ids, places, learnt in zip(noter.ids, noter.num_places, noter.num_learnt, strict=True)
+        step_flops(shape, BatchLengths(num_rows=len(ids), target_length=padded // len(ids), num_supervised=learnt))
+        for ids, padded, learnt in zip(noter.ids, noter.num_padded, noter.num_learnt, strict=True)
     )
     rate = flops / (spans[-1][1] - spans[0][0])
     assert callback.summary["tflops_per_s"] == pytest.approx(rate / 1e12, rel=1e-12)
@@ -196,7 +195,7 @@ def test_a_validation_between_two_micro_batches_is_in_no_time(
     options = {"max_epochs": 1, "accumulate_grad_batches": 6, "val_check_interval": 3}
     fit(make("causal"), cut_demo(NUM_ROWS, 6), [callback], tmp_path, **options)
     spans = clock.batches
-    waits = [later[0] - earlier[1] for place, (earlier, later) in enumerate(pairwise(spans)) if place != 2]
+    waits = [later[0] - earlier[1] for number, (earlier, later) in enumerate(pairwise(spans)) if number != 2]
     wall = sum(end - start for start, end in spans) + sum(waits)
     assert callback.summary["step_ms_p50"] == pytest.approx(1e3 * wall)
     assert callback.summary["data_wait_share"] == pytest.approx(sum(waits) / wall)
@@ -240,8 +239,7 @@ def test_two_ranks_are_summed(tmp_path: Path, cut_demo: Callable[..., dict[str, 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     ranks = [json.loads((tmp_path / f"rank_{rank}.json").read_text(encoding="utf-8")) for rank in range(2)]
-    names = ("tokens_per_s", "padded_tokens_per_s", "supervised_tokens_per_s", "rows_per_s")
-    for name in names:
+    for name in ("tokens_per_s", "padded_tokens_per_s", "supervised_tokens_per_s", "rows_per_s", "memory_peak_gb"):
         assert ranks[0]["summary"][name] == ranks[1]["summary"][name]
     counts = real_and_supervised(make("seq2seq"), files["train_file"])
     seen = [example_id for rank in ranks for ids in rank["ids"] for example_id in ids]
@@ -252,10 +250,11 @@ def test_two_ranks_are_summed(tmp_path: Path, cut_demo: Callable[..., dict[str, 
     assert walls[1] > walls[0]
     expected = {
         "tokens_per_s": sum(counts[example_id][0] for example_id in seen) / max(walls),
-        "padded_tokens_per_s": sum(sum(rank["num_places"]) for rank in ranks) / max(walls),
+        "padded_tokens_per_s": sum(sum(rank["num_padded"]) for rank in ranks) / max(walls),
         "supervised_tokens_per_s": sum(counts[example_id][1] for example_id in seen) / max(walls),
         "rows_per_s": len(seen) / max(walls),
         "data_wait_share": sum(wait) / 2 / max(walls),
+        "memory_peak_gb": 2.0,
     }
     assert {name: ranks[0]["summary"][name] for name in expected} == pytest.approx(expected, rel=1e-12)
     assert done.stdout.count("throughput: ") == 1

@@ -9,28 +9,28 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from kosum_pl.callbacks.throughput_logger import ThroughputLogger
+from kosum_pl.callbacks import throughput_logger
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.modules import Seq2SeqModule
 
 
 class Noter(Callback):
-    """Notes ids and places of every training batch."""
+    """Notes ids and padded tokens of every training batch."""
 
     def __init__(self) -> None:
         self.ids: list[tuple[str, ...]] = []
-        self.num_places: list[int] = []
+        self.num_padded: list[int] = []
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.ids.append(batch.example_ids)
-        self.num_places.append(batch.input_ids.numel() + batch.labels.numel())
+        self.num_padded.append(batch.input_ids.numel() + batch.labels.numel())
 
 
 def main(folder: Path) -> None:
     given = json.loads((folder / "input.json").read_text(encoding="utf-8"))
-    noter, callback, times = Noter(), ThroughputLogger(warmup_steps=0), [0.0]
+    noter, callback, times = Noter(), throughput_logger.ThroughputLogger(warmup_steps=0), [0.0]
     module = Seq2SeqModule(
         "demo:bart", random_init=True, config_overrides=given["shape"], rouge_tokenizer="char",
         generate_during_fit=False,
@@ -47,9 +47,10 @@ def main(folder: Path) -> None:
         return times[-1]
 
     callback.clock = clock
+    throughput_logger.memory_use = lambda device: {"memory_peak_gb": 2.0 - trainer.global_rank}
     trainer.fit(module, datamodule=SummarizationDataModule(**given["files"], batch_size=4, eval_batch_size=4))
     record = {
-        "summary": callback.summary, "ids": noter.ids, "num_places": noter.num_places, "starts": times[1::2],
+        "summary": callback.summary, "ids": noter.ids, "num_padded": noter.num_padded, "starts": times[1::2],
         "ends": times[2::2],
     }  # fmt: skip
     (folder / f"rank_{trainer.global_rank}.json").write_text(json.dumps(record), encoding="utf-8")

@@ -9,8 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedModel
 
-from kosum_pl.callbacks.throughput.batch_counts import BatchLengths
-from kosum_pl.callbacks.throughput.flops import FlopShape, Matrices, flop_shape, step_flops
+from kosum_pl.callbacks.throughput.flops import BatchLengths, FlopShape, Matrices, flop_shape, step_flops
 from kosum_pl.models.adapters import AdapterSettings, add_adapter
 from kosum_pl.modules.loss import cross_entropy_sum, supervised_logits
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from dataclasses import astuple
 from itertools import pairwise
 
 import numpy as np
@@ -12,11 +13,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosum_pl.callbacks.throughput.batch_counts import BatchCounts, BatchLengths, batch_lengths, count_batch
+from kosum_pl.callbacks.throughput.flops import BatchLengths, batch_lengths
 from kosum_pl.callbacks.throughput.memory_use import memory_use
-from kosum_pl.callbacks.throughput.meter import Interval, StepMeter, step_percentiles
-from kosum_pl.callbacks.throughput.rank_totals import rank_vector, total_over_ranks
-from kosum_pl.callbacks.throughput.timers import HostTimer
+from kosum_pl.callbacks.throughput.meter import CudaTimer, HostTimer, StepMeter, Totals, total_over_ranks
 from kosum_pl.encode import CollateItem, Collator
 from kosum_pl.types import EncodedExample
 
@@ -31,26 +30,28 @@ def test_the_meter_sums_what_a_list_of_moments_sums(
     batches: list[tuple[int, int, int, bool, bool]], warmup_steps: int, collected_after: int
 ) -> None:
     now = [0.0]
-    meter, found = StepMeter(HostTimer(lambda: now[0]), warmup_steps=warmup_steps), Interval()
+    meter = StepMeter(HostTimer(lambda: now[0]), warmup_steps=warmup_steps)
+    collected = []
     steps: list[list[tuple[int, int, int]]] = [[]]
-    for place, (busy, gap, tokens, is_step, is_paused) in enumerate(batches):
+    for number, (busy, gap, tokens, is_step, is_paused) in enumerate(batches):
         if is_paused:
             meter.pause()
         now[0] += gap
         meter.begin_batch()
         now[0] += busy
-        meter.end_batch(BatchCounts(real_tokens=tokens), is_step=is_step)
-        steps[-1].append((busy, gap if place and not is_paused else 0, tokens))
+        meter.end_batch(Totals(real_tokens=tokens), is_step=is_step)
+        steps[-1].append((busy, gap if number and not is_paused else 0, tokens))
         if is_step:
             steps.append([])
-        if place == collected_after:
-            found += meter.collect()
-    found += meter.collect()
+        if number == collected_after:
+            collected.append(meter.collect())
+    collected.append(meter.collect())
+    found = sum((totals for totals, _ in collected), Totals())
+    step_seconds = [seconds for _, part in collected for seconds in part]
     measured = steps[warmup_steps:-1]
-    assert found.counts.real_tokens == sum(tokens for step in measured for _, _, tokens in step)
-    assert found.step_seconds == tuple(
-        sum(busy for busy, _, _ in step) + sum(gap for _, gap, _ in step[1:]) for step in measured
-    )
+    assert found.real_tokens == sum(tokens for step in measured for _, _, tokens in step)
+    assert found.num_steps == len(measured)
+    assert step_seconds == [sum(busy for busy, _, _ in step) + sum(gap for _, gap, _ in step[1:]) for step in measured]
     assert found.wait_seconds == sum(gap for step in measured for _, gap, _ in step)
     assert found.wall_seconds == sum(busy + gap for step in measured for busy, gap, _ in step)
 
@@ -79,26 +80,16 @@ def test_marks_are_read_only_when_somebody_asks() -> None:
     meter = StepMeter(device)
     for _ in range(3):
         meter.begin_batch()
-        meter.end_batch(BatchCounts(rows=2), is_step=True)
+        meter.end_batch(Totals(rows=2), is_step=True)
     meter.begin_batch()  # of the next step: nobody waits for it
-    interval = meter.collect()
+    totals, _ = meter.collect()
     assert device.waited_for == [6]
-    assert (interval.num_steps, interval.wall_seconds, interval.wait_seconds) == (3, 5.0, 2.0)
-    assert meter.collect() == Interval()
-
-
-@given(st.lists(st.floats(1e-4, 1e3), min_size=1, max_size=50))
-def test_percentiles_are_those_of_sorted_places(seconds: list[float]) -> None:
-    ordered = sorted(1e3 * value for value in seconds)
-    for share, found in zip((0.5, 0.95), step_percentiles(seconds), strict=True):
-        place = share * (len(ordered) - 1)
-        low, part = int(place), place - int(place)
-        high = ordered[min(low + 1, len(ordered) - 1)]
-        assert found == pytest.approx(ordered[low] * (1 - part) + high * part, rel=1e-9, abs=1e-8)
+    assert totals == Totals(num_steps=3, rows=6, wall_seconds=5.0, wait_seconds=2.0)
+    assert meter.collect() == (Totals(), [])
 
 
 @pytest.mark.parametrize("is_causal", [True, False])
-def test_tokens_are_counted_by_kind(is_causal: bool) -> None:
+def test_lengths_are_those_of_the_padded_batch(is_causal: bool) -> None:
     rows = [([5, 6, 7, 2], [-100, -100, 7, 2]), ([5, 2], [-100, 2])] if is_causal else [([5, 6, 7], [8, 2]), ([5], [2])]
     collate = Collator(pad_token_id=2, is_causal=is_causal, for_generation=False)
     batch = collate(
@@ -109,38 +100,31 @@ def test_tokens_are_counted_by_kind(is_causal: bool) -> None:
             for row, (ids, labels) in enumerate(rows)
         ]
     )
-    counts = count_batch(batch, is_causal=is_causal, flops=3)
-    if is_causal:
-        assert counts == BatchCounts(rows=2, real_tokens=6, padded_tokens=8, supervised_tokens=3, flops=3)
-        assert counts.padding_ratio == 0.25
-        expected = BatchLengths(num_rows=2, target_length=4, num_supervised=3)
-    else:
-        assert counts == BatchCounts(rows=2, real_tokens=7, padded_tokens=10, supervised_tokens=3, flops=3)
-        assert counts.padding_ratio == pytest.approx(0.3)
-        expected = BatchLengths(num_rows=2, source_length=3, target_length=2, num_supervised=3)
-    assert batch_lengths(batch, is_causal=is_causal) == expected
+    expected = (
+        BatchLengths(num_rows=2, target_length=4, num_supervised=3)
+        if is_causal
+        else BatchLengths(num_rows=2, source_length=3, target_length=2, num_supervised=3)
+    )
+    lengths = batch_lengths(batch, is_causal=is_causal)
+    assert lengths == expected
+    assert (lengths.num_padded, batch.num_real_tokens) == ((8, 6) if is_causal else (10, 7))
 
 
 def test_counts_of_ranks_are_summed_and_the_slowest_rank_is_waited_for() -> None:
-    intervals = [
-        Interval(
-            counts=BatchCounts(rows=4, real_tokens=100 * rank, padded_tokens=400, supervised_tokens=10, flops=10**15),
-            step_seconds=(1.0, 2.0), wait_seconds=float(rank), wall_seconds=4.0 + rank,
+    ranks = [
+        Totals(
+            num_steps=2, rows=4, real_tokens=100 * rank, padded_tokens=400, supervised_tokens=10, flops=10**15,
+            wait_seconds=float(rank), wall_seconds=4.0 + rank,
         )
         for rank in (1, 2)
     ]  # fmt: skip
-    vectors = [rank_vector(interval, {"memory_peak_gb": 2.0 - rank}) for rank, interval in enumerate(intervals)]
-    total = total_over_ranks(torch.tensor(vectors, dtype=torch.float64).tolist(), memory_names=["memory_peak_gb"])
-    assert total.counts == BatchCounts(
-        rows=8, real_tokens=300, padded_tokens=800, supervised_tokens=20, flops=2 * 10**15
-    )
-    assert (total.num_steps, total.wall_seconds, total.wait_seconds) == (2, 6.0, 1.5)
-    assert total.values([1.0, 2.0]) == {
-        "padded_tokens_per_s": 800 / 6, "supervised_tokens_per_s": 20 / 6, "padding_ratio": 0.625,
-        "step_ms_p50": 1500.0, "step_ms_p95": 1950.0, "data_wait_share": 0.25, "memory_peak_gb": 2.0,
-    }  # fmt: skip
-    both = total + total
-    assert (both.counts.rows, both.wall_seconds, both.memory) == (16, 12.0, {"memory_peak_gb": 2.0})
+    total = total_over_ranks(torch.tensor([astuple(rank) for rank in ranks], dtype=torch.float64).tolist())
+    assert total == Totals(
+        num_steps=2, rows=8, real_tokens=300, padded_tokens=800, supervised_tokens=20, flops=2 * 10**15,
+        wall_seconds=6.0, wait_seconds=1.5,
+    )  # fmt: skip
+    assert total.padding_ratio == 0.625
+    assert ((total + total).rows, (total + total).wall_seconds) == (16, 12.0)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="Linux only")
@@ -157,10 +141,8 @@ def test_memory_is_what_the_system_says() -> None:
 
 @pytest.mark.gpu
 def test_events_of_a_device_measure_its_own_time() -> None:
-    from kosum_pl.callbacks.throughput.timers import CudaTimer
-
     meter = StepMeter(CudaTimer())
     meter.begin_batch()
     torch.cuda._sleep(100_000_000)
-    meter.end_batch(BatchCounts(), is_step=True)
-    assert 0.01 < meter.collect().wall_seconds < 1.0
+    meter.end_batch(Totals(), is_step=True)
+    assert 0.01 < meter.collect()[0].wall_seconds < 1.0
