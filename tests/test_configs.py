@@ -167,3 +167,18 @@ def test_it_runs_with_a_small_model_in_the_place_of_its_own(
     run_dir = (tmp_path / "runs" / path.stem / "latest").resolve()
     assert (run_dir / "predictions.csv").exists()
     assert (run_dir / "checkpoints" / "last.ckpt").exists()
+
+
+def test_the_wheel_has_every_package() -> None:
+    """A mapped package rules out setuptools' own search, so that the list is written by hand."""
+    listed = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"][
+        "packages"
+    ]
+    roots = {"kosum_pl": REPOSITORY / "kosum_pl", "kosum_pl.callbacks": REPOSITORY / "callbacks"}
+    found = {
+        ".".join([root, *init.parent.relative_to(folder).parts])
+        for root, folder in roots.items()
+        for init in folder.rglob("__init__.py")
+    }
+    assert set(listed) == found | {"kosum_pl.configs", "kosum_pl.configs.presets"}
+    assert len(listed) == len(set(listed))

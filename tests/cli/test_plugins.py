@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import json
 import os
 import shutil
 import subprocess
@@ -192,11 +193,47 @@ class {name}(Callback):
     def on_train_start(self, trainer, pl_module) -> None:
         Path("{name}.mark").touch()
 """
+PARTS = """
+import re
+
+
+def drop_urls(text):
+    return re.sub(r"https?://\\S+", "", text)
+
+
+def piped(path):
+    for line in path.read_text(encoding="utf-8").splitlines():
+        dialogue, summary = line.split("|")
+        yield {"fname": dialogue, "dialogue": dialogue, "summary": summary}
+
+
+greek = "αβγ"
+
+
+def end_plainly(text, row):
+    return text.replace("합니다.", "한다.")
+
+
+class QuestionRate:
+    names = ("question_rate",)
+
+    def row_values(self, prediction):
+        return [("?" in prediction.text, 1)]
+"""
+PARTS_CONFIG = """
+model:
+  init_args:
+    constraint: {kind: automaton, charset: korean+greek}
+    postprocess: [nfc, end_plainly]
+    metrics: [QuestionRate]
+data:
+  train_file: [{path: chats.txt, format: piped}]
+  cleaning: [line_ends, drop_urls, spaces]
+"""
 TINY_RUN = [
     "--model.config_overrides={d_model: 16, encoder_layers: 1, decoder_layers: 1, encoder_attention_heads: 2, "
     "decoder_attention_heads: 2, encoder_ffn_dim: 16, decoder_ffn_dim: 16}",
     "--model.rouge_tokenizer=space",
-    "--data.train_file=demo:dev.csv",
     "--trainer.accelerator=cpu",
     "--trainer.max_steps=1",
     "--trainer.limit_train_batches=1",
@@ -224,7 +261,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", ["module", "script"])
-def test_a_wheel_in_a_folder_with_its_own_callbacks_takes_plugins_all_three_ways(
+def test_a_wheel_takes_callbacks_all_three_ways_and_a_plug_in_of_each_kind(
     installed: Path, tmp_path: Path, entry: str
 ) -> None:
     work, site = tmp_path / "work", tmp_path / "site"
@@ -248,8 +285,12 @@ def test_a_wheel_in_a_folder_with_its_own_callbacks_takes_plugins_all_three_ways
         "    - class_path: RougeSumCheckpoint\n"
         "    - class_path: FromAFile\n"
         "    - class_path: FromAModule\n"
-        "    - class_path: FromAnEntryPoint\n",
+        "    - class_path: FromAnEntryPoint\n" + PARTS_CONFIG,
         encoding="utf-8",
+    )
+    (work / "callbacks" / "parts.py").write_text(PARTS, encoding="utf-8")
+    (work / "chats.txt").write_text(
+        "#Person1#: 비가 와 https://a.kr|비가 온다.\n#Person1#: 눈이 와|눈이 온다.\n", encoding="utf-8"
     )
     program = (
         [sys.executable, "-m", "kosum_pl"]
@@ -266,6 +307,8 @@ def test_a_wheel_in_a_folder_with_its_own_callbacks_takes_plugins_all_three_ways
     assert sorted(path.stem for path in work.glob("*.mark")) == ["FromAFile", "FromAModule", "FromAnEntryPoint"]
     run_dir = (work / "runs" / "demo" / "latest").resolve()
     assert (run_dir / "predictions.csv").exists()
+    assert (run_dir / "report.html").exists()
+    assert "val/question_rate" in json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
     config = (run_dir / "config.yaml").read_text(encoding="utf-8")
     assert "kosum_pl.callbacks.rouge_sum_checkpoint.RougeSumCheckpoint" in config
 
