@@ -81,11 +81,7 @@ def copy_atomically(source: Path, target: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds, parsed once as long as it stays the same.
-
-    Raises:
-        ValueError: It is no JSON.
-    """
+    """What a JSON file holds, parsed once as long as it stays the same; a `ValueError` where it is no JSON."""
     return _read(path, json.loads)
 
 
@@ -104,11 +100,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON Lines file; none where there is no file.
-
-    Raises:
-        ValueError: A line is no JSON object.
-    """
+    """The objects of a JSON Lines file; none where there is no file, a `ValueError` where a line is no object."""
     # Not splitlines: U+2028 stands unescaped inside JSON texts.
     lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
     rows = [json.loads(line) for line in lines if line.strip()]

@@ -52,11 +52,7 @@ def find_config(name: str, kind: str = "") -> Path:
 
 
 def find_shipped_config(name: str) -> Path:
-    """Path of a config that comes with the package, whatever the working folder has.
-
-    Raises:
-        ValueError: No such config; the message lists what exists.
-    """
+    """Path of a config that comes with the package, whatever the working folder has; raises as `find_config`."""
     shipped = {path.stem: path for folder in config_folders(is_shipped=True) for path in folder.glob("*.yaml")}
     stem = name.removesuffix(".yaml")
     if stem not in shipped:

@@ -54,9 +54,6 @@ DEFAULT_CLEANING: Final[tuple[str, ...]] = tuple(CLEANING_STEPS)
 def make_cleaner(steps: Sequence[str]) -> CleaningStep:
     r"""One function that runs the named steps out of `CLEANING_STEPS` in the given order.
 
-    Raises:
-        ValueError: A step has no such name; the message lists those that exist.
-
     Example:
         >>> make_cleaner(DEFAULT_CLEANING)("#Person1#:  안녕!<br>#Person2#: 네.\\n")
         '#Person1#: 안녕!\n#Person2#: 네.'

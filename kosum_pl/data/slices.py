@@ -45,11 +45,8 @@ def column_values(profiles: Sequence[Mapping[str, str]], lengths: Sequence[int])
     """Canonical values of every column that any of N rows has a value in, one a row, empty texts where a row has none.
 
     The same texts that a preset's `when` is compared with, where 7.0 is 7. The column `length` holds the quartiles of
-    `lengths` over just these rows, unless the data has one of this name.
-
-    Args:
-        profiles: Column to value, one mapping a row.
-        lengths: Characters of each row's dialogue, (N,); without them there are no quartiles.
+    `lengths`, the characters of each row's dialogue, (N,), over just these rows, unless the data has one of this name;
+    without lengths there is none.
     """
     names = dict.fromkeys(name for profile in profiles for name in profile)
     columns = {name: [profile_text(profile.get(name, "")) for profile in profiles] for name in names}

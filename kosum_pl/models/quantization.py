@@ -26,9 +26,6 @@ class Quantization:
         name: `nf4` (4 bit), `int8`, or `none`.
         is_double: Of `nf4`: quantize the scales too, 0.4 bit a weight.
         compute_dtype: Of `nf4`: in which a layer multiplies; `auto` is the model's own.
-
-    Raises:
-        ValueError: An unknown name or dtype.
     """
 
     name: QuantizationName = "none"

@@ -33,20 +33,7 @@ _PER_LAYER_FIELDS = ("layer_types", "no_rope_layers", "mlp_layer_types")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSource:
-    """Where a model comes from and how it is loaded.
-
-    Attributes:
-        model_name: Local folder or hub id.
-        random_init: Random weights of the config's shape instead of trained ones.
-        config_overrides: Config fields to replace; with `model_type` among them the folder needs no config.json.
-        gguf_file: Name of a GGUF file inside the folder or repository.
-        dtype: `auto` (as stored), `float32`, `bfloat16`, `float16` or `float64`.
-        attn_implementation: `sdpa`, `eager`, `flash_attention_2` …; None leaves the choice to transformers.
-        trust_remote_code: Run code that a hub repository brings along.
-        quantization: `nf4`, `int8` or `none`.
-        double_quantization: Of `nf4`: quantize the scales too.
-        quantization_compute_dtype: Of `nf4`: in which a layer multiplies; `auto` is `dtype`.
-    """
+    """Where a model comes from and how it is loaded: `SummarizationModule` describes its arguments of these names."""
 
     model_name: str
     random_init: bool = False

@@ -26,13 +26,10 @@ MAX_DRIFT_ROWS: Final = 20_000
 def finish_report(
     folder: Path, *, table: ScoreTable | None = None, tables: Mapping[str, Iterable[Dialogue]] | None = None
 ) -> list[str]:
-    """Write the report of a finished command into its folder.
+    """Write the report of a finished command into its folder, and return lines for the terminal.
 
     `table` is of the folder's rows, where an evaluation has made them; `tables` are rows by split, where train shall be
     compared with val.
-
-    Returns:
-        Lines for the terminal: what went wrong, and where the page lies.
     """
     lines = []
     try:
@@ -48,11 +45,7 @@ def finish_report(
 
 
 def write_drift(folder: Path, *, tables: Mapping[str, Iterable[Dialogue]]) -> bool:
-    """Compare val with train, and write `drift.json` as the command `drift` would.
-
-    Returns:
-        Whether it was written; not above `MAX_DRIFT_ROWS`.
-    """
+    """Compare val with train, and write `drift.json` as the command `drift` would; False above `MAX_DRIFT_ROWS`."""
     # Listed once: a table reads each row from disk.
     splits = {name: list(tables[name]) for name in ("train", "val")}
     if sum(map(len, splits.values())) > MAX_DRIFT_ROWS:

@@ -49,12 +49,7 @@ class Section(NamedTuple):
 
 
 def score_runs(runs: Sequence[Run], *, table: ScoreTable | None = None) -> list[ScoredRun]:
-    """Score runs, and give each its letter.
-
-    Args:
-        runs: At most `MAX_RUNS`.
-        table: Of the first run's rows, where an evaluation has just made them.
-    """
+    """Score at most `MAX_RUNS` runs, and give each its letter; `table` is of the first run's rows, if made already."""
     return [
         score_run(run, letter=letter, table=table if letter == "A" else None)
         for run, letter in zip(runs, _LETTERS, strict=False)
@@ -62,12 +57,7 @@ def score_runs(runs: Sequence[Run], *, table: ScoreTable | None = None) -> list[
 
 
 def html_page(runs: Sequence[ScoredRun], comparisons: Sequence[Comparison] = ()) -> str:
-    """The page.
-
-    Args:
-        runs: The first is what is reported, the others are what it is compared with.
-        comparisons: Of the first run with each other one, in order.
-    """
+    """The page of the first run, compared with the others: `comparisons` are with each of these, in order."""
     against = _differences(runs, comparisons)
     shown, left_out = [], []
     for section in SECTIONS:

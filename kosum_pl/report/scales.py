@@ -95,11 +95,7 @@ class Scale:
 
 
 def thin(points: Sequence[Point], *, max_points: int = 400) -> list[Point]:
-    """At most so many points that look the same: of each stretch the lowest and the highest.
-
-    Args:
-        points: In order of x.
-        max_points: At least 2.
+    """At most so many points, in order of x, that look the same: of each stretch the lowest and the highest.
 
     Example:
         >>> thin([(x, 9.0 if x == 5 else 0.0) for x in range(10)], max_points=4)

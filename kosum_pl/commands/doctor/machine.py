@@ -54,11 +54,7 @@ class Machine:
 
 
 def read_machine(folders: Mapping[str, Path]) -> Machine:
-    """The machine as it is.
-
-    Args:
-        folders: Where a run writes, by what it is for; a folder need not exist yet.
-    """
+    """The machine as it is; `folders` are where a run writes, by what it is for, and need not exist yet."""
     import torch
 
     has_gpu = torch.cuda.is_available()

@@ -67,9 +67,6 @@ class RuleError(ValueError):
 def parse_rule(text: str) -> Comparison:
     """Read one rule.
 
-    Raises:
-        RuleError: It is no rule.
-
     Example:
         >>> parse_rule("val/rouge_sum >= 0.98 * baseline").right
         Operation(symbol='*', operands=(Number(value=0.98), Baseline()))

@@ -28,7 +28,6 @@ class GateRule:
     """One rule of a file.
 
     Attributes:
-        text: As it stands there, on one line.
         name: What it is called; its text where it has no name.
         line: Line of the file, counted from 1.
         baseline_score: The score that `baseline` means in it; empty where it says no `baseline`.

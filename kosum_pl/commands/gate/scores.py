@@ -37,11 +37,7 @@ class Scores:
         return self._values.get(name)
 
     def score(self, name: str) -> float:
-        """A score.
-
-        Raises:
-            Unjudged: It is missing, or no finite number.
-        """
+        """A score; `Unjudged` where it is missing or no finite number."""
         name = _normal(name)
         if name not in self._values:
             nearest = difflib.get_close_matches(name, self._values, n=1)
@@ -65,9 +61,8 @@ class Scores:
 def read_scores(run: Path, *, option: str) -> Scores:
     """Read what a run has scored.
 
-    Args:
-        run: A run directory such as `runs/demo/latest`, a folder under its `eval/`, or a `metrics.json`.
-        option: What named it, for messages: `run` or `baseline`.
+    A run is a directory such as `runs/demo/latest`, a folder under its `eval/`, or a `metrics.json`; `option` names it
+    in messages, as `run` or `baseline`.
 
     Raises:
         ValueError: There is no such run, or it has no scores.

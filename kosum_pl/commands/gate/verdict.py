@@ -51,7 +51,6 @@ class Verdict:
     """Whether one rule holds.
 
     Attributes:
-        message: The values, or why there are none.
         left: Value left of the comparison, of the worst slice where there are several; None where it is not known.
         slice_name: The slice that `left` is of; empty for all rows.
     """

@@ -143,12 +143,10 @@ class StepSettings:
         compute_bytes: Of a product of matrices: 2 under autocast.
         is_autocast: Whether products are narrower than the weights may be: `bf16-mixed`, `16-mixed`.
         is_base_trained: Whether the weights themselves are trained, and not adapters beside them.
-        adapter_rank: Columns of the adapters.
         has_adapter_dropout: Whether an adapter's input is dropped, in a copy for each.
         mask_bytes: Of one element of a dropout mask: 1 on a GPU, the tensor's own size on a CPU.
         has_padding: Whether the batch's rows differ in length, so that there is a mask.
         quantization: `none`, `nf4` or `int8`; `is_double`: of nf4, quantize the scales too.
-        optimizer: As `model.optimizer` names it.
         is_checkpointed: Whether layers are computed again in the backward pass.
         is_accumulated: Whether gradients of earlier micro-batches are there in the forward pass.
     """

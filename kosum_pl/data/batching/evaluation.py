@@ -31,7 +31,6 @@ class EvaluationBatchSampler(Sampler[list[int]]):
     Args:
         lengths: Length of each row in tokens, (N,).
         max_batch_tokens: Limit of rows × longest row of a batch; a row that is longer makes a batch of its own.
-        batch_size: Limit of rows, instead.
         groups: Group of each row; a batch has rows of one group only. None: all rows are of one group.
 
     Example:

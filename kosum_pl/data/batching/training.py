@@ -44,7 +44,6 @@ class TokenBudgetBatchSampler(Sampler[list[int]]):
     Args:
         lengths: Length of each row in tokens, (N,).
         max_batch_tokens: Limit of rows × longest row of a batch; a row that is longer makes a batch of its own.
-        batch_size: Limit of rows, instead.
         row_weights: How often an epoch visits each row, (N,); 1.5 is once, and a second time in every other epoch on
             the average. None: once each.
 

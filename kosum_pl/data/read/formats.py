@@ -48,11 +48,7 @@ READERS: Final[dict[str, DataReader]] = {
 def find_reader(
     file_format: str, *, argument: str = "data"
 ) -> Callable[[Path], RowStream | Iterable[Mapping[str, Any]]]:
-    """The reader of a format: ours or a plug-in's, which may give plain mappings.
-
-    Raises:
-        ValueError: Nothing has this name.
-    """
+    """The reader of a format: ours or a plug-in's, which may give plain mappings; a `ValueError` if unknown."""
     reader: Callable[[Path], RowStream | Iterable[Mapping[str, Any]]] = find_extension(
         "readers", file_format, shipped=READERS, argument=argument
     )

@@ -29,11 +29,7 @@ class RowParser:
     clean: Callable[[str], str]
 
     def parse(self, raw: RawRow, *, default_id: str) -> Dialogue:
-        """The row as a dialogue, whose id is `default_id` where the config names no column for it.
-
-        Raises:
-            RowError: The row cannot be used.
-        """
+        """The row as a dialogue, or a `RowError`; its id is `default_id` where the config names no column for it."""
         if raw.error:
             raise raw.error
         values, id_column = raw.values, self.columns.example_id

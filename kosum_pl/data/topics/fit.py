@@ -83,11 +83,7 @@ def add_topics(dialogues: Sequence[Dialogue], *, clusters: TopicClusters) -> lis
 
 
 def with_topics(table: DialogueTable, *, clusters: TopicClusters) -> DialogueTable:
-    """A table whose rows have the profile column `topic_cluster`.
-
-    Raises:
-        ValueError: The data has a column of this name.
-    """
+    """A table whose rows have the profile column `topic_cluster`."""
     return table.with_profile(TOPIC_COLUMN, values=clusters.assign_rows(table))
 
 
