@@ -184,13 +184,6 @@ class RougeSumCheckpoint(ModelCheckpoint):
 def explain_choice(scores: Mapping[int, float], *, best: int, monitor: str, is_lower_better: bool, basis: str) -> str:
     """Say which checkpoint is best and why.
 
-    Args:
-        scores: Of the compared checkpoints, by optimizer step.
-        best: Step of the best.
-        monitor: What was compared.
-        is_lower_better: Whether low is good.
-        basis: Out of what it was chosen.
-
     Example:
         >>> explain_choice({100: 80.5, 200: 91.25}, best=200, monitor="val/rouge_sum", is_lower_better=False,
         ...                basis="of 5 validations")

@@ -149,12 +149,7 @@ class SummarizationDataModule(LightningDataModule):
         self._router = PresetRouter()
 
     def bind(self, encoder: Encoder, *, router: PresetRouter) -> None:
-        """Borrow an encoder; with a Trainer, each stage borrows its module's instead.
-
-        Args:
-            encoder: Renders all prompts.
-            router: Decides which rows may share an evaluation batch.
-        """
+        """Borrow an encoder, and a router that groups evaluation rows; a Trainer's stages borrow their module's."""
         self._encoder, self._router = encoder, router
 
     def _bind_to_trainer(self) -> None:

@@ -25,15 +25,7 @@ _MIXED: Final = {"16-mixed": "16-mixed", "16": "16-mixed", "bf16-mixed": "bf16-m
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceSettings:
-    """What of a config decides on summaries, beside the module.
-
-    Attributes:
-        limits: Of the prompt.
-        columns: Of files with dialogues.
-        cleaning: Steps that a dialogue goes through.
-        batch_size: Rows of a batch.
-        precision: The Trainer's.
-    """
+    """What of a config decides on summaries, beside the module."""
 
     limits: TokenLimits
     columns: Columns
@@ -43,11 +35,7 @@ class InferenceSettings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> InferenceSettings:
-        """From a resolved config.
-
-        Args:
-            config: Plain values under `trainer` and `data`.
-        """
+        """From a resolved config: plain values under `trainer` and `data`."""
         data, trainer = config["data"], config["trainer"]
         return cls(
             limits=TokenLimits.from_config(data),
@@ -75,10 +63,7 @@ class InferenceSettings:
 
 
 def find_device(name: str) -> torch.device:
-    """The device that a word means.
-
-    Args:
-        name: `auto`, `cpu`, `cuda` or `cuda:1`.
+    """The device that `auto`, `cpu`, `cuda` or `cuda:1` means.
 
     Raises:
         ValueError: It is no device, or not there.
@@ -101,11 +86,6 @@ def encode_dialogues(
 ) -> list[EncodedExample]:
     """Prompts of dialogues; no weights are needed.
 
-    Args:
-        module: Has the encoder.
-        dialogues: The rows.
-        settings: Limits.
-
     Raises:
         ValueError: A row cannot be brought within the limits.
     """
@@ -121,15 +101,10 @@ def summarize_dialogues(
     examples: Sequence[EncodedExample] | None = None,
     on_batch: Callable[[Mapping[int, Prediction]], object] = lambda found: None,
 ) -> list[Prediction]:
-    """One prediction for every dialogue, in their order.
+    """One prediction for every dialogue, in their order; the module is moved to the device.
 
-    Args:
-        module: With weights; moved to the device.
-        dialogues: The rows.
-        settings: Limits, batches, precision.
-        device: Where to compute.
-        examples: The dialogues as `encode_dialogues` gave them; None: they are encoded here.
-        on_batch: Called after each batch with its predictions by row; the longest rows come first.
+    Dialogues are encoded here where there are no `examples`. `on_batch` is called after each batch with its predictions
+    by row; the longest rows come first.
 
     Raises:
         ValueError: A row cannot be brought within the limits.

@@ -30,14 +30,9 @@ Lineage = list[dict[str, str]]
 
 
 def find_weights(name: str, *, where: str = OPTION) -> Path:
-    """The checkpoint file or exported folder that a name means.
+    """Absolute path of the checkpoint file or exported folder that a name means.
 
-    Args:
-        name: A run directory (its best checkpoint, else its last), a checkpoint file, or an exported folder.
-        where: What says so, for messages.
-
-    Returns:
-        An absolute path.
+    A name is a run directory (its best checkpoint, else its last), a checkpoint file, or an exported folder.
 
     Raises:
         ValueError: Nothing is there, or it holds no weights.
@@ -66,25 +61,15 @@ def is_export(path: Path) -> bool:
 def lineage_from(name: str) -> Lineage:
     """Lineage of a run that starts from something: that one's own ancestors, and itself.
 
-    Args:
-        name: As for `find_weights`.
-
     Returns:
         Plain mappings, the oldest first: `weights`, and where they are known `config_hash` and `rouge_sum`.
-
-    Raises:
-        ValueError: As for `find_weights`.
     """
     weights = find_weights(name)
     return [*(lineage_of(weights) or []), _generation(weights)]
 
 
 def lineage_of(weights: Path) -> Lineage | None:
-    """The lineage that stands beside weights; None where nothing says it.
-
-    Args:
-        weights: A checkpoint of a run, or an exported folder.
-    """
+    """The lineage that stands beside weights; None where nothing says it."""
     run_dir = run_of(weights)
     if weights.is_dir():
         return _checked(read_mapping(weights / EXPORT_RECORD).get("lineage"))
@@ -93,10 +78,6 @@ def lineage_of(weights: Path) -> Lineage | None:
 
 def start_of(lineage: object, *, where: str = "lineage") -> Path | None:
     """The weights that a run with this lineage starts from; None where it is empty.
-
-    Args:
-        lineage: As a config says it.
-        where: For messages.
 
     Raises:
         ValueError: It is no lineage, or its last weights are gone.

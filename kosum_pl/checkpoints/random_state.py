@@ -25,12 +25,9 @@ def gather_random_states() -> list[dict[str, Tensor]]:
 
 
 def restore_random_state(states: Sequence[Mapping[str, Tensor]], *, rank: int) -> None:
-    """Set this rank's generators to what they were.
+    """Set this rank's generators to what they were when `gather_random_states` ran.
 
-    Args:
-        states: From `gather_random_states`. Where the number of ranks has changed, exactness is lost anyway and
-            ranks without a state of their own keep the one they have.
-        rank: This process's rank.
+    Where the number of ranks has changed, exactness is lost anyway: a rank without a state keeps the one it has.
     """
     if rank >= len(states):
         return

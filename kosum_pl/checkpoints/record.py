@@ -34,12 +34,7 @@ class RecordedModule(Protocol):
 
 
 def write_record(module: RecordedModule, checkpoint: dict[str, Any]) -> None:
-    """Add the record to a checkpoint, and leave a frozen base out of it.
-
-    Args:
-        module: What is saved.
-        checkpoint: As Lightning made it; changed in place.
-    """
+    """Add the record to a checkpoint, in place, and leave a frozen base out of it."""
     checkpoint[RECORD_KEY] = {
         "random_states": gather_random_states(),
         "model_name": module.source.model_name,
@@ -53,10 +48,6 @@ def write_record(module: RecordedModule, checkpoint: dict[str, Any]) -> None:
 
 def read_record(module: RecordedModule, checkpoint: dict[str, Any]) -> Sequence[dict[str, Tensor]]:
     """Random states of a checkpoint, one a rank.
-
-    Args:
-        module: What is loaded into.
-        checkpoint: As it was saved.
 
     Raises:
         ValueError: The checkpoint is of an adapter that belongs to another base, or trains other weights.

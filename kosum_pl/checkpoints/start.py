@@ -18,11 +18,7 @@ from kosum_pl.errors import UsageError
 
 
 class StartWeights(Callback):
-    """Load weights once, after the model was made and before anything is validated or trained, on every rank.
-
-    Args:
-        weights: A checkpoint file or an exported folder, from `kosum_pl.checkpoints.lineage.find_weights`.
-    """
+    """Load weights once, after the model was made and before anything is validated or trained, on every rank."""
 
     def __init__(self, weights: Path) -> None:
         self.weights = weights

@@ -15,11 +15,7 @@ from kosum_pl.runs.folders import run_of
 
 
 def run_topics(settings: Mapping[str, Any] | None, *, checkpoint: Path | None) -> TopicClusters | None:
-    """Clusters of `data.topics.file`, else of the checkpoint's run.
-
-    Args:
-        settings: `data.topics` of a config; None where rows have no clusters.
-        checkpoint: What summarizes.
+    """Clusters of `data.topics.file`, else of the checkpoint's run; None where the config asks for none.
 
     Raises:
         ValueError: The clusters are asked for, and not to be found.

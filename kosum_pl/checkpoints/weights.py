@@ -71,10 +71,7 @@ class LoadableModule(RecordedModule, Protocol):
 def load_weights(module: LoadableModule, checkpoint: Path, *, seed: int | None = None) -> None:
     """Give a module its base's weights and, over them, a checkpoint's; then put it into evaluation mode.
 
-    Args:
-        module: As its config builds it; changed in place.
-        checkpoint: A file that `fit` has written.
-        seed: The run's, for random weights that the checkpoint leaves out: those under an adapter.
+    `seed` is the run's, for random weights that the checkpoint leaves out: those under an adapter.
 
     Raises:
         ValueError: The file is no checkpoint, or of another model or base.
@@ -97,9 +94,6 @@ def load_weights(module: LoadableModule, checkpoint: Path, *, seed: int | None =
 def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
     """A checkpoint's content on the CPU, memory-mapped: optimizer states that nobody asks for are never read.
 
-    Args:
-        checkpoint: A file that `fit` has written.
-
     Raises:
         ValueError: It is a folder of shards, or holds no weights of a module.
     """
@@ -112,21 +106,13 @@ def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
 
 
 def seed_of(config: Mapping[str, Any]) -> int | None:
-    """The seed that a config's run began with; None where it was drawn.
-
-    Args:
-        config: Resolved, as plain values.
-    """
+    """The seed that a config's run began with; None where it was drawn."""
     seed = config.get("seed_everything")
     return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
 
 
 def load_start_weights(module: LoadableModule, weights: Path) -> None:
-    """Replace a module's weights, or those of its adapter.
-
-    Args:
-        module: With its model; changed in place.
-        weights: A checkpoint file or an exported folder.
+    """Replace a module's weights, or those of its adapter, by those of a checkpoint file or an exported folder.
 
     Raises:
         ValueError: They are of another base, of other shapes, or are not weights at all.
@@ -156,11 +142,7 @@ def _load_checkpoint(module: LoadableModule, path: Path) -> None:
 
 
 def load_export(module: LoadableModule, folder: Path) -> None:
-    """Replace a module's weights by those of an exported folder, or its adapter by that one.
-
-    Args:
-        module: With its model; changed in place.
-        folder: In the format of transformers or PEFT.
+    """Replace a module's weights by those of an exported folder (transformers or PEFT), or its adapter by that one.
 
     Raises:
         ValueError: They are of another base or of other shapes, or cannot be read.

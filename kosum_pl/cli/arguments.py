@@ -34,7 +34,6 @@ class Options(Namespace):
     """What a command line gives: a value for every option of `cli.options`, under its name.
 
     Attributes:
-        command: The command.
         words: The command line after it, as it was typed.
         rest: What no option of ours is; the config's own parser reads it.
         checkpoint: What `--ckpt_path` means, of a command that does nothing without one.
@@ -51,10 +50,8 @@ class Invocation:
     """A checked command line.
 
     Attributes:
-        command: `fit`, `validate`, `test` or `predict`.
         arguments: Options for the parser: configs first, as absolute paths, so that every flag wins over them.
         config_name: Folder name of the config's runs, `--run_name` or the config's own.
-        runs_dir: Folder of all runs.
         checkpoint: What `--ckpt_path` means; None without it.
         plugins: Modules to import for their callbacks before the config is parsed.
         given: The command line after the command, as it was typed.

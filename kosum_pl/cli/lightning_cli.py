@@ -34,13 +34,7 @@ _DEFAULT_SEED: Final = 42
 
 
 def run_command(invocation: Invocation) -> int:
-    """Run one of the four commands.
-
-    Args:
-        invocation: The checked command line.
-
-    Returns:
-        The exit status.
+    """Run one of the four commands; return the exit status.
 
     Raises:
         ValueError: The config is wrong, or something that it names.
@@ -54,12 +48,7 @@ def run_command(invocation: Invocation) -> int:
 
 
 class KosumCLI(LightningCLI):
-    """LightningCLI for one command, whose config and flags win over whatever a checkpoint remembers.
-
-    Args:
-        invocation: The checked command line.
-        plugins: What was found of callbacks.
-    """
+    """LightningCLI for one command, whose config and flags win over whatever a checkpoint remembers."""
 
     model: SummarizationModule
     datamodule: SummarizationDataModule
@@ -223,11 +212,7 @@ class KosumCLI(LightningCLI):
         """Nothing yet: `run` does, once the object is complete."""
 
     def run(self) -> int:
-        """Run the command.
-
-        Returns:
-            0, or 130 after an interruption.
-        """
+        """Run the command; return 0, or 130 after an interruption."""
         assert self.recorder is not None
         try:
             super()._run_subcommand(self.invocation.command)

@@ -32,13 +32,7 @@ _NESTED_VALUE: Final = re.compile(r"NestedArg\(key='[^']*', val='?(.*?)'?\)$")
 
 
 def explain_parser_error(message: str, *, parser: ArgumentParser, failures: Sequence[PluginFailure] = ()) -> str:
-    """The parser's complaint in one line.
-
-    Args:
-        message: As jsonargparse words it, over many lines.
-        parser: The command's parser, which knows the right keys.
-        failures: Plug-ins that did not load; one that the config asks for is the real reason.
-    """
+    """The parser's complaint in one line; where the config asks for a plug-in that did not load, that is the reason."""
     for failure in failures:
         if failure.is_asked_for(message):
             return f"the config asks for it, but {failure.line()}"

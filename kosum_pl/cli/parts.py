@@ -46,9 +46,6 @@ class Parts:
 def load_parts(invocation: Invocation) -> Parts:
     """Build module and data module of a command line.
 
-    Args:
-        invocation: From `read_arguments`, whatever its command.
-
     Raises:
         ValueError: The config is wrong, or something that it names.
     """

@@ -36,7 +36,6 @@ class PluginFailure:
 
     Attributes:
         source: Where it comes from: a file, a module or an entry point.
-        reason: The exception, in one line.
         names: Class and module names that a config could ask for.
     """
 
@@ -63,9 +62,7 @@ class LoadedPlugins:
     """What was found.
 
     Attributes:
-        modules: Names of the modules that were imported.
         replaced: Shipped files that a file of the working folder stands in for.
-        failures: Plug-ins that do not import.
     """
 
     modules: tuple[str, ...] = ()
@@ -79,12 +76,7 @@ class LoadedPlugins:
 
 
 def load_plugins(modules: Sequence[str] = (), *, working_dir: Path | None = None) -> LoadedPlugins:
-    """Import every callback there is.
-
-    Args:
-        modules: Dotted modules that the config lists under `plugins`.
-        working_dir: Folder whose `callbacks/` is searched; None for the current one.
-    """
+    """Import the callbacks of a folder's `callbacks/`, by default the current one's, and the config's `plugins`."""
     working_dir = working_dir or Path.cwd()
     user_folder, shipped_folder = working_dir / _FOLDER, _shipped_folder()
     users = {} if user_folder.resolve() == shipped_folder else _files_of(user_folder)

@@ -62,10 +62,6 @@ def check_preset(values: Mapping[str, Any]) -> dict[str, Any]:
 def check_conditions(when: Any, *, where: str) -> dict[str, tuple[str, ...]]:
     """Accepted texts of every column in `when`: whatever wrote them, all values are compared as one canonical text.
 
-    Args:
-        when: Column to a value, or to a list of which any one will do.
-        where: Start of an error message.
-
     Raises:
         ValueError: Not a mapping, an empty list, or a value that is neither text nor a number.
 

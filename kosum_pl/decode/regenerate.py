@@ -108,13 +108,7 @@ class Regenerator:
         self.min_korean_probability = min_korean_probability
 
     def failures(self, prediction: Prediction, *, charset: CharacterSet, literals: Sequence[str]) -> tuple[str, ...]:
-        """Names of the checks that a prediction fails, worst first.
-
-        Args:
-            prediction: Judged by its texts and `reached_eos`.
-            charset: Characters that are allowed in every row.
-            literals: Allowed in every row.
-        """
+        """Names of the checks that a prediction fails, worst first."""
         row = allowed_text(prediction.dialogue, charset=charset, literals=literals)
         return tuple(
             check for check in self.checks if REGENERATION_CHECKS[check](prediction, row, self.min_korean_probability)
@@ -133,18 +127,11 @@ class Regenerator:
         An empty text loses to any other; then fewer failures win, then less severe ones, then the higher mean
         log-probability of a token, then the earlier attempt.
 
-        Args:
-            predictions: First attempts. Those that pass come back as they are.
-            generate: Generates rows anew. Called with indices in `predictions`, the attempt's preset and its number
-                from 1 on, to be mixed into the seed: sampling would repeat itself otherwise.
-            charset: Characters that are allowed in every row.
-            literals: Allowed in every row.
+        `generate` is called with indices in `predictions`, the attempt's preset and its number from 1 on, to be mixed
+        into the seed: sampling would repeat itself otherwise.
 
         Returns:
             One prediction a row, in order. `attempts` counts how often its row was generated, `preset` made it.
-
-        Raises:
-            ValueError: `generate` gave back another number of rows.
         """
         kept = list(predictions)
         found = [self.failures(prediction, charset=charset, literals=literals) for prediction in kept]

@@ -38,9 +38,6 @@ class GeneratedNGramBan(LogitsProcessor):  # type: ignore[misc]  # transformers 
         prompt_length: Leading positions of every row that are prompt: the padded width where prompts are left-padded.
         boundaries: Tells where characters end; None where no token is a piece of one.
 
-    Raises:
-        ValueError: A size below 1 or a negative length.
-
     Example:
         >>> import torch
         >>> ids = torch.tensor([[3, 4, 5, 6, 5]])  # prompt: 3 4; completion: 5 6 5
@@ -70,15 +67,7 @@ class GeneratedNGramBan(LogitsProcessor):  # type: ignore[misc]  # transformers 
 def generated_only_processors(
     preset: DecodingPreset, *, prompt_length: int, boundaries: CharacterBoundaries | None = None
 ) -> LogitsProcessorList:
-    """Repetition rules of a preset over generated tokens alone, in transformers' own order.
-
-    Args:
-        preset: Its `repetition_penalty` and `no_repeat_ngram_size` are used.
-        prompt_length: Leading positions that are prompt, padding included.
-        boundaries: Tells where characters end; None where no token is a piece of one.
-
-    Returns:
-        At most two processors; none where the preset has no such rule.
+    """Repetition rules of a preset over generated tokens alone, in transformers' own order; see `GeneratedNGramBan`.
 
     Example:
         >>> len(generated_only_processors(DecodingPreset(name="plain"), prompt_length=5))

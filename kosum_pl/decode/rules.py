@@ -87,12 +87,7 @@ class BatchRules:
 
 
 class DecodingRules:
-    """Makes the rules of each batch.
-
-    Args:
-        encoder: Its tokenizer writes the text, its terminators end it.
-        settings: The constraint; None for none.
-    """
+    """Makes the rules of each batch."""
 
     def __init__(self, encoder: Encoder, settings: ConstraintSettings | None) -> None:
         self.encoder = encoder
@@ -115,13 +110,7 @@ class DecodingRules:
             check_small_head(model)
 
     def for_batch(self, dialogues: Sequence[Dialogue], preset: DecodingPreset, *, prompt_length: int) -> BatchRules:
-        """Rules of one batch.
-
-        Args:
-            dialogues: The rows; their words are allowed.
-            preset: How they are decoded.
-            prompt_length: Leading positions that nobody generates.
-        """
+        """Rules of one batch, which allow its dialogues' words; `prompt_length` positions are not generated."""
         if self.settings is None:
             boundaries = self._boundaries(prompt_length) if preset.no_repeat_ngram_size else None
             return BatchRules(

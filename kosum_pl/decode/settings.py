@@ -104,10 +104,6 @@ class ConstraintSettings:
     def build(self, tokenizer: Any, *, eos_token_ids: Sequence[int]) -> Constraint:
         """The constraint for a tokenizer; its tables are read from the cache, or built in a second.
 
-        Args:
-            tokenizer: A transformers tokenizer.
-            eos_token_ids: Terminators.
-
         Raises:
             ValueError: The tokenizer's kind is unknown, or its vocabulary can write nothing of the charset.
         """
@@ -133,10 +129,7 @@ class DecodingSettings:
     Attributes:
         router: Which preset serves which row, outside of `fit`.
         fit_router: The same inside `fit`, where validation should be fast.
-        constraint: What may be generated; None for anything.
         constrained_stages: Out of `STAGES`: where the constraint is on.
-        postprocess: Names of the steps from raw to final text.
-        regenerator: Which rows to generate again; None for none.
         preset_files: Files that the presets were read from, the default's included.
 
     Example:

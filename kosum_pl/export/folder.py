@@ -43,8 +43,6 @@ class Exported:
 
     Attributes:
         module: On the CPU; of `load_folder` with weights, in evaluation mode.
-        settings: What decides beside the module.
-        record: All values of `kosum.json`.
     """
 
     module: SummarizationModule
@@ -53,13 +51,9 @@ class Exported:
 
 
 def write_folder(module: SummarizationModule, settings: InferenceSettings, folder: Path, **noted: Any) -> None:
-    """Write everything that a folder holds.
+    """Write everything that a folder holds, and make it; of a module with an adapter, the adapter alone.
 
-    Args:
-        module: With weights; of one with an adapter, the adapter alone is written.
-        settings: What decides beside the module.
-        folder: Made, with its parents.
-        noted: Further values of `kosum.json`.
+    `noted` are further values of `kosum.json`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     model = module.language_model

@@ -14,12 +14,7 @@ from kosum_pl.modules import SummarizationModule
 
 
 def take_quantized_values(module: SummarizationModule, quantized: SummarizationModule) -> None:
-    """Give a module's layers the values that a quantized one computes with, in its own dtype.
-
-    Args:
-        module: On a base that is not quantized; changed in place.
-        quantized: The same module on its quantized base.
-    """
+    """Give a module's layers, in place and in their own dtype, the values that a quantized one computes with."""
     from peft.utils.integrations import dequantize_module_weight
 
     layers = dict(module.language_model.named_modules())
@@ -31,13 +26,7 @@ def take_quantized_values(module: SummarizationModule, quantized: SummarizationM
 
 
 def merge_adapter(module: SummarizationModule) -> int:
-    """Add the adapter's product to its base's weights, and take the adapter away.
-
-    Args:
-        module: With weights, on a base that is not quantized; changed in place.
-
-    Returns:
-        How many layers were merged.
+    """Add the adapter's product to its unquantized base and take the adapter away; return how many layers were merged.
 
     Raises:
         ValueError: The adapter makes numbers that are none, or sits on a weight that another layer shares.

@@ -30,12 +30,7 @@ _BASE: Final = ("config_overrides", "quantization", "double_quantization", "quan
 
 
 def module_values(module: SummarizationModule, *, with_adapter: bool) -> dict[str, Any]:
-    """What of a module goes into `kosum.json`.
-
-    Args:
-        module: With weights.
-        with_adapter: The folder holds an adapter alone, and needs its base.
-    """
+    """What of a module goes into `kosum.json`; with an adapter alone, the folder needs its base."""
     decoding, source = module.decoding, module.source
     constraint, scored_as = decoding.constraint, module.evaluation.settings
     return {

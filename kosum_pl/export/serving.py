@@ -40,11 +40,9 @@ def save_tokenizer(module: SummarizationModule, folder: Path) -> None:
 
 
 def with_arguments(template: str, arguments: Mapping[str, Any]) -> str:
-    """A chat template that knows the arguments it was trained with: readers of the folder need not know them.
+    """A Jinja chat template that knows `model.prompt.template_args`: readers of the folder need not know them.
 
-    Args:
-        template: In Jinja.
-        arguments: `model.prompt.template_args`; what a reader gives itself still wins.
+    What a reader gives itself still wins.
 
     Example:
         >>> with_arguments("{{ mood }}", {"mood": False})

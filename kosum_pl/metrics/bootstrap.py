@@ -39,7 +39,6 @@ class Difference:
     """How much better one system is than another on the same rows.
 
     Attributes:
-        interval: Of the mean difference.
         p_value: Two-sided: the share of resamples on the other side of zero, doubled; 1 where nothing differs.
     """
 
@@ -53,15 +52,7 @@ class Difference:
 
 
 def mean_interval(values: Sequence[float] | NDArray[Any], *, seed: int, num_resamples: int = NUM_RESAMPLES) -> Interval:
-    """Mean of rows' scores with its interval.
-
-    Args:
-        values: One score a row, (N,), in any unit.
-        seed: Of the resamples.
-        num_resamples: How often N rows are drawn with replacement.
-
-    Raises:
-        ValueError: No rows, a value that is not finite, or no resamples.
+    """Mean of the finite scores of N rows, (N,), with its interval.
 
     Example:
         >>> mean_interval([1.0, 1.0, 1.0], seed=0)
@@ -79,12 +70,6 @@ def paired_difference(
     num_resamples: int = NUM_RESAMPLES,
 ) -> Difference:
     """Mean difference of two systems on the same rows, with its interval; above 0 where `values` are higher.
-
-    Args:
-        values: One score a row, (N,).
-        baseline: The other system's, in the same order, (N,).
-        seed: Of the resamples.
-        num_resamples: How often N rows are drawn with replacement.
 
     Raises:
         ValueError: The lengths differ, there are no rows, or a value is not finite.
@@ -114,18 +99,11 @@ def ratio_intervals(
     Resampling rows' own ratios would give another score's interval: `length_ratio` is characters over characters of all
     rows together. With denominators of 1 it is `mean_interval`, resample for resample.
 
-    Args:
-        numerators: Each row's, (N, K).
-        denominators: Each row's, (N, K).
-        seed: Of the resamples; they depend on it and on N alone.
-        num_resamples: How often N rows are drawn with replacement.
+    Numerators and denominators are (N, K). The resamples depend on the seed and on N alone.
 
     Returns:
         Lower and upper ends, (K, 2); NaN where there is none, as for fewer than two rows. A resample whose denominators
         sum to 0 measures nothing and is left out.
-
-    Raises:
-        ValueError: The shapes differ, or there are no resamples.
 
     Example:
         >>> ratio_intervals(np.array([[2.0], [4.0]]), np.array([[1.0], [2.0]]), seed=0)

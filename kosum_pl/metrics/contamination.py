@@ -25,11 +25,8 @@ def count_foreign(
 ) -> Counter[str]:
     """Foreign characters of a summary by script; empty where there is none.
 
-    Args:
-        text: A summary, taken as it is: decomposed Hangul is foreign.
-        dialogue: Its dialogue, whose own words and numbers are allowed as they stand there.
-        charset: Characters that are allowed in every row.
-        literals: Allowed in every row.
+    The text is taken as it is: decomposed Hangul is foreign. The dialogue's own words and numbers are allowed as they
+    stand there.
 
     Example:
         >>> count_foreign("#Person1#은 KTX로 會議에 간다ー", "#Person1#: KTX 타자.")
@@ -49,10 +46,6 @@ class Contamination:
     rows); `foreign_per_mille` are foreign characters among a thousand of all predictions together, and
     `foreign_per_mille/SCRIPT` those of one script, for the scripts that were found. `raw_contamination_rate` is the
     rate of what the model generated before post-processing.
-
-    Args:
-        charset: Characters that are allowed in every row.
-        literals: Allowed in every row.
 
     Raises:
         ValueError: `literals` are a bare text.

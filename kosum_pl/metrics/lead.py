@@ -15,9 +15,6 @@ _SPEAKER: Final = re.compile(r"\s*(?:#[^#\s]+#\s*[:\uff1a]|[^\W\d][^:\uff1a]{0,1
 def lead_summary(dialogue_text: str) -> str:
     r"""Words of the first turn that says something, without its speaker.
 
-    Args:
-        dialogue_text: One turn a line, `#Person1#: …` or `이름: …`.
-
     Raises:
         ValueError: Nobody says anything.
 

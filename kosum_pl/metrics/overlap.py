@@ -25,9 +25,6 @@ class Overlap:
     A row's references are used as both scores define it, whatever `multi_reference` is: BLEU counts an n-gram that
     any of them has, chrF takes the one that fits best.
 
-    Args:
-        tokenizer: From `get_tokenizer`.
-
     Raises:
         ValueError: sacrebleu is not installed.
 

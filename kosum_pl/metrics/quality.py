@@ -24,9 +24,6 @@ _BROKEN: Final = regex.compile(
 def hangul_letters(text: str) -> tuple[int, int]:
     """Numbers of Hangul letters and of all letters, without those of tags.
 
-    Args:
-        text: A summary.
-
     Example:
         >>> hangul_letters("#Person1#은 KTX를 3시에 탄다.")
         (6, 9)
@@ -37,9 +34,6 @@ def hangul_letters(text: str) -> tuple[int, int]:
 
 def is_broken(text: str) -> bool:
     r"""Whether a text holds U+FFFD, a lone surrogate or a conjoining jamo, the traces of cut or decomposed characters.
-
-    Args:
-        text: A summary.
 
     Example:
         >>> [is_broken(text) for text in ("비가 온다 ㅋㅋ", "비가 \ufffd온다", "\u1112\u1161\u11ab글")]

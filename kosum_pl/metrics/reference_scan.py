@@ -39,15 +39,7 @@ class Finding:
 
 @dataclass(kw_only=True)
 class Tally:
-    """How often something stands in references.
-
-    Attributes:
-        occurrences: By split.
-        rows: Rows with at least one, by split.
-        before: Text before the first occurrence.
-        after: Text behind it.
-        example_id: Row of the first occurrence.
-    """
+    """How often something stands in references, by split, and the text around its first occurrence."""
 
     occurrences: Counter[str] = field(default_factory=Counter)
     rows: Counter[str] = field(default_factory=Counter)
@@ -66,10 +58,7 @@ class Totals:
     """All references of one split and one position.
 
     Attributes:
-        num_references: References, one a row.
-        num_characters: Their characters.
         num_outside: References with a character outside.
-        num_outside_characters: Such characters.
         num_with_row_words: References that need a word of their own dialogue.
         num_accepted: References within the charset that the constraint accepts as the tokenizer writes them.
         num_rewritten: Of these, those that the tokenizer writes as another text.
@@ -134,17 +123,12 @@ class ReferenceScan:
     """Counts over all references.
 
     Args:
-        settings: The constraint.
         write: What the tokenizer makes of a text within the charset, given the words that its row allows; None where
             nobody asks.
 
     Attributes:
         totals: By split and position among a row's references, in the order of reading.
-        num_rows: By split.
-        characters: Outside characters.
-        outside_words: Words that hold them.
         row_words: Words that stand in references because their own dialogue has them.
-        scripts: Scripts of the outside characters.
     """
 
     def __init__(

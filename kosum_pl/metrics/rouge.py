@@ -22,10 +22,6 @@ from kosum_pl.types import Prediction
 def rouge_scores(prediction_tokens: Sequence[str], reference_tokens: Sequence[str]) -> tuple[float, float, float]:
     """ROUGE-1, ROUGE-2 and ROUGE-L F1 of one prediction against one reference, each 0-1.
 
-    Args:
-        prediction_tokens: Tokens of the prediction, perhaps none.
-        reference_tokens: Tokens of the reference, perhaps none.
-
     Source:
         Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 2004; the arithmetic of `rouge_score` 0.1.2.
 
@@ -73,14 +69,10 @@ def score_rows(
     tokenizer: RougeTokenizer,
     multi_reference: Literal["mean", "max"] = "mean",
 ) -> np.ndarray:
-    """ROUGE-1, ROUGE-2 and ROUGE-L F1 of every row, (B, 3), 0-1.
+    """ROUGE-1, ROUGE-2 and ROUGE-L F1 of every row, (B, 3), 0-1; an empty prediction scores 0.
 
-    Args:
-        predictions: One text a row, perhaps empty, which scores 0.
-        references: One or more texts a row.
-        tokenizer: From `get_tokenizer`.
-        multi_reference: Mean over a row's references (the leaderboard's rule), or for each of the three scores the
-            reference that gives the highest (as `rouge_score` does).
+    `multi_reference` is the mean over a row's references (the leaderboard's rule), or for each of the three scores the
+    reference that gives the highest (as `rouge_score` does).
 
     Raises:
         ValueError: The lengths differ, or a row has no reference or an empty one.
@@ -108,12 +100,8 @@ def score_rows(
 class Rouge:
     """ROUGE of rows as a `RowMetric`: means over rows, and the sum and mean of the three means.
 
-    Args:
-        tokenizer: From `get_tokenizer`.
-        multi_reference: `mean` or `max` over a row's references; see `score_rows`.
-
     Raises:
-        ValueError: Another rule.
+        ValueError: `multi_reference` is neither `mean` nor `max`.
     """
 
     names = ("rouge1", "rouge2", "rougeL", "rouge_sum", "rouge_mean")
@@ -124,11 +112,7 @@ class Rouge:
         self.tokenizer, self.multi_reference = tokenizer, multi_reference
 
     def row_values(self, prediction: Prediction) -> list[Pair]:
-        """Scores of a row with references, 0-100 each and 0-300.
-
-        Raises:
-            ValueError: A reference is empty.
-        """
+        """Scores of a row with references, 0-100 each and 0-300."""
         if not prediction.references:
             return []
         (scores,) = score_rows(

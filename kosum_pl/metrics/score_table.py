@@ -35,11 +35,8 @@ class SliceScore:
 
     Attributes:
         name: The slice, `weekday=7`, or `all`.
-        num_rows: Its rows.
-        score: Bare name of the score.
         value: As it is logged.
         low: Lower end of the 95 % bootstrap interval over rows; None without one, as for a single row.
-        high: Upper end.
         difference: `value` less that of all rows.
     """
 
@@ -57,8 +54,6 @@ class ScoreTable:
     """Scores of any choice of N rows.
 
     Attributes:
-        metrics: What scored them.
-        predictions: The rows.
         vectors: Numerator and denominator of each of the K `metrics.names`, (N, K, 2); 0 over 0 is not measured.
         slices: Row numbers by name of the slice.
     """
@@ -84,11 +79,7 @@ class ScoreTable:
         return self.metrics.settings
 
     def scores(self, rows: Sequence[int] | None = None) -> dict[str, float]:
-        """Scores by bare name, those that could be measured; the same whether other rows are in the table or not.
-
-        Args:
-            rows: Row numbers; None for all.
-        """
+        """Measured scores of some rows, or of all, by bare name; other rows in the table change nothing."""
         columns = self._chosen(rows).transpose(1, 2, 0).tolist()
         sums = [(math.fsum(numerators), math.fsum(denominators)) for numerators, denominators in columns]
         scores: dict[str, float] = {}
@@ -109,10 +100,7 @@ class ScoreTable:
     ) -> dict[str, tuple[float, float]]:
         """Percentile intervals at 95 % by bare name, of those scores that are sums divided and were measured.
 
-        Args:
-            rows: Row numbers, None for all; fewer than two have no interval.
-            seed: Of the resamples.
-            num_resamples: How often the rows are drawn with replacement.
+        Fewer than two rows have no interval.
         """
         measured = self._with_parts(self.scores(rows))
         pairs = self._chosen(rows)[:, list(measured.values())]
@@ -158,11 +146,7 @@ class ScoreTable:
 
 
 def row_vectors(predictions: Sequence[Prediction], metrics: Metrics) -> NDArray[np.float64]:
-    """Numerators and denominators of N rows, (N, K, 2); those of encoders are 0.
-
-    Raises:
-        ValueError: A metric gives something else than one pair of finite numbers a name.
-    """
+    """Numerators and denominators of N rows, (N, K, 2); those of encoders are 0."""
     vectors = np.zeros((len(predictions), len(metrics.names), 2))
     for row, prediction in enumerate(predictions):
         if row % _ROWS_AT_ONCE == 0:
@@ -178,11 +162,7 @@ def row_vectors(predictions: Sequence[Prediction], metrics: Metrics) -> NDArray[
 
 
 def encoder_vectors(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores of encoders as pairs, (N, E, 2).
-
-    Args:
-        scores: From `SemanticScorer.score`, (N, E); NaN was not measured.
-    """
+    """Scores from `SemanticScorer.score`, (N, E), as pairs, (N, E, 2); NaN was not measured."""
     is_measured = ~np.isnan(scores)
     values = [[in_units(value) for value in row] for row in np.where(is_measured, scores, 0).tolist()]
     return np.stack([np.array(values).reshape(scores.shape), is_measured], axis=2)

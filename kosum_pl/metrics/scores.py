@@ -49,14 +49,10 @@ class EvaluationScores(nn.Module):
     """Loss, and all scores of the summaries, over a split and over its slices.
 
     Args:
-        settings: How summaries are scored.
-        slices: Profile columns; every value of one is a slice, unless there are more than a dozen of them. `length`
-            stands for quartiles of the dialogues' characters over the evaluated rows, where there are 8 or more. None
-            for all columns that the rows have, and `length`.
+        slices: As `model.slices`; `length` needs 8 rows, and None is all columns that the rows have, and `length`.
         steps: Post-processing steps, each of which reports how many rows it changed.
 
     Attributes:
-        settings: How summaries are scored.
         semantic: What scores by encoders; None where none is asked for.
         table: Rows and scores of the last evaluation; None before the first.
     """
@@ -87,9 +83,6 @@ class EvaluationScores(nn.Module):
 
     def finish(self, stage: str) -> tuple[ScoreTable, dict[str, float]]:
         """All ranks' rows and every score that has a value, the same on every rank; then forget them.
-
-        Args:
-            stage: `val`, `test` or `predict`.
 
         Raises:
             ValueError: A reference is empty, or a metric or an encoder fails.

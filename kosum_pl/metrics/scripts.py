@@ -29,12 +29,6 @@ def script_of(char: str) -> str:
     `Common` are marks, digits, symbols and emoji that many scripts share, the kana length mark `ー` among them;
     `Inherited` are combining marks; `Other` is any script not listed, and what is no character.
 
-    Args:
-        char: One character.
-
-    Raises:
-        ValueError: Not one character.
-
     Source:
         Unicode Standard Annex 24, property Script.
 

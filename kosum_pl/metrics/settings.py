@@ -41,11 +41,8 @@ class ScoreSettings:
     """How summaries are scored.
 
     Attributes:
-        rouge_tokenizer: `kiwi`, `mecab`, `char` or `space`.
-        multi_reference: `mean` or `max` over a row's references.
         charset: Characters of Korean text; others count as foreign.
         literals: Strings that are allowed in every row.
-        semantic: Scores beyond ROUGE; None for none.
         metrics: Further metrics; see `RowMetric`.
     """
 
@@ -65,9 +62,6 @@ class ScoreSettings:
 
 class Metrics:
     """The metrics of some settings, and the tokenizer that they share.
-
-    Args:
-        settings: How summaries are scored.
 
     Attributes:
         all: In the order of their scores.
@@ -113,10 +107,7 @@ class _MeasuredTogether:
 
 
 def find_metrics(names: Sequence[str]) -> tuple[RowMetric, ...]:
-    """Metrics of a user's own, as `kosum_pl.extensions` finds them; a class is made without arguments.
-
-    Args:
-        names: `model.metrics`.
+    """The metrics that `model.metrics` names, as `kosum_pl.extensions` finds them; a class is made without arguments.
 
     Raises:
         ValueError: Nothing has such a name, or what has it is no `RowMetric`.

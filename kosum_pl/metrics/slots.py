@@ -52,11 +52,7 @@ class SlotRecall:
     names = ("slot_recall",)
 
     def row_values(self, prediction: Prediction) -> list[Pair]:
-        """Slots found of all slots of a row with references.
-
-        Raises:
-            ValueError: A slot is empty.
-        """
+        """Slots found of all slots of a row with references."""
         if not prediction.references:
             return []
         return [(len(find_slots(prediction.text, prediction.slots)), len(set(prediction.slots)))]

@@ -34,7 +34,6 @@ class RougeTokenizer:
     """Splits texts into ROUGE tokens and remembers the last 8,192 of them, as references come back every validation.
 
     Args:
-        name: As in `model.rouge_tokenizer`.
         split: Tokens of every text, tags whole.
         version: Of the library behind it; empty where there is none.
     """
@@ -70,10 +69,7 @@ class RougeTokenizer:
 
 
 def get_tokenizer(name: str) -> RougeTokenizer:
-    """The ROUGE tokenizer of a name; an analyser is loaded at first use (Kiwi: 3 s).
-
-    Args:
-        name: `kiwi`, `mecab`, `char` or `space`.
+    """A ROUGE tokenizer, `kiwi`, `mecab`, `char` or `space`; an analyser is loaded at first use (Kiwi: 3 s).
 
     Raises:
         ValueError: An unknown name, or a package that is not installed.

@@ -14,11 +14,7 @@ _Settings = TypeVar("_Settings")
 
 
 def pick(make: Callable[..., _Settings], arguments: Mapping[str, Any]) -> _Settings:
-    """Settings from arguments of the same names; what none is named after keeps its default.
-
-    Args:
-        make: A dataclass, or a function with named parameters.
-        arguments: By name; others are left out.
+    """Settings from arguments of the same names; what none is named after keeps its default, others are left out.
 
     Example:
         >>> from kosum_pl.modules.optim import OptimizerSettings

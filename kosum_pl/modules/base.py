@@ -297,14 +297,7 @@ class SummarizationModule(LightningModule):
     def summarize_batch(
         self, batch: Batch, *, preset: DecodingPreset, stage: str = "predict", encoder_states: Tensor | None = None
     ) -> list[Prediction]:
-        """Generate one summary for every row of a batch.
-
-        Args:
-            batch: Collated for generation.
-            preset: How to decode.
-            stage: Out of `STAGES`; decides on the constraint.
-            encoder_states: From `encode_prompts` on this batch, (B, P, H); None computes them.
-        """
+        """Generate one summary for every row of a batch; see `Summarizer.summarize`."""
         return self._summarizer.summarize(
             self.language_model, batch, preset=preset, stage=stage, encoder_states=encoder_states
         )

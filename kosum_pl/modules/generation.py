@@ -48,16 +48,10 @@ def generate(
     attempt: int = 0,
     encoder_states: Tensor | None = None,
 ) -> list[Completion]:
-    """Generate one summary for every row of a batch.
+    """Generate one summary for every row of a batch, whose prompts are (B, P), left-padded for causal models.
 
-    Args:
-        model: In evaluation mode; its `generation_config` holds special tokens only.
-        batch: With `prompt_ids` and `prompt_mask`, (B, P), left-padded for causal models.
-        preset: How to decode.
-        rules: Constraint and repetition; their encoder rendered the prompts.
-        attempt: How often these rows were generated before; sampling draws anew each time.
-        encoder_states: From `encode_prompts` on this batch, (B, P, H), where it is generated for more than once; None
-            computes them.
+    `encoder_states`, (B, P, H), come from `encode_prompts` where a batch is generated for more than once. Sampling
+    draws anew at each attempt. The model is in evaluation mode; its `generation_config` holds special tokens only.
     """
     if batch.prompt_ids is None or batch.prompt_mask is None:
         raise ValueError("the batch has no prompts; collate it with for_generation=True")
@@ -91,13 +85,6 @@ def encode_prompts(model: PreTrainedModel, batch: Batch) -> Tensor | None:
 
     A causal model has none. Its prompts' cache is no substitute: a prompt that is read in two parts, the cached one and
     its last token, rounds otherwise than one that is read at once, and the last bit can decide a beam.
-
-    Args:
-        model: In evaluation mode.
-        batch: With prompts.
-
-    Returns:
-        None for a causal model.
     """
     if not model.config.is_encoder_decoder:
         return None

@@ -59,11 +59,7 @@ def supervised_logits(
 ) -> tuple[Tensor, Tensor]:
     """Logits and targets of the supervised positions: (N, V) and (N,).
 
-    Args:
-        model: A transformers model with an output head.
-        targets: What every position shall predict, already shifted, (B, T).
-        num_supervised: Positions of `targets` that are not `IGNORE_INDEX`.
-        inputs: The model's forward arguments.
+    `targets`, (B, T), are already shifted; N of them are not `IGNORE_INDEX`.
     """
     positions = supervised_positions(targets, num_supervised=num_supervised)
     with head_at_positions(model.get_output_embeddings(), positions):  # type: ignore[operator]
@@ -93,13 +89,7 @@ def shift_right(labels: Tensor, *, start_token_id: int, pad_token_id: int) -> Te
 
 
 def cross_entropy_sum(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Sum of the cross-entropies over N positions, in fp32 at least; nats.
-
-    Args:
-        logits: (N, V).
-        targets: (N,).
-        label_smoothing: Share of the target mass that is spread over the vocabulary.
-    """
+    """Sum of the cross-entropies of logits (N, V) and targets (N,), in fp32 at least; nats."""
     wide = logits if logits.dtype == torch.float64 else logits.float()
     return functional.cross_entropy(wide, targets, reduction="sum", label_smoothing=label_smoothing)
 
@@ -111,13 +101,9 @@ def check_label_smoothing(label_smoothing: float) -> None:
 
 
 def row_log_probs(logits: Tensor, targets: Tensor, *, rows: Tensor, num_rows: int) -> Tensor:
-    """Sum of the targets' log-probabilities per row, fp32, (B,).
+    """Sum of the log-probabilities that logits (N, V) give targets (N,), for each of B rows; fp32, (B,).
 
-    Args:
-        logits: (N, V).
-        targets: (N,).
-        rows: The row each position belongs to, (N,).
-        num_rows: B.
+    `rows`, (N,), has the row of each position.
     """
     losses = functional.cross_entropy(logits.float(), targets, reduction="none")
     return torch.zeros(num_rows, device=losses.device, dtype=losses.dtype).index_add_(0, rows, -losses)

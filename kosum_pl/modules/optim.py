@@ -24,15 +24,9 @@ _BITSANDBYTES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """AdamW and its schedule.
+    """AdamW and its schedule; `SummarizationModule` explains the arguments of the same names.
 
     Attributes:
-        learning_rate: Peak learning rate.
-        weight_decay: Decoupled decay of weight matrices; norms and biases never decay.
-        schedule: What follows the warm-up: linear or cosine to zero, or constant.
-        warmup_steps: Optimizer steps from zero to the peak; wins over `warmup_ratio`.
-        warmup_ratio: The same as a share of all optimizer steps.
-        betas: AdamW's averaging coefficients.
         optimizer: `adamw` keeps 8 bytes of moments a parameter, `adamw_8bit` 2; `paged_…` moves them to the host
             where the device runs out of memory.
     """
@@ -69,12 +63,7 @@ class OptimizerSettings:
 
 
 def parameter_groups(parameters: Iterable[tuple[str, nn.Parameter]], *, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: matrices, which decay, and vectors (norms, biases), which do not.
-
-    Args:
-        parameters: `module.named_parameters()`; those without gradient are left out.
-        weight_decay: Decay of the first group.
-    """
+    """Two groups of what is trained: matrices, which decay, and vectors (norms, biases), which do not."""
     trained = [parameter for _, parameter in parameters if parameter.requires_grad]
     groups = [
         {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": weight_decay},
@@ -88,13 +77,8 @@ def build_optimizer(
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """AdamW and its schedule, to be stepped once an optimizer step.
 
-    Args:
-        parameters: `module.named_parameters()`.
-        settings: Rates, decay and schedule.
-        num_training_steps: Optimizer steps of the whole run, where the schedule ends.
-
     Raises:
-        ValueError: They are infinite, so that no schedule ends.
+        ValueError: `num_training_steps` is infinite, so that no schedule ends.
 
     Source:
         Loshchilov and Hutter, Decoupled Weight Decay Regularization; schedules of transformers.optimization.

@@ -25,10 +25,8 @@ class CountsTrainBatches(Protocol):
 def limited_batches(num_batches: int, *, limit: int | float) -> int:
     """Batches of an epoch that are trained on.
 
-    Args:
-        num_batches: Batches that there are.
-        limit: `Trainer.limit_train_batches`, which `overfit_batches` and `fast_dev_run` set too: a number as an int, a
-            share from 0.0 to 1.0 as a float.
+    `limit` is `Trainer.limit_train_batches`, which `overfit_batches` and `fast_dev_run` set too: a number as an int, a
+    share from 0.0 to 1.0 as a float.
 
     Example:
         >>> limited_batches(50, limit=1), limited_batches(50, limit=1.0), limited_batches(50, limit=0.25)
@@ -40,16 +38,9 @@ def limited_batches(num_batches: int, *, limit: int | float) -> int:
 def count_steps(
     num_batches: int, *, accumulate_grad_batches: int = 1, max_epochs: int = -1, max_steps: int = -1
 ) -> int | float:
-    """Optimizer steps of a whole run, from its start.
+    """Optimizer steps of a whole run, from its start; infinity where nothing ends it.
 
-    Args:
-        num_batches: Batches of an epoch that are trained on.
-        accumulate_grad_batches: Batches of an optimizer step; the last step of an epoch may have fewer.
-        max_epochs: Where the run ends, -1 for nowhere.
-        max_steps: The same in optimizer steps; the earlier end counts.
-
-    Returns:
-        The number; infinity where nothing ends the run.
+    The last step of an epoch may have fewer batches. Of two ends the earlier counts; -1 is none.
 
     Source:
         `estimated_stepping_batches` of lightning.pytorch.Trainer.

@@ -34,15 +34,10 @@ class StepNormalizer:
         self._num_tokens += num_tokens
 
     def normalize(self, parameters: Iterable[nn.Parameter], *, accumulate_grad_batches: int, world_size: int) -> Tensor:
-        """Rescale the accumulated gradients in place and forget the step.
+        """Rescale the accumulated gradients in place and forget the step; return its mean loss over tokens, 0-dim fp64.
 
-        Args:
-            parameters: Those whose `.grad` the step will use.
-            accumulate_grad_batches: Lightning divides every loss by it, also in a short last window.
-            world_size: Data-parallel wrappers average gradients over ranks.
-
-        Returns:
-            The step's mean loss over tokens, the same on every rank, 0-dim fp64.
+        Lightning divides every loss by `accumulate_grad_batches`, also in a short last window; data-parallel wrappers
+        average gradients over ranks. The loss is the same on every rank.
         """
         device = self._loss_sums[0].device
         # MPS has no fp64; elsewhere a count of tokens should not be rounded.
@@ -61,11 +56,7 @@ class StepNormalizer:
 
 
 def is_last_micro_batch(trainer: Trainer) -> bool:
-    """Whether the optimizer steps after the current batch: the accumulation window is full, or the epoch ends.
-
-    Args:
-        trainer: In the middle of a training batch.
-    """
+    """Whether the optimizer steps after the current batch: the accumulation window is full, or the epoch ends."""
     progress = trainer.fit_loop.epoch_loop.batch_progress
     num_ready = progress.current.ready
     is_full = num_ready % trainer.accumulate_grad_batches == 0

@@ -21,12 +21,7 @@ from kosum_pl.types import Dialogue, Prediction
 
 
 class Summarizer:
-    """Everything between a batch of prompts and its predictions.
-
-    Args:
-        encoder: Rendered the prompts.
-        decoding: How to generate and to finish.
-    """
+    """Everything between a batch of prompts and its predictions."""
 
     def __init__(self, encoder: Encoder, decoding: DecodingSettings) -> None:
         self.encoder = encoder
@@ -50,13 +45,8 @@ class Summarizer:
     ) -> list[Prediction]:
         """One prediction for every row of a batch.
 
-        Args:
-            model: In evaluation mode.
-            batch: Collated for generation.
-            preset: How to decode.
-            stage: Out of `STAGES`; decides on the constraint.
-            encoder_states: From `encode_prompts` on this batch, (B, P, H), where it is summarized more than once; None
-                computes them.
+        The stage, out of `STAGES`, decides on the constraint. `encoder_states`, (B, P, H), come from `encode_prompts`
+        where a batch is summarized more than once.
         """
         attempt = partial(self._attempt, model, stage=stage)
         first = attempt(batch, preset=preset, encoder_states=encoder_states)

@@ -33,12 +33,7 @@ def installed_versions(project: str = PROJECT) -> dict[str, str]:
 
 
 def project_requirement(version: str, project: str = PROJECT) -> str:
-    """What `pip install` takes to install the project as it is installed here: a version, a commit or a folder.
-
-    Args:
-        version: Of the project.
-        project: Its name.
-    """
+    """What `pip install` takes to install the project as it is installed here: a version, a commit or a folder."""
     root = _find(project)
     extras = ",".join(sorted(_extras(root))) if root else ""
     name = f"{project}[{extras}]" if extras else project

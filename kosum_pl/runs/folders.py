@@ -41,11 +41,7 @@ def is_rank_zero() -> bool:
 
 
 def make_time_folder(parent: Path, *, prefix: str = "") -> Path:
-    """Make a folder named after the present second; one that is taken gets a number.
-
-    Returns:
-        The new, empty folder's absolute path; no two callers get the same.
-    """
+    """Make a new, empty folder named after the present second; one that is taken gets a number."""
     parent.mkdir(parents=True, exist_ok=True)
     return make_free_folder(parent / (prefix + datetime.now().strftime(_TIME_FORMAT))).resolve()
 
@@ -79,13 +75,6 @@ def open_folders(command: str, *, runs_dir: Path, config_name: str, checkpoint: 
 
     A checkpoint of a run keeps its run: `fit` goes on in it, the others write under its `eval/`. Anything else
     opens a new run.
-
-    Args:
-        command: `fit`, `validate`, `test` or `predict`.
-        runs_dir: Folder of all runs.
-        config_name: Folder of this config's runs.
-        checkpoint: What `--ckpt_path` means.
-        preset: Name of the decoding preset, for the evaluation's folder.
     """
     run_dir = run_of(checkpoint) if checkpoint else None
     if run_dir is None:
@@ -131,12 +120,7 @@ def run_of(checkpoint: Path) -> Path | None:
 
 
 def find_checkpoint(name: str, *, runs_dir: Path, config_name: str) -> Path:
-    """Absolute path of the checkpoint that a word or a path means.
-
-    Args:
-        name: `best` or `last` of the config's latest run, or a path.
-        runs_dir: Folder of all runs.
-        config_name: Whose latest run is meant.
+    """Absolute path of the checkpoint that `best` or `last` of the config's latest run means, or a path.
 
     Raises:
         ValueError: There is no such run or checkpoint, or the file is something else.

@@ -16,10 +16,6 @@ from typing import Any
 class Criterion:
     """What validations are compared by.
 
-    Attributes:
-        monitor: Full name of the metric.
-        is_lower_better: Whether low is good.
-
     Example:
         >>> Criterion().rank({"val/rouge_sum": 80.0}) > Criterion().rank({"val/loss": 0.1})
         True
@@ -43,7 +39,6 @@ class ValidationHistory:
 
     Attributes:
         lines: One mapping a validation: `step`, `epoch` and the scores by their full names.
-        best_scores: Scores of the best validation; empty before the first.
         best_record: What stands beside them: preset, tokenizer, step, epoch.
     """
 
@@ -54,18 +49,7 @@ class ValidationHistory:
     def add(
         self, scores: Mapping[str, float], *, step: int, epoch: int, record: Mapping[str, Any], criterion: Criterion
     ) -> bool:
-        """Note a validation; a second one of the same step adds what the first did not measure.
-
-        Args:
-            scores: By full names.
-            step: Optimizer steps taken.
-            epoch: Epoch, counted from 0.
-            record: What must stand beside the scores.
-            criterion: What makes one better than another.
-
-        Returns:
-            Whether it is the best so far.
-        """
+        """Note a validation, and return whether it is the best; a second one of a step adds what the first lacks."""
         line = next((line for line in self.lines if line["step"] == step), None)
         if line is None:
             line = {"step": step, "epoch": epoch}

@@ -22,9 +22,6 @@ _FIELDS: Final = tuple(Prediction.__dataclass_fields__)
 def submitted_summary(prediction: Prediction) -> str:
     """The prediction's text; where that is empty the dialogue's first turn, or the whole of a wordless dialogue.
 
-    Args:
-        prediction: One row's.
-
     Example:
         >>> row = {"example_id": "a", "raw_text": "", "references": (), "profile": {}, "log_prob": 0.0,
         ...        "num_tokens": 1, "reached_eos": True, "attempts": 1, "preset": "fast"}
@@ -41,15 +38,7 @@ def submitted_summary(prediction: Prediction) -> str:
 
 
 def write_predictions(predictions: Sequence[Prediction], folder: Path) -> int:
-    """Write both files, each in one step.
-
-    Args:
-        predictions: All rows in input order.
-        folder: Where the files go.
-
-    Returns:
-        How many empty summaries were filled in.
-    """
+    """Write both files, each in one step; return how many empty summaries were filled in."""
     summaries = [submitted_summary(prediction) for prediction in predictions]
     with open_atomically(folder / SUBMISSION_FILE) as file:
         writer = csv.writer(file, lineterminator="\n")

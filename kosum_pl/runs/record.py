@@ -41,7 +41,6 @@ class RunRecord:
         config_hash: Of the resolved config, as hex.
         checkpoint: What is evaluated or gone on with.
         lineage: Earlier runs whose weights it goes on with, the oldest first.
-        version: Of this project.
         requirement: What pip takes to install the project as it was installed.
         versions: Package to version, of everything that the project needs.
         hashes: SHA-256 by file, for each kind of file: `data`, `presets` (a template too) and `weights` to start from.

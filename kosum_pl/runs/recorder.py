@@ -55,7 +55,6 @@ class RunRecorder(Callback):
 
     Args:
         folders: Where to write, as rank zero opened them.
-        config_text: The resolved config, as YAML.
         reproduction: How to run it again; None writes no script.
         write_pages: Writes the report into the folder of a finished command, and says where it lies.
 

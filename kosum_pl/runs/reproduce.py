@@ -40,17 +40,12 @@ exec "${PYTHON:-python}" -c "$rerun" "${PYTHON:-python}" "$run_dir" "$@"
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduction:
-    """What a command was started with, beside its config.
+    """What a command was started with, beside its config; see also `RunRecord`.
 
     Attributes:
-        command: `fit`, `validate`, `test` or `predict`.
-        arguments: What was typed after it.
-        runs_dir: Folder of all runs, absolute.
         config_name: Folder in it of this config's runs, which `config.yaml` shows only while it lies there.
         data: The `data` of the resolved config.
         settings_files: What presets and a prompt's template were read from; those that are shipped are not compared.
-        lineage: Its `lineage`.
-        checkpoint: What is evaluated or gone on with.
         start: Weights that a `fit` starts from.
     """
 
@@ -65,15 +60,7 @@ class Reproduction:
     start: Path | None = None
 
     def write(self, folder: Path, *, config_hash: str = "") -> RunRecord:
-        """Write record, script and pins of a command that begins now.
-
-        Args:
-            folder: Where `config.yaml` lies, or will.
-            config_hash: Of the resolved config.
-
-        Returns:
-            The record.
-        """
+        """Write record, script and pins of a command that begins now, beside its `config.yaml`."""
         record = self._record(config_hash)
         pins = "".join(f"{name}=={version}\n" for name, version in record.versions.items())
         write_atomically(folder / CONSTRAINTS_FILE, f"# What this run ran with; {SCRIPT_FILE} compares.\n{pins}")

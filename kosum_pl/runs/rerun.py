@@ -20,15 +20,9 @@ DEMO = "demo:"
 
 
 def main(python: str, run_dir: str, option: str = "") -> int:
-    """Compare, then run.
+    """Compare, then run; return the exit status where nothing is run.
 
-    Args:
-        python: The Python to run with.
-        run_dir: Where `run.json` lies.
-        option: `--check` to compare only, `--install` to install the versions of the run first.
-
-    Returns:
-        The exit status, where nothing is run.
+    The option is `--check` to compare only, or `--install` to install the versions of the run first.
     """
     record = json.loads(Path(run_dir, "run.json").read_text(encoding="utf-8"))
     try:

@@ -23,13 +23,7 @@ _Value = TypeVar("_Value")
 
 
 class _File(Generic[_Value]):
-    """A file of a run as an attribute, read at the first look.
-
-    Args:
-        name: Of the file.
-        read: From its path to what it holds.
-        default: Where the file is missing or cannot be read.
-    """
+    """A file of a run as an attribute, read at the first look; the default where it is missing or cannot be read."""
 
     def __init__(self, name: str, read: Callable[[Path], _Value], default: _Value) -> None:
         self.name, self.read, self.default = name, read, default
@@ -54,12 +48,7 @@ class _File(Generic[_Value]):
 class Run:
     """A run directory, or one evaluation of it; what is not there is empty.
 
-    Args:
-        folder: Where it lies, without links.
-
     Attributes:
-        folder: The same.
-        contents: What has been read.
         failures: Names of files that could not be read, and why.
     """
 
@@ -181,10 +170,7 @@ class Run:
 
 
 def open_run(path: Path) -> Run:
-    """A run by its folder.
-
-    Args:
-        path: A run directory, a link to one, or a folder under its `eval/`.
+    """A run by its folder, by a link to that, or by a folder under its `eval/`.
 
     Raises:
         ValueError: There is no such folder, or it is no run.

@@ -41,9 +41,6 @@ def slice_table(scores: Sequence[SliceScore]) -> Table | None:
     """The main scores of all rows and of each slice; None where there are no slices.
 
     The interval and the difference from all rows are those of the first score in `SLICE_COLUMNS` that was measured.
-
-    Args:
-        scores: From `ScoreTable.slice_scores`.
     """
     by_slice: dict[str, dict[str, SliceScore]] = {}
     for score in scores:

@@ -32,13 +32,7 @@ _MAX_CHARACTERS: Final = 400
 def lead_scores(
     predictions: Sequence[Prediction], *, rouge_tokenizer: str, multi_reference: Literal["mean", "max"]
 ) -> dict[str, float]:
-    """ROUGE of the lead-1 baseline on the same rows, by bare names (`rouge_sum`); empty without references.
-
-    Args:
-        predictions: Rows to score; what was predicted plays no part.
-        rouge_tokenizer: As the module's own.
-        multi_reference: As the module's own.
-    """
+    """ROUGE of the lead-1 baseline on the rows of predictions, by bare name; empty without references."""
     scored = [prediction for prediction in predictions if prediction.references]
     if not scored:
         return {}
@@ -54,11 +48,7 @@ def lead_scores(
 
 
 def score_table(columns: Mapping[str, Mapping[str, float]]) -> Table:
-    """Scores by name, one column for each thing that was scored.
-
-    Args:
-        columns: Title to scores by bare name; the last column's names are the rows.
-    """
+    """Scores by name, one column for each title; the last column's names are the rows."""
     table = Table(title="scores", title_justify="left")
     table.add_column("metric")
     for title in columns:
@@ -146,11 +136,7 @@ class RunReport:
     slices: Sequence[SliceScore] = ()
 
     def print(self, console: Console | None = None) -> None:
-        """Print it.
-
-        Args:
-            console: Where to; None for standard output.
-        """
+        """Print it, to standard output unless another console is given."""
         console = console or Console()
         filled = {title: scores for title, scores in self.columns.items() if scores}
         if filled:

@@ -26,9 +26,6 @@ _ROWS_AT_ONCE: Final = 256
 def idf_weights(references: Sequence[Sequence[int]]) -> dict[int, float]:
     """Inverse document frequency of every token of N references: `log((N + 1) / (df + 1))`.
 
-    Args:
-        references: Token ids of each.
-
     Source:
         Zhang et al., "BERTScore: Evaluating Text Generation with BERT", 2020; the arithmetic of `bert-score` 0.3.13.
 
@@ -71,7 +68,6 @@ class BertScorer:
     """BERTScore of rows, with one encoder.
 
     Args:
-        settings: Which encoder, and how its tokens are matched.
         multi_reference: `mean` or `max` over a row's references, for each of the three scores apart.
     """
 
@@ -94,17 +90,7 @@ class BertScorer:
         rows: Sequence[int],
         device: torch.device,
     ) -> NDArray[np.float64]:
-        """Precision, recall and F1 of some rows, (M, 3).
-
-        Args:
-            predictions: One text for each of the split's rows.
-            references: One or more texts a row; all of them decide the weights of IDF.
-            rows: M row numbers.
-            device: Where the encoder runs.
-
-        Raises:
-            ValueError: The encoder cannot be loaded.
-        """
+        """Precision, recall and F1 of M rows of the split, (M, 3); all its references decide the weights of IDF."""
         self.encoder.load(device)
         weights = self._weights(references)
         self.encoder.retain({text for row in rows for text in references[row]})

@@ -23,10 +23,9 @@ MAX_CACHED_BYTES: Final = 512 * 2**20
 
 
 class TextEncoder(ABC):
-    """Embeds texts and keeps what it is told to keep.
+    """Embeds texts and keeps the vectors that it is asked to keep.
 
     Args:
-        model_name: Local folder or hub id.
         setting: Where the model was named, for messages: `model.semantic.bertscore`.
         batch_size: Texts embedded at once; texts of like length go together.
         max_cached_bytes: Of kept vectors.
@@ -60,27 +59,14 @@ class TextEncoder(ABC):
 
     @abstractmethod
     def load(self, device: torch.device) -> None:
-        """Have the model on a device, float32 and in evaluation mode.
-
-        Raises:
-            ValueError: It cannot be loaded.
-        """
+        """Have the model on a device, float32 and in evaluation mode."""
 
     @abstractmethod
     def _encode(self, texts: Sequence[str]) -> list[Tensor]:
         """One tensor a text, on the model's device."""
 
     def embed(self, texts: Sequence[str], *, keep: Collection[str], device: torch.device) -> dict[str, Tensor]:
-        """Vectors by text, float32 on the CPU.
-
-        Args:
-            texts: Repeated ones are embedded once.
-            keep: Those to remember while there is room.
-            device: Where the model runs.
-
-        Raises:
-            ValueError: The model cannot be loaded.
-        """
+        """Vectors by text, float32 on the CPU; texts of `keep` are remembered while there is room."""
         unknown = [text for text in dict.fromkeys(texts) if text not in self._known]
         fresh: dict[str, Tensor] = {}
         if unknown:
@@ -131,11 +117,7 @@ def check_source(model_name: str, setting: str) -> str:
 
 
 def import_extra(module: str, *, setting: str) -> Any:
-    """A package of the extra `semantic`.
-
-    Args:
-        module: Its import name.
-        setting: What needs it, for the message.
+    """A package of the extra `semantic`, by its import name.
 
     Raises:
         ValueError: It cannot be imported.
@@ -148,13 +130,7 @@ def import_extra(module: str, *, setting: str) -> Any:
 
 
 def load_error(model_name: str, setting: str, error: object) -> ValueError:
-    """What to tell the user where an encoder cannot be loaded, in one line.
-
-    Args:
-        model_name: As it was given.
-        setting: Where.
-        error: What went wrong.
-    """
+    """The error of an encoder that cannot be loaded, in one line."""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     return ValueError(
         f"{setting}.model_name '{model_name}' cannot be loaded ({reason}); pass a folder with config.json, tokenizer "

@@ -21,9 +21,7 @@ class HiddenStateEncoder(TextEncoder):
     """A transformers encoder that gives the hidden states of one layer.
 
     Args:
-        model_name: Local folder or hub id.
         layer: Whose output is taken, 0 for the embeddings; None for the last.
-        **options: See `TextEncoder`.
     """
 
     def __init__(self, model_name: str, *, layer: int | None = None, **options: Any) -> None:

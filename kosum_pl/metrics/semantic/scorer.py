@@ -21,12 +21,7 @@ from kosum_pl.metrics.semantic.similarity import SimilarityScorer
 
 
 class SemanticScorer:
-    """Scores of every row of a split, by encoders that no module owns.
-
-    Args:
-        settings: Which scores.
-        multi_reference: `mean` or `max` over a row's references.
-    """
+    """Scores of every row of a split, by encoders that no module owns."""
 
     def __init__(self, settings: SemanticSettings, *, multi_reference: Literal["mean", "max"] = "mean") -> None:
         self.scorers: list[BertScorer | SimilarityScorer] = []
@@ -52,15 +47,9 @@ class SemanticScorer:
     def score(
         self, predictions: Sequence[str], references: Sequence[Sequence[str]], *, device: torch.device
     ) -> NDArray[np.float64]:
-        """Scores of all rows, (N, K), on every rank; each rank embeds its share of them.
+        """Scores of all N rows, (N, K), on every rank; each rank embeds its share of them.
 
-        Args:
-            predictions: One text for each of the N rows, the same on all ranks; an empty one scores 0.
-            references: One or more texts a row, perhaps none, whose scores are NaN.
-            device: Where the encoders run.
-
-        Raises:
-            ValueError: An encoder, or the package that reads it, cannot be loaded.
+        Every rank gives the same predictions. An empty one scores 0; without references a score is NaN.
         """
         scores = np.full((len(predictions), len(self.names)), np.nan)
         measured = [row for row, texts in enumerate(references) if any(text.strip() for text in texts)]

@@ -24,12 +24,7 @@ _SETTING: Final = "model.semantic.similarity"
 
 
 class SimilarityScorer:
-    """Cosine similarity of rows, with one encoder.
-
-    Args:
-        settings: Which encoder, and how its vectors are pooled.
-        multi_reference: `mean` or `max` over a row's references.
-    """
+    """Cosine similarity of rows, with one encoder."""
 
     names = SIMILARITY_NAMES
 
@@ -75,13 +70,7 @@ class SimilarityScorer:
 
 
 class PoolingEncoder(HiddenStateEncoder):
-    """Unit vectors of texts: the mean over all tokens, or the first one's.
-
-    Args:
-        model_name: Local folder or hub id.
-        pooling: `mean` or `cls`.
-        **options: See `TextEncoder`.
-    """
+    """Unit vectors of texts: the mean over all tokens, or the first one's."""
 
     def __init__(self, model_name: str, *, pooling: Literal["mean", "cls"], **options: Any) -> None:
         super().__init__(model_name, **options)
@@ -134,11 +123,7 @@ class SentenceTransformerEncoder(TextEncoder):
 
 
 def has_modules_file(model_name: str) -> bool:
-    """Whether a folder or hub repository is a model of sentence-transformers.
-
-    Raises:
-        ValueError: There is no such folder.
-    """
+    """Whether a folder or hub repository is a model of sentence-transformers."""
     source = check_source(model_name, _SETTING)
     if Path(source).is_dir():
         return (Path(source) / "modules.json").is_file()
