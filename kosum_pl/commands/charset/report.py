@@ -37,15 +37,7 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CharsetReport:
-    """What `charset` tells.
-
-    Attributes:
-        settings: The constraint of the config, or the default one.
-        is_set: Whether the config sets it.
-        vocabulary: What the tokenizer can write.
-        scan: What the references hold.
-        notes: Lines about tokenizer and data.
-    """
+    """What `charset` shows; `settings` are the config's constraint, or the default one where `is_set` is false."""
 
     settings: ConstraintSettings
     is_set: bool

@@ -26,13 +26,9 @@ _GAP: Final = re.compile(r"\n[^\S\n]*\n\s*")
 
 
 def read_input(source: str, *, input_format: str, columns: Columns, cleaning: Sequence[str]) -> list[Dialogue]:
-    """All dialogues of a source.
+    """All dialogues of a source: a file, `demo:NAME`, or `-` for standard input.
 
-    Args:
-        source: A file, `demo:NAME`, or `-` for standard input.
-        input_format: `text`, `csv` or `jsonl`; `auto`: a file's by its ending, text from standard input.
-        columns: Of a table.
-        cleaning: Steps that each dialogue goes through.
+    The format `auto` is a file's by its ending, and text from standard input.
 
     Raises:
         ValueError: There is no such file, it cannot be read, or it holds no dialogue.
@@ -74,8 +70,7 @@ def _read_table(path: str, *, name: str, columns: Columns, cleaning: Sequence[st
     """Rows of a table; those of one without ids are numbered, as somebody's own dialogues seldom have any.
 
     Raises:
-        ValueError: As the data room says it, of the file that the user gave, and without a remedy that is none here:
-            every row is answered, so that none can be dropped.
+        ValueError: A row is wrong; without the remedy to drop it, as every row is answered.
     """
     read = partial(read_dialogues, path, cleaning=cleaning, on_bad_rows="error", needs_summary=False, split="predict")
     with tempfile.TemporaryDirectory() as folder:

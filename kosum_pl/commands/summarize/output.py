@@ -20,12 +20,7 @@ FORMATS: Final = ("text", "csv", "jsonl")
 
 
 def render_predictions(predictions: Sequence[Prediction | None], output_format: str) -> str:
-    r"""All predictions in one of `FORMATS`, with a line end at the end.
-
-    Args:
-        predictions: In the order of their dialogues; None of a dialogue without one, which is left out, and in text
-            leaves an empty line.
-        output_format: `text`, `csv` or `jsonl`.
+    r"""All predictions in one of `FORMATS`, with a line end at the end; a None leaves an empty line in text.
 
     Example:
         >>> row = {"raw_text": "", "dialogue": "A: 네", "references": (), "profile": {}, "log_prob": 0.0,

@@ -46,11 +46,6 @@ class _Summarizer:
 def summarize(source: str, model: Path | Invocation, options: Options) -> None:
     """Summarize everything, and write it.
 
-    Args:
-        source: A file, or `-`.
-        model: An exported folder, or the command line of a config.
-        options: Formats, output, batch size and device.
-
     Raises:
         ValueError: The folder, the config or the input is wrong.
         KeyboardInterrupt: The user interrupted; says how many rows were written.
@@ -128,11 +123,7 @@ def _write(predictions: Sequence[Prediction | None], options: Options) -> None:
 
 
 def _write_some(predictions: Sequence[Prediction | None], options: Options, *, error: BaseException) -> None:
-    """Write what an error left, and say so.
-
-    Raises:
-        KeyboardInterrupt: That was the error; the entry tells its message.
-    """
+    """Write what an error left, and say so; raises KeyboardInterrupt where that was the error."""
     _write(predictions, options)
     num_done = sum(prediction is not None for prediction in predictions)
     where = "on standard output" if options.output is None else f"in {options.output}"

@@ -26,15 +26,11 @@ _RESAMPLES: Final = 10_000
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Comparison:
-    """The tuned preset against what serves the same rows today.
+    """The tuned preset against the one that serves the same rows today, and against `default`.
 
     Attributes:
         part: `tuning` or `held-out`.
-        tuned: `rouge_sum` of every row, (N,).
-        before: The same of the preset that serves today.
-        before_name: Its name.
-        default: The same of the preset `default`.
-        seed: Of the intervals.
+        tuned: `rouge_sum` of every row, (N,); so are `before` and `default`.
     """
 
     part: str

@@ -40,9 +40,6 @@ def select_rows(table: DialogueTable, slices: Sequence[str]) -> tuple[list[int],
         table: The validation split.
         slices: Conditions, `column=value` or `column=value,value` each; none for all rows.
 
-    Returns:
-        The indices; column to the values that the rows have there.
-
     Raises:
         ValueError: A condition is wrong, a preset cannot ask for it, or too few rows match.
     """
@@ -64,14 +61,7 @@ def select_rows(table: DialogueTable, slices: Sequence[str]) -> tuple[list[int],
 def split_rows(rows: Sequence[int], *, ids: Sequence[str], held_out: float, seed: int) -> tuple[list[int], list[int]]:
     """A tuning part and a held-out part, by a seeded hash of the rows' ids: the file's order decides nothing.
 
-    Args:
-        rows: Indices in the split.
-        ids: Their ids, in the same order.
-        held_out: Share of the second part.
-        seed: Of the hash.
-
-    Returns:
-        Both parts in the rows' order.
+    `held_out` is the share of the second part. Both parts keep the order of `rows`, to which `ids` belong.
 
     Raises:
         ValueError: A part would have fewer than half of `LEAST_ROWS`.
@@ -111,11 +101,6 @@ class RowScorer:
     Args:
         parts: Module with weights, data module after `setup("validate")`.
         rows: Indices in the validation split.
-        settings: Batch size and precision.
-        device: Where to compute.
-
-    Attributes:
-        num_batches: Batches of the rows.
     """
 
     def __init__(self, parts: Parts, rows: Sequence[int], settings: InferenceSettings, *, device: torch.device) -> None:

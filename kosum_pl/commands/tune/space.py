@@ -30,9 +30,6 @@ class Knob:
     """One field that is searched.
 
     Attributes:
-        name: Of the preset's field.
-        low: Least value.
-        high: Greatest value.
         step: Grid of a number; None for whole numbers.
         choices: Instead of bounds.
         needs_beams: Whether it does nothing with one beam.
@@ -122,13 +119,7 @@ def preset_from(params: Mapping[str, Any], *, base: DecodingPreset) -> DecodingP
 
 
 def put_back(params: Params, start: Params, *, knob: Knob, space: Sequence[Knob]) -> Params:
-    """A choice with one field of another one.
-
-    Args:
-        params: The choice.
-        start: The other one.
-        knob: The field.
-        space: All fields; where there are beams, what only they use is taken from either.
+    """`params` with one field of `start`; where that brings beams, what only they use is taken from either.
 
     Example:
         >>> space = (Knob(name="num_beams", low=1, high=4), Knob(name="early_stopping", needs_beams=True))

@@ -34,7 +34,6 @@ class Tried:
 
     Attributes:
         number: From 1 on.
-        params: Fields of the preset.
         score: Mean `rouge_sum`; of the rows it reached where it was stopped.
         row_scores: Of every row, in the scorer's order; None where it was stopped.
         note: What else there is to say: stopped where, tried before, which field was put back.
@@ -51,10 +50,6 @@ class Tried:
 
 def open_study(path: Path, *, name: str) -> optuna.Study:
     """The study of a name in an SQLite file; both are made where they do not exist.
-
-    Args:
-        path: The file.
-        name: Says which checkpoint, rows and space the trials belong to.
 
     Raises:
         ValueError: The file is no study.
@@ -82,12 +77,8 @@ class Search:
     """Tries presets.
 
     Args:
-        study: Holds the trials.
-        scorer: Of the rows that are searched on.
-        space: What is searched.
         base: The preset that is tuned; what is not searched is taken from it.
         first: Presets to try first.
-        seed: Of the search.
 
     Attributes:
         taken: What `simplify` has left of the best trial.
@@ -132,9 +123,6 @@ class Search:
         The best of forty presets on a hundred rows owes some of its fields to luck. One is put back where the rows
         cannot tell: where they score within one standard error of the best. Rows are shared, so that this is the error
         of the difference, far smaller than that of either mean.
-
-        Yields:
-            Each preset that was tried; those known already are not tried again.
 
         Source:
             The one-standard-error rule: Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees",
