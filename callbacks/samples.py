@@ -17,30 +17,14 @@ COLUMNS = ("dialogue", "reference", "prediction")
 
 
 def choose_samples(predictions: Sequence[Prediction], *, num_samples: int, seed: int) -> list[Prediction]:
-    """The rows to watch, in an order of their own.
-
-    Args:
-        predictions: Of all rows, in any order.
-        num_samples: How many are wanted; fewer where there are not so many.
-        seed: Another one chooses other rows.
-    """
+    """At most `num_samples` rows to watch, in an order of their own; another seed chooses others."""
     by_id = {prediction.example_id: prediction for prediction in reversed(predictions)}
-    chosen = sorted(by_id, key=lambda example_id: _place(example_id, seed=seed))[:num_samples]
-    return [by_id[example_id] for example_id in chosen]
-
-
-def _place(example_id: str, *, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}:{example_id}".encode()).digest()
+    chosen = sorted(by_id, key=lambda example_id: hashlib.sha256(f"{seed}:{example_id}".encode()).digest())
+    return [by_id[example_id] for example_id in chosen[:num_samples]]
 
 
 def sample_lines(samples: Iterable[Prediction], *, step: int, epoch: int) -> list[dict[str, Any]]:
-    """What a file keeps of them: whole texts.
-
-    Args:
-        samples: The rows.
-        step: Optimizer steps before this validation.
-        epoch: Whose validation it is.
-    """
+    """What the file keeps of a validation after `step` optimizer steps: whole texts."""
     return [
         {
             "step": step,
@@ -55,7 +39,7 @@ def sample_lines(samples: Iterable[Prediction], *, step: int, epoch: int) -> lis
 
 
 def merge_lines(lines: Sequence[Mapping[str, Any]], added: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Lines in the order of their steps; a validation that is repeated replaces what it said before.
+    """Lines in the order of their steps; a validation that is repeated replaces its lines.
 
     Example:
         >>> merge_lines([{"step": 1, "x": 1}, {"step": 2, "x": 2}], [{"step": 1, "x": 3}])

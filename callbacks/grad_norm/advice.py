@@ -78,10 +78,7 @@ def summarize(record: NormRecord) -> dict[str, float]:
 
 
 def advise(record: NormRecord) -> Advice:
-    """The setting worth changing next.
-
-    Args:
-        record: All steps of a run, from the first.
+    """The setting worth changing next, judged by all steps of a run.
 
     Example:
         >>> from .record import NormStep
@@ -91,9 +88,10 @@ def advise(record: NormRecord) -> Advice:
         gradient_clip_val: 1.4 (would clip 0% of the steps: outliers only)
     """
     shape = shape_of(record)
+    too_few = Advice(kind="too_few", reason=f"{shape.norms.size} steps are too few to judge by")
     return (
         _about_nonfinite(record, shape)
-        or _about_few_steps(shape)
+        or (too_few if shape.norms.size < _MIN_STEPS else None)
         or _about_learning_rate(record, shape)
         or _about_warmup(record, shape)
         or _about_clipping(record, shape)
@@ -118,50 +116,32 @@ def _about_nonfinite(record: NormRecord, shape: GradShape) -> Advice | None:
         return None
     where = f"{len(bad)} norms are NaN or inf, the first at step {bad[0]}"
     if bad[-1] == shape.last_step and len(bad) > 1:
-        return Advice(
-            kind="nonfinite",
-            reason=f"{where}, and the run ended so: a tenth of the learning rate",
-            settings=_lowered(record, 10),
-        )
+        reason = f"{where}, and the run ended so: a tenth of the learning rate"
+        return Advice(kind="nonfinite", reason=reason, settings=_lowered(record, 10))
     remedy = "precision: bf16-mixed or 32-true" if record.has_loss_scaling else "see their rows in grad_spikes.csv"
     return Advice(kind="nonfinite", reason=f"{where}; {remedy}, and lower the learning rate if they repeat")
 
 
-def _about_few_steps(shape: GradShape) -> Advice | None:
-    if shape.norms.size >= _MIN_STEPS:
-        return None
-    return Advice(kind="too_few", reason=f"{shape.norms.size} steps are too few to judge by")
-
-
 def _about_learning_rate(record: NormRecord, shape: GradShape) -> Advice | None:
-    if shape.is_diverging:
-        return Advice(
-            kind="learning_rate",
-            reason=f"a tenth; the loss rose from {shape.best_loss:.2f} to {shape.end_loss:.2f}",
-            settings=_lowered(record, 10),
-        )
     spikes = _in_words(shape.spike_steps, shape.unsteady_share if shape.is_unsteady else 0.0)
-    if shape.is_stalled and shape.has_repeated_spikes:
-        return Advice(
-            kind="learning_rate",
-            reason=f"a tenth; {spikes}, and the loss has stalled at {shape.end_loss:.2f} since the warm-up",
-            settings=_lowered(record, 10),
-        )
-    if shape.norm_growth >= (3.0 if shape.is_falling else 2.0):
-        return Advice(
-            kind="learning_rate",
-            reason=f"a third; the norm grew {shape.norm_growth:.1f} times between warm-up and end",
-            settings=_lowered(record, 3),
-        )
-    if not shape.has_repeated_spikes:
+    if shape.is_diverging:
+        divisor, why = 10, f"the loss rose from {shape.best_loss:.2f} to {shape.end_loss:.2f}"
+    elif shape.is_stalled and shape.has_repeated_spikes:
+        divisor, why = 10, f"{spikes}, and the loss has stalled at {shape.end_loss:.2f} since the warm-up"
+    elif shape.norm_growth >= (3.0 if shape.is_falling else 2.0):
+        divisor, why = 3, f"the norm grew {shape.norm_growth:.1f} times between warm-up and end"
+    elif not shape.has_repeated_spikes:
         return None
-    if shape.is_falling:
+    elif shape.is_falling:
         return Advice(
             kind="accumulation",
             reason=f"{spikes}, without growth while the loss falls: average over more rows, or learn slower",
             settings={"accumulate_grad_batches": 2 * record.accumulate_grad_batches, **_lowered(record, 2)},
         )
-    return Advice(kind="learning_rate", reason=f"a third; {spikes}", settings=_lowered(record, 3))
+    else:
+        divisor, why = 3, spikes
+    share = {10: "a tenth", 3: "a third"}[divisor]
+    return Advice(kind="learning_rate", reason=f"{share}; {why}", settings=_lowered(record, divisor))
 
 
 def _about_warmup(record: NormRecord, shape: GradShape) -> Advice | None:
@@ -179,30 +159,23 @@ def _about_clipping(record: NormRecord, shape: GradShape) -> Advice:
     odd = f"; look at the rows of step {shape.spike_steps[0]} in grad_spikes.csv" if shape.spike_steps else ""
     if clip and 0 < rate <= _FITTING_CLIP_RATE:
         return Advice(kind="fine", reason=f"{clip:g} clips {_percent(rate)} of the steps: outliers only{odd}")
-    if clip and rate > _FITTING_CLIP_RATE:
+    if clip and rate:
         value = _round_up(float(np.quantile(steady, _CLIP_QUANTILE)))
-        rest = _percent(float(np.mean(steady > value)))
-        return Advice(
-            kind="clip",
-            reason=f"would clip {rest} of the steps: outliers only{odd}",
-            settings={"gradient_clip_val": value},
-        )
+        reason = f"would clip {_percent(float(np.mean(steady > value)))} of the steps: outliers only{odd}"
+        return Advice(kind="clip", reason=reason, settings={"gradient_clip_val": value})
     value = _round_up(_GUARD * float(np.quantile(steady, 0.99)))
     if clip and clip <= 2 * value:
         return Advice(kind="fine", reason=f"{clip:g} clips nothing, and guards against outliers{odd}")
     never = f"{clip:g} never acts" if clip else "nothing is clipped"
-    return Advice(
-        kind="guard",
-        reason=f"{never}; {_GUARD:g} times the p99 guards against outliers{odd}",
-        settings={"gradient_clip_val": value},
-    )
+    reason = f"{never}; {_GUARD:g} times the p99 guards against outliers{odd}"
+    return Advice(kind="guard", reason=reason, settings={"gradient_clip_val": value})
 
 
 # Words and numbers.
 
 
 def _lowered(record: NormRecord, divisor: float) -> dict[str, float]:
-    return {"learning_rate": record.learning_rate / divisor} if record.learning_rate else {"learning_rate": math.nan}
+    return {"learning_rate": (record.learning_rate or math.nan) / divisor}
 
 
 def _in_words(steps: Sequence[int], unsteady_share: float) -> str:

@@ -75,39 +75,38 @@ class GradJournal:
         self._spikes.start(until_step=until_step)
 
     def add(self, steps: Sequence[PendingStep], measured: MeasuredNorms) -> None:
-        """Judge and write K steps.
-
-        Args:
-            steps: As they were measured, in order.
-            measured: The same steps' norms on the host.
-        """
+        """Judge and write K steps, in order, with their norms as read from the device."""
         rows, spikes = [], []
-        losses = _read_losses(steps)
-        for place, entry in enumerate(steps):
-            norm = as_written(float(measured.total[place]))
-            loss = losses[place]
-            known = {
-                "learning_rate": as_written(entry.learning_rate),
-                "loss": None if loss is None else as_written(loss),
-            }
-            spike = self.record.add(NormStep(step=entry.step, norm=norm, **known))
-            groups = {name: float(norms[place]) for name, norms in measured.groups.items()}
-            clipped = int(self.record.is_clipped(norm))
-            rows.append({"step": entry.step, "total": norm, **groups, "clipped": clipped, **known})
+        on_device = [entry.loss for entry in steps if entry.loss is not None]
+        known = iter(torch.stack(on_device).tolist() if on_device else [])
+        for i, entry in enumerate(steps):
+            step = NormStep(
+                step=entry.step,
+                norm=as_written(float(measured.total[i])),
+                loss=None if entry.loss is None else as_written(next(known)),
+                learning_rate=as_written(entry.learning_rate),
+            )
+            spike = self.record.add(step)
+            rows.append(
+                {
+                    "step": step.step,
+                    "total": step.norm,
+                    **{name: float(norms[i]) for name, norms in measured.groups.items()},
+                    "clipped": int(self.record.is_clipped(step.norm)),
+                    "learning_rate": step.learning_rate,
+                    "loss": step.loss,
+                }
+            )
             if spike:
                 ids = json.dumps(list(entry.example_ids), ensure_ascii=False)
-                at = {"step": spike.step, "total": norm, "running_median": spike.median}
-                spikes.append({**at, self._ids: ids})
+                found_at = {"step": step.step, "total": step.norm, "running_median": spike.median}
+                spikes.append({**found_at, self._ids: ids})
         if self.is_writing:
             self._norms.append(rows)
             self._spikes.append(spikes)
 
     def finish(self) -> tuple[dict[str, float], str]:
-        """Write the summary.
-
-        Returns:
-            The summary, and the line of advice; both empty without steps.
-        """
+        """Write the summary, and return it with the line of advice; both are empty without steps."""
         record = self.record
         if not record.steps:
             return {}, ""
@@ -123,12 +122,6 @@ class GradJournal:
         if self.is_writing:
             write_json(self.folder / NORM_SUMMARY_FILE, _without_nan(values))
         return summary, line
-
-
-def _read_losses(steps: Sequence[PendingStep]) -> list[float | None]:
-    known = [entry.loss for entry in steps if entry.loss is not None]
-    values = iter(torch.stack(known).tolist() if known else [])
-    return [None if entry.loss is None else next(values) for entry in steps]
 
 
 def _parsed(row: dict[str, str]) -> NormStep:

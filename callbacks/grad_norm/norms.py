@@ -36,9 +36,6 @@ def group_of(name: str) -> str:
 
     An output head that shares its weights with the embeddings is one parameter and counts as `embeddings`.
 
-    Args:
-        name: As in `named_parameters()`.
-
     Example:
         >>> [group_of(name) for name in ("model.lm_head.weight", "model.model.encoder.layers.0.fc1.weight")]
         ['head', 'encoder']
@@ -84,7 +81,7 @@ class MeasuredNorms:
 
 
 class GradNormMeter:
-    """Measures gradients in place, keeps the norms where the gradients are, and hands them out on demand.
+    """Measures gradients, keeps the norms where the gradients are, and hands them out on demand.
 
     Args:
         parameters: Name and parameter; those that are frozen are left out.
@@ -107,8 +104,8 @@ class GradNormMeter:
         self._parameters = [parameter for _, parameter in trained]
         groups = [group_of(name) for name, _ in trained]
         layers = [layer_of(name) for name, _ in trained]
-        self._groups = {group: _places(groups, group) for group in GROUPS if group in groups}
-        self._layers = {layer: _places(layers, layer) for layer in sorted({name for name in layers if name})}
+        self._groups = {group: _indices(groups, group) for group in GROUPS if group in groups}
+        self._layers = {layer: _indices(layers, layer) for layer in sorted({name for name in layers if name})}
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -118,8 +115,8 @@ class GradNormMeter:
     @torch.no_grad()
     def measure(self) -> Tensor:
         """Norm of every parameter's gradient now, on its device, (N,); 0 where there is no gradient."""
-        places = [place for place, parameter in enumerate(self._parameters) if parameter.grad is not None]
-        gradients = [gradient for parameter in self._parameters if (gradient := parameter.grad) is not None]
+        present = {i: parameter.grad for i, parameter in enumerate(self._parameters) if parameter.grad is not None}
+        gradients = list(present.values())
         if not gradients:
             return torch.zeros(len(self._parameters))
         is_wide = any(gradient.dtype == torch.float64 for gradient in gradients)
@@ -128,21 +125,17 @@ class GradNormMeter:
         norms = torch.stack([norm.to(device) for norm in torch._foreach_norm(gradients, 2, dtype=dtype)])
         if len(gradients) == len(self._parameters):
             return norms
-        return norms.new_zeros(len(self._parameters)).index_copy_(0, torch.tensor(places, device=device), norms)
+        return norms.new_zeros(len(self._parameters)).index_copy_(0, torch.tensor(list(present), device=device), norms)
 
     def read(self, measured: Sequence[Tensor]) -> MeasuredNorms:
-        """Bring steps to the host: the one place that waits for the device.
-
-        Args:
-            measured: K results of `measure`.
-        """
+        """Bring K results of `measure` to the host; nothing else waits for the device."""
         squares: Norms = torch.stack(list(measured)).cpu().double().square().numpy()
         return MeasuredNorms(
             total=np.sqrt(squares.sum(axis=1)),
-            groups={name: np.sqrt(squares[:, places].sum(axis=1)) for name, places in self._groups.items()},
-            layers={name: np.sqrt(squares[:, places].sum(axis=1)) for name, places in self._layers.items()},
+            groups={name: np.sqrt(squares[:, columns].sum(axis=1)) for name, columns in self._groups.items()},
+            layers={name: np.sqrt(squares[:, columns].sum(axis=1)) for name, columns in self._layers.items()},
         )
 
 
-def _places(names: Sequence[str | None], wanted: str) -> list[int]:
-    return [place for place, name in enumerate(names) if name == wanted]
+def _indices(names: Sequence[str | None], wanted: str) -> list[int]:
+    return [i for i, name in enumerate(names) if name == wanted]

@@ -42,8 +42,8 @@ def plot_norms(record: NormRecord, path: Path, *, title: str = "") -> None:
     over_time.plot(steps[thin], norms[thin], linewidth=0.8, color="tab:blue", label="norm before clipping")
     spikes = [spike for spike in record.spikes if math.isfinite(spike.norm)]
     if spikes:
-        places, heights = [spike.step for spike in spikes], [spike.norm for spike in spikes]
-        over_time.scatter(places, heights, s=30, marker="x", color="tab:red", label=f"{len(spikes)} spikes")
+        at, heights = [spike.step for spike in spikes], [spike.norm for spike in spikes]
+        over_time.scatter(at, heights, s=30, marker="x", color="tab:red", label=f"{len(spikes)} spikes")
     broken = [spike.step for spike in record.spikes if not math.isfinite(spike.norm)]
     for number, step in enumerate(broken[:100]):
         label = f"{len(broken)} NaN or inf" if number == 0 else None

@@ -82,11 +82,7 @@ class NormRecord:
     _recent: deque[float] = field(default_factory=deque, repr=False)
 
     def add(self, step: NormStep) -> Spike | None:
-        """Note the next step.
-
-        Returns:
-            The spike that it is, or None.
-        """
+        """Append the next step, and return the spike that it is, or None."""
         self.steps.append(step)
         usual = median(self._recent) if self._recent else math.nan
         is_finite = math.isfinite(step.norm)
@@ -113,7 +109,7 @@ class NormRecord:
     def num_warmup_steps(self) -> int:
         """Steps before the first one at the highest learning rate."""
         peak = self.learning_rate
-        return next((place for place, step in enumerate(self.steps) if step.learning_rate == peak), 0) if peak else 0
+        return next((i for i, step in enumerate(self.steps) if step.learning_rate == peak), 0) if peak else 0
 
 
 class StepTable:
@@ -129,13 +125,9 @@ class StepTable:
         self.columns = tuple(columns)
 
     def start(self, *, until_step: int) -> list[dict[str, str]]:
-        """Begin the file anew, with the rows of an earlier run up to a step.
+        """Begin the file anew, with an earlier run's rows up to a step (0: none), and return them.
 
-        Args:
-            until_step: Last step that has happened; 0 for a new run.
-
-        Returns:
-            The rows that were kept. A last line that an interruption cut off is dropped.
+        A last line that an interruption cut off is dropped.
         """
         kept = [row for row in self._whole_rows() if int(row["step"]) <= until_step] if until_step else []
         lines = [[row.get(column, "") for column in self.columns] for row in kept]

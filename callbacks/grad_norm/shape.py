@@ -91,6 +91,7 @@ def shape_of(record: NormRecord) -> GradShape:
     first, last = _quarters(steady)
     losses = _array([step.loss for step in record.steps if step.loss is not None])
     first_loss, last_loss = _quarters(_array([step.loss for step in after if step.loss is not None]))
+    has_losses = losses.size >= _MIN_LOSSES and first_loss.size > 0
     spike_steps = tuple(spike.step for spike in record.spikes if math.isfinite(spike.norm))
     early_end = max(math.ceil(1.5 * warm), math.ceil(0.05 * len(record.steps)))
     return GradShape(
@@ -102,9 +103,7 @@ def shape_of(record: NormRecord) -> GradShape:
         num_late_spikes=sum(step > early_end for step in spike_steps),
         unsteady_share=_unsteady_share(norms, window=record.window, min_history=record.min_history),
         norm_growth=float(np.median(last) / np.median(first)) if first.size and np.median(first) > 0 else 1.0,
-        loss_left=float(last_loss.mean() / first_loss.mean())
-        if losses.size >= _MIN_LOSSES and first_loss.size
-        else math.nan,
+        loss_left=float(last_loss.mean() / first_loss.mean()) if has_losses else math.nan,
         **_trend(losses),
     )
 
@@ -117,9 +116,9 @@ def _trend(losses: Norms) -> dict[str, Any]:
     means = [float(part.mean()) for part in fifths]
     if not math.isfinite(means[-1]):
         return {"best_loss": float(np.nanmin(means)), "end_loss": means[-1], "is_diverging": True}
-    place = int(np.nanargmin(means))
-    best, end, won = means[place], means[-1], means[0] - means[place]
-    error = math.sqrt(sum(float(part.var()) / part.size for part in (fifths[place], fifths[-1])))
+    index = int(np.nanargmin(means))
+    best, end, won = means[index], means[-1], means[0] - means[index]
+    error = math.sqrt(sum(float(part.var()) / part.size for part in (fifths[index], fifths[-1])))
     is_diverging = end - best > max((_RISE - 1) * best, _RISE_OF_GAIN * won, _RISE_IN_ERRORS * error)
     return {"best_loss": best, "end_loss": end, "is_diverging": is_diverging}
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +25,8 @@ from torch.utils.data import DataLoader
 from kosum_pl.callbacks.grad_norm_histogram import GradNormHistogram
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.models.adapters import AdapterSettings
-from kosum_pl.modules import CausalModule, Seq2SeqModule, SummarizationModule
+from kosum_pl.modules import SummarizationModule
+from tests.modules_fixtures import DIALOGUES, collate_rows, small_module
 
 SCRIPT = Path(__file__).with_name("grad_norms_of_ranks.py")
 SHAPES = {
@@ -50,15 +52,15 @@ class Spy(Callback):
 
 
 def make_module(kind: str = "seq2seq", **settings: Any) -> SummarizationModule:
-    module_class, name = {"seq2seq": (Seq2SeqModule, "demo:bart"), "causal": (CausalModule, "demo:llama")}[kind]
-    defaults = {"rouge_tokenizer": "char", "learning_rate": 1e-2, "generate_during_fit": False}
     torch.manual_seed(7)
-    module = module_class(name, random_init=True, config_overrides=SHAPES[kind], **(defaults | settings))
+    defaults = {"learning_rate": 1e-2, "generate_during_fit": False}
+    dropout = 0.1 if kind == "seq2seq" else 0.0
+    module = small_module(kind, dropout=dropout, shape=SHAPES[kind], **(defaults | settings))
     module.configure_model()
     return module
 
 
-def fit(module: LightningModule, data: Any, folder: Path, *callbacks: Callback, **settings: Any) -> Trainer:
+def fit(module: LightningModule, data: Any, folder: Path, *callbacks: Callback, **settings: Any) -> None:
     ckpt_path = settings.pop("ckpt_path", None)
     defaults = {"max_steps": 6, "logger": False, "enable_checkpointing": False, "log_every_n_steps": 4}
     trainer = Trainer(
@@ -66,11 +68,7 @@ def fit(module: LightningModule, data: Any, folder: Path, *callbacks: Callback, 
         limit_val_batches=0, enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
         **(defaults | settings),
     )  # fmt: skip
-    if isinstance(data, SummarizationDataModule):
-        trainer.fit(module, datamodule=data, ckpt_path=ckpt_path)
-    else:
-        trainer.fit(module, data, ckpt_path=ckpt_path)
-    return trainer
+    trainer.fit(module, data, ckpt_path=ckpt_path)
 
 
 def table(folder: Path, name: str = "grad_norms.csv") -> list[dict[str, str]]:
@@ -131,7 +129,7 @@ def test_norms_do_not_depend_on_how_a_step_is_cut(tmp_path: Path) -> None:
     norms = {}
     for rows, windows in ((8, 1), (4, 2), (1, 8)):
         module, folder = make_module(dtype="float64"), tmp_path / f"{rows}x{windows}"
-        batches = sliced_batches(module, rows)
+        batches = [collate_rows(module, DIALOGUES[start : start + rows]) for start in range(0, 8, rows)]
         loader: DataLoader[Any] = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
         settings = {"max_steps": 1, "accumulate_grad_batches": windows, "precision": "64-true"}
         fit(module.eval(), loader, folder, GradNormHistogram(), **settings)
@@ -140,32 +138,12 @@ def test_norms_do_not_depend_on_how_a_step_is_cut(tmp_path: Path) -> None:
     assert norms[8] == pytest.approx(norms[1], rel=1e-8)
 
 
-def sliced_batches(module: SummarizationModule, rows: int) -> list[Any]:
-    """The demo's first eight rows in batches of so many."""
-    from kosum_pl.encode import CollateItem, Collator, TokenLimits
-    from kosum_pl.types import Dialogue
-
-    encoder, limits = module.encoder, TokenLimits(max_source_tokens=200, max_summary_tokens=60)
-    collate = Collator(pad_token_id=int(encoder.tokenizer.pad_token_id), is_causal=False, for_generation=False)
-    texts = [f"#Person1#: 안녕하세요. {'오늘은 비가 와요. ' * number}" for number in range(1, 9)]
-    dialogues = [
-        Dialogue(example_id=f"r{n}", text=text, references=("인사한다. " * (n + 1),), profile={})
-        for n, text in enumerate(texts)
-    ]
-    items = [
-        CollateItem(example=encoder.encode(row, limits=limits, with_summary=True), row=n)
-        for n, row in enumerate(dialogues)
-    ]
-    return [collate(items[start : start + rows]) for start in range(0, 8, rows)]
-
-
 class Planted(LightningModule):
     """A weight whose gradient is what the batch says."""
 
-    def __init__(self, size: int = 4, lr: float = 1e-3) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.lm_head = torch.nn.Linear(size, 1, bias=False)
-        self.lr = lr
+        self.lm_head = torch.nn.Linear(4, 1, bias=False)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         loss = (self.lm_head.weight * batch["gradient"]).sum()
@@ -173,7 +151,10 @@ class Planted(LightningModule):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=self.lr)
+        return torch.optim.SGD(self.parameters(), lr=1e-3)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch  # with its ids
 
 
 class Rows(dict[str, Tensor]):
@@ -184,23 +165,18 @@ class Rows(dict[str, Tensor]):
 
 def planted(norms: list[float]) -> DataLoader[Any]:
     batches = []
-    for place, norm in enumerate(norms):
+    for number, norm in enumerate(norms):
         batch = Rows(gradient=torch.tensor([0.6, 0.8, 0.0, 0.0]) * norm)
-        batch.example_ids = (f"row-{place}", f"행 {place}")
+        batch.example_ids = (f"row-{number}", f"행 {number}")
         batches.append(batch)
     return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
-
-
-class KeepRows(Planted):
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        return batch
 
 
 def test_spikes_name_their_step_and_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     norms = [1.0] * 40
     norms[20], norms[31] = 8.0, math.nan
     callback = GradNormHistogram()
-    fit(KeepRows(), planted(norms), tmp_path, callback, max_steps=20, accumulate_grad_batches=2)
+    fit(Planted(), planted(norms), tmp_path, callback, max_steps=20, accumulate_grad_batches=2)
     spikes = table(tmp_path, "grad_spikes.csv")
     assert [(row["step"], row["total"], row["running_median"]) for row in spikes] == [
         ("11", "4.5", "1"), ("16", "nan", "1")
@@ -217,7 +193,7 @@ def test_spikes_name_their_step_and_rows(tmp_path: Path, capsys: pytest.CaptureF
 def test_the_suggested_clip_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     norms = torch.linspace(1.0, 1.4, 60)[torch.randperm(60, generator=torch.Generator().manual_seed(0))]
     callback = GradNormHistogram()
-    fit(KeepRows(), planted(norms.tolist()), tmp_path, callback, max_steps=60, gradient_clip_val=1.0)
+    fit(Planted(), planted(norms.tolist()), tmp_path, callback, max_steps=60, gradient_clip_val=1.0)
     assert "at 1.0; advice: gradient_clip_val: 1.4 (" in capsys.readouterr().out
     assert (tmp_path / "grad_norms.png").stat().st_size > 10_000
     assert json.loads((tmp_path / "grad_norms.json").read_text())["advice"]["settings"] == {"gradient_clip_val": 1.4}
@@ -227,7 +203,7 @@ def test_without_matplotlib_a_line_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
-    fit(KeepRows(), planted([1.0] * 6), tmp_path, GradNormHistogram())
+    fit(Planted(), planted([1.0] * 6), tmp_path, GradNormHistogram())
     assert "grad_norms.png is left out: matplotlib is not installed" in capsys.readouterr().out
     assert not (tmp_path / "grad_norms.png").exists()
 
@@ -238,7 +214,7 @@ def test_scalars_and_histograms_reach_the_loggers(tmp_path: Path) -> None:
     loggers = [TensorBoardLogger(tmp_path, name="", version=""), CSVLogger(tmp_path, name="", version="")]
     norms = [float(step) for step in range(1, 13)]
     fit(
-        KeepRows(), planted(norms), tmp_path, GradNormHistogram(histogram_every_n_steps=6), max_steps=12, logger=loggers
+        Planted(), planted(norms), tmp_path, GradNormHistogram(histogram_every_n_steps=6), max_steps=12, logger=loggers
     )  # fmt: skip
     logged = [(row["step"], float(row["train/grad_norm"])) for row in table(tmp_path, "metrics.csv")]
     assert logged == [("3", 4.0), ("7", 8.0), ("11", 12.0)]
@@ -255,7 +231,7 @@ def test_norms_of_scaled_losses_are_unscaled(tmp_path: Path) -> None:
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
     plugin = MixedPrecision("16-mixed", "cpu", scaler)
     norms = [1.0, 2.0, math.inf, 3.0]
-    fit(KeepRows(), planted(norms), tmp_path, GradNormHistogram(), max_steps=4, plugins=[plugin])
+    fit(Planted(), planted(norms), tmp_path, GradNormHistogram(), max_steps=4, plugins=[plugin])
     totals = column(tmp_path, "total")
     assert [totals[0], totals[1], totals[3]] == pytest.approx([1.0, 2.0, 3.0], rel=1e-5)
     assert not math.isfinite(totals[2])
@@ -288,7 +264,7 @@ class Stop(Callback):
 
 def test_an_interrupted_run_keeps_its_rows(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="the machine stops here"):
-        fit(KeepRows(), planted([1.0] * 9), tmp_path, GradNormHistogram(), Stop(), log_every_n_steps=50)
+        fit(Planted(), planted([1.0] * 9), tmp_path, GradNormHistogram(), Stop(), log_every_n_steps=50)
     assert column(tmp_path, "total") == pytest.approx([1.0] * 5)
     assert json.loads((tmp_path / "grad_norms.json").read_text())["num_steps"] == 5
 
@@ -305,13 +281,13 @@ def test_losses_are_the_same_without_the_callback(tmp_path: Path, files: dict[st
 
 def test_clipping_by_value_has_no_line_of_norms(tmp_path: Path) -> None:
     settings = {"gradient_clip_val": 0.5, "gradient_clip_algorithm": "value"}
-    fit(KeepRows(), planted([1.0] * 6), tmp_path, GradNormHistogram(plot=False), **settings)
+    fit(Planted(), planted([1.0] * 6), tmp_path, GradNormHistogram(plot=False), **settings)
     assert set(column(tmp_path, "clipped")) == {0.0}
     assert json.loads((tmp_path / "grad_norms.json").read_text())["gradient_clip_val"] is None
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
-    fit(KeepRows(), planted([1.0] * 6), tmp_path, GradNormHistogram(), fast_dev_run=True)
+    fit(Planted(), planted([1.0] * 6), tmp_path, GradNormHistogram(), fast_dev_run=True)
     assert not list(tmp_path.glob("grad_*"))
 
 
@@ -319,12 +295,8 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
 def test_strategies_that_part_gradients_are_refused_by_name(strategy: str) -> None:
     import lightning.pytorch.strategies as strategies
 
-    class Sharded:
-        pass
-
-    trainer = Sharded()
     strategy_class = getattr(strategies, strategy)
-    trainer.strategy = strategy_class.__new__(strategy_class)  # type: ignore[attr-defined]
+    trainer: Any = SimpleNamespace(strategy=strategy_class.__new__(strategy_class))
     with pytest.raises(ValueError, match=rf"^GradNormHistogram: under {strategy} .*trainer.strategy=ddp$"):
         GradNormHistogram().setup(trainer, Planted(), "fit")
     GradNormHistogram().setup(trainer, Planted(), "validate")
@@ -344,7 +316,7 @@ def test_two_ranks_have_the_norms_of_one_with_twice_the_rows(tmp_path: Path) -> 
         (tmp_path / name).mkdir()
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={num_ranks}"]
         command = [sys.executable, *(launcher if num_ranks > 1 else []), str(SCRIPT)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[2])}
         done = subprocess.run(
             [*command, str(tmp_path / name), str(num_ranks), str(num_batches)],
             env=environment, capture_output=True, text=True, timeout=300,

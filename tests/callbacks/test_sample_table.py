@@ -14,9 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from kosum_pl.callbacks.sample_table import SampleTable
 from kosum_pl.datamodule import SummarizationDataModule
-from kosum_pl.modules import Seq2SeqModule
-
-SHAPE = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
+from tests.modules_fixtures import small_module
 
 
 class Noter(Callback):
@@ -24,13 +22,13 @@ class Noter(Callback):
 
     def __init__(self) -> None:
         self.losses: list[float] = []
-        self.said: dict[int, dict[str, str]] = {}
+        self.texts: dict[int, dict[str, str]] = {}
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
         self.losses.append(outputs["loss"].item())
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self.said[trainer.global_step] = {row.example_id: row.text for row in pl_module.predictions}
+        self.texts[trainer.global_step] = {row.example_id: row.text for row in pl_module.predictions}
 
 
 @pytest.fixture(autouse=True)
@@ -44,12 +42,10 @@ def short_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def fit(files: dict[str, str], folder: Path, callbacks: list[Any], **options: Any) -> Noter:
     """Four batches an epoch, validated after every second; dropout on."""
     ckpt_path = options.pop("ckpt_path", None)
-    settings = {"generate_during_fit": options.pop("generate_during_fit", True)}
+    generate = options.pop("generate_during_fit", True)
     noter = Noter()
     seed_everything(3)
-    module = Seq2SeqModule(
-        "demo:bart", random_init=True, config_overrides=SHAPE, rouge_tokenizer="char", fit_preset="fast", **settings
-    )
+    module = small_module("seq2seq", dropout=0.1, fit_preset="fast", generate_during_fit=generate)
     defaults = {"max_steps": 4, "val_check_interval": 2, "logger": False, "enable_checkpointing": False}
     trainer = Trainer(
         accelerator="cpu", default_root_dir=folder, callbacks=[*callbacks, noter], use_distributed_sampler=False,
@@ -79,7 +75,7 @@ def test_the_same_rows_are_shown_and_kept_at_every_validation(
     assert len(set(ids)) == 3
     for line in lines:
         assert set(line) == {"step", "epoch", "example_id", "dialogue", "reference", "prediction"}
-        assert line["prediction"] == noter.said[line["step"]][line["example_id"]]
+        assert line["prediction"] == noter.texts[line["step"]][line["example_id"]]
         assert line["reference"]
     shown = capsys.readouterr().out
     assert "samples at step 2" in shown
@@ -137,7 +133,7 @@ def test_without_generation_nothing_is_shown(tmp_path: Path, cut_demo: Callable[
     assert not (tmp_path / "samples.jsonl").exists()
 
 
-def test_mistakes_are_told_in_one_line() -> None:
+def test_mistakes_are_named_in_one_line() -> None:
     with pytest.raises(ValueError, match="max_characters is 0; give at least 1"):
         SampleTable(max_characters=0)
     with pytest.raises(ValueError, match="SampleTable: LightningModule is no SummarizationModule; take the callback"):

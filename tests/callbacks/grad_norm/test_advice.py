@@ -20,10 +20,10 @@ def record_of(
     norms: Sequence[float], losses: Sequence[float] | None = None, *, clip: float | None = 1.0, **settings: Any
 ) -> NormRecord:
     record = NormRecord(gradient_clip_val=clip, **settings)
-    for place, norm in enumerate(norms):
-        rate = 1e-3 * min(1.0, place / WARMUP) * (1 - max(0, place - WARMUP) / 1000)
-        loss = None if losses is None else float(losses[place])
-        record.add(NormStep(step=place + 1, norm=float(norm), loss=loss, learning_rate=rate))
+    for number, norm in enumerate(norms):
+        rate = 1e-3 * min(1.0, number / WARMUP) * (1 - max(0, number - WARMUP) / 1000)
+        loss = None if losses is None else float(losses[number])
+        record.add(NormStep(step=number + 1, norm=float(norm), loss=loss, learning_rate=rate))
     return record
 
 
@@ -112,7 +112,7 @@ def test_one_spike_is_an_accident_whose_rows_are_worth_a_look() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_healthy_run_is_not_told_that_its_rate_is_too_high(seed: int) -> None:
+def test_a_healthy_run_keeps_its_learning_rate(seed: int) -> None:
     """Also where it learns little, and where batches differ: losses of single steps vary by a quarter."""
     for curve in (losses(6, 1.5, noise=0.4, seed=seed), losses(2.0, 1.9, noise=0.3, seed=seed)):
         norms = noisy(1.2, seed=seed) * np.exp(np.random.default_rng(seed + 99).normal(0, 0.15, NUM_STEPS))
@@ -157,5 +157,5 @@ def test_summary_is_numpys() -> None:
 
 def test_unrest_is_what_a_loop_counts() -> None:
     norms = np.exp(np.random.default_rng(3).normal(0, 0.5, 300))
-    high = [norms[place] > 2 * np.median(norms[max(0, place - 50) : place]) for place in range(10, 300)]
+    high = [norms[i] > 2 * np.median(norms[max(0, i - 50) : i]) for i in range(10, 300)]
     assert shape_of(record_of(norms)).unsteady_share == pytest.approx(np.mean(high))
