@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from kosum_pl.callbacks.sample_table import SampleTable
+from kosum_pl.callbacks.sample_table import SampleTable, choose_samples, markdown_table, shorten
 from kosum_pl.datamodule import SummarizationDataModule
+from kosum_pl.types import Prediction
 from tests.modules_fixtures import small_module
 
 
@@ -31,12 +35,14 @@ class Noter(Callback):
         self.texts[trainer.global_step] = {row.example_id: row.text for row in pl_module.predictions}
 
 
-@pytest.fixture(autouse=True)
-def short_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_demo: Callable[[int, int], dict[str, str]]) -> Any:
+    """Sixteen rows to learn and ten to validate, and a preset of few tokens."""
     folder = tmp_path / "configs" / "presets"
     folder.mkdir(parents=True)
     (folder / "fast.yaml").write_text("max_new_tokens: 8", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    return cut_demo(16, 10)
 
 
 def fit(files: dict[str, str], folder: Path, callbacks: list[Any], **options: Any) -> Noter:
@@ -65,9 +71,9 @@ def written(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_the_same_rows_are_shown_and_kept_at_every_validation(
-    tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, files: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    noter = fit(cut_demo(16, 10), tmp_path, [SampleTable(num_samples=3)])
+    noter = fit(files, tmp_path, [SampleTable(num_samples=3)])
     lines = written(tmp_path)
     assert [line["step"] for line in lines] == [2, 2, 2, 4, 4, 4]
     ids = [line["example_id"] for line in lines]
@@ -83,10 +89,7 @@ def test_the_same_rows_are_shown_and_kept_at_every_validation(
     assert "samples at step 0" not in shown, "the sanity check is no validation"
 
 
-def test_a_resume_goes_on_with_the_same_rows_and_drops_later_lines(
-    tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]]
-) -> None:
-    files = cut_demo(16, 10)
+def test_a_resume_goes_on_with_the_same_rows_and_drops_later_lines(tmp_path: Path, files: dict[str, str]) -> None:
     fit(files, tmp_path, [SampleTable(num_samples=2)], max_steps=2, enable_checkpointing=True)
     first = written(tmp_path)
     path = tmp_path / "samples.jsonl"
@@ -98,15 +101,15 @@ def test_a_resume_goes_on_with_the_same_rows_and_drops_later_lines(
     assert [line["example_id"] for line in lines[2:]] == [line["example_id"] for line in first]
 
 
-def test_a_new_fit_starts_a_new_file(tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]]) -> None:
+def test_a_new_fit_starts_a_new_file(tmp_path: Path, files: dict[str, str]) -> None:
     (tmp_path / "samples.jsonl").write_text('{"step": 0}\n{"step": 9}\n', encoding="utf-8")
-    fit(cut_demo(16, 6), tmp_path, [SampleTable(num_samples=1)])
+    fit(files, tmp_path, [SampleTable(num_samples=1)])
     assert [line["step"] for line in written(tmp_path)] == [2, 4]
 
 
-def test_tensorboard_has_the_table(tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]]) -> None:
+def test_tensorboard_has_the_table(tmp_path: Path, files: dict[str, str]) -> None:
     logger = TensorBoardLogger(str(tmp_path), name="", version="")
-    fit(cut_demo(16, 6), tmp_path, [SampleTable(num_samples=2, max_characters=30)], logger=logger)
+    fit(files, tmp_path, [SampleTable(num_samples=2, max_characters=30)], logger=logger)
     events = EventAccumulator(str(tmp_path))
     events.Reload()
     shown = events.Tensors("val/samples/text_summary")
@@ -119,17 +122,14 @@ def test_tensorboard_has_the_table(tmp_path: Path, cut_demo: Callable[[int, int]
         assert cells[1].replace("<br>", "\n").rstrip("…") == line["dialogue"][:29].rstrip()
 
 
-def test_losses_are_the_same_to_the_bit_without_it(
-    tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]]
-) -> None:
-    files = cut_demo(16, 6)
+def test_losses_are_the_same_to_the_bit_without_it(tmp_path: Path, files: dict[str, str]) -> None:
     with_it = fit(files, tmp_path, [SampleTable()], max_steps=6)
     assert with_it.losses == fit(files, tmp_path / "plain", [], max_steps=6).losses
     assert len(with_it.losses) == 6
 
 
-def test_without_generation_nothing_is_shown(tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]]) -> None:
-    fit(cut_demo(16, 6), tmp_path, [SampleTable()], generate_during_fit=False)
+def test_without_generation_nothing_is_shown(tmp_path: Path, files: dict[str, str]) -> None:
+    fit(files, tmp_path, [SampleTable()], generate_during_fit=False)
     assert not (tmp_path / "samples.jsonl").exists()
 
 
@@ -138,3 +138,51 @@ def test_mistakes_are_named_in_one_line() -> None:
         SampleTable(max_characters=0)
     with pytest.raises(ValueError, match="SampleTable: LightningModule is no SummarizationModule; take the callback"):
         SampleTable().on_train_start(Trainer(logger=False, accelerator="cpu"), LightningModule())
+
+
+def prediction(example_id: str, text: str = "") -> Prediction:
+    return Prediction(
+        example_id=example_id, text=text, raw_text=text, dialogue="", references=(), profile={}, log_prob=0.0,
+        num_tokens=1, reached_eos=True, attempts=1, preset="fast",
+    )  # fmt: skip
+
+
+@given(st.sets(st.text(max_size=4), min_size=1, max_size=30), st.integers(0, 3), st.randoms(use_true_random=False))
+def test_the_choice_knows_no_order_and_no_text(ids: set[str], seed: int, order: random.Random) -> None:
+    rows = [prediction(example_id) for example_id in sorted(ids)]
+    chosen = [row.example_id for row in choose_samples(rows, num_samples=4, seed=seed)]
+    rows = [prediction(row.example_id, "안녕") for row in rows]
+    order.shuffle(rows)
+    assert [row.example_id for row in choose_samples(rows, num_samples=4, seed=seed)] == chosen
+    assert len(set(chosen)) == min(4, len(ids))
+
+
+def test_more_rows_leave_most_of_the_choice_in_place() -> None:
+    """Rows of a subset that are chosen from the whole are chosen from the subset."""
+    rows = [prediction(f"dev_{number}") for number in range(100)]
+    whole = {row.example_id for row in choose_samples(rows, num_samples=10, seed=42)}
+    half = {row.example_id for row in choose_samples(rows[:50], num_samples=10, seed=42)}
+    assert whole & {f"dev_{number}" for number in range(50)} <= half
+
+
+def test_another_seed_chooses_other_rows() -> None:
+    rows = [prediction(f"dev_{number}") for number in range(100)]
+    chosen = [[row.example_id for row in choose_samples(rows, num_samples=4, seed=seed)] for seed in (1, 2)]
+    assert chosen[0] != chosen[1]
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_every_cell_stays_in_its_line_and_column(reference: str, text: str) -> None:
+    line = {"example_id": "a", "dialogue": "안녕", "reference": reference, "prediction": text}
+    row = markdown_table([line], max_characters=50).split("\n")
+    assert len(row) == 3
+    plain = row[2].replace("\\\\", "").replace("\\|", "")
+    assert plain.count("|") == 5
+    assert "<" not in plain.replace("<br>", "")
+
+
+@given(st.text(max_size=30), st.integers(1, 30))
+def test_a_short_text_is_a_head_of_the_long_one(text: str, limit: int) -> None:
+    short = shorten(text, limit)
+    assert len(short) <= limit
+    assert short == text or text.startswith(short.removesuffix("…"))

@@ -22,14 +22,11 @@ from kosum_pl.callbacks.throughput.flops import BatchLengths, flop_shape, step_f
 from kosum_pl.data import DEFAULT_CLEANING, Columns, read_dialogues
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.encode import TokenLimits
-from kosum_pl.modules import CausalModule, Seq2SeqModule, SummarizationModule
+from kosum_pl.modules import SummarizationModule
+from tests.modules_fixtures import SMALL, small_module
 
 ThroughputLogger = throughput_module.ThroughputLogger
 SCRIPT = Path(__file__).with_name("throughput_of_two_ranks.py")
-TINY = {
-    "seq2seq": {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48},
-    "causal": {"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 48},
-}
 NUM_ROWS, BATCH_SIZE = 24, 4
 BATCHES_AN_EPOCH = NUM_ROWS // BATCH_SIZE
 
@@ -71,11 +68,8 @@ class Noter(Callback):
         self.shown.append(dict(trainer.progress_bar_metrics))
 
 
-def make(kind: str, **settings: Any) -> SummarizationModule:
-    module_class = {"seq2seq": Seq2SeqModule, "causal": CausalModule}[kind]
-    name = {"seq2seq": "demo:bart", "causal": "demo:llama"}[kind]
-    options = {"random_init": True, "rouge_tokenizer": "char", "generate_during_fit": False} | settings
-    return module_class(name, config_overrides=TINY[kind], **options)
+def make(kind: str) -> SummarizationModule:
+    return small_module(kind, dropout=0.1 if kind == "seq2seq" else 0.0, generate_during_fit=False)
 
 
 def fit(module: SummarizationModule, files: dict[str, str], callbacks: list[Any], folder: Path, **options: Any) -> Any:
@@ -231,7 +225,7 @@ def test_another_module_is_refused() -> None:
 def test_two_ranks_are_summed(tmp_path: Path, cut_demo: Callable[..., dict[str, str]]) -> None:
     """Each rank counts its own batches by its own clock; both log the same totals."""
     files = cut_demo(NUM_ROWS, 6)
-    (tmp_path / "input.json").write_text(json.dumps({"files": files, "shape": TINY["seq2seq"]}), encoding="utf-8")
+    (tmp_path / "input.json").write_text(json.dumps({"files": files, "shape": SMALL["seq2seq"]}), encoding="utf-8")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     done = subprocess.run(
         [sys.executable, *launcher, str(SCRIPT), str(tmp_path)],

@@ -1,4 +1,4 @@
-"""Spikes against numpy, and tables that survive an interruption."""
+"""Spikes against numpy, tables that survive an interruption, and a picture."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kosum_pl.callbacks.grad_norm.plot import plot_norms
 from kosum_pl.callbacks.grad_norm.record import NormRecord, NormStep, StepTable
 
 
-def record_of(norms: list[float], **settings: float) -> NormRecord:
-    record = NormRecord(gradient_clip_val=None, **settings)
+def record_of(norms: list[float], *, gradient_clip_val: float | None = None, **settings: float) -> NormRecord:
+    record = NormRecord(gradient_clip_val=gradient_clip_val, **settings)
     for step, norm in enumerate(norms, start=1):
         record.add(NormStep(step=step, norm=norm))
     return record
@@ -74,3 +75,13 @@ def test_rows_of_other_columns_are_read_by_name(tmp_path: Path) -> None:
     path.write_text("step,other,total\n1,9,2\n")
     StepTable(path, ["step", "total", "head"]).start(until_step=1)
     assert path.read_text() == "step,total,head\n1,2,\n"
+
+
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_a_png_is_written(tmp_path: Path, clip: float | None) -> None:
+    pytest.importorskip("matplotlib")
+    odd = {50: 9.0, 60: math.nan, 70: 0.0}
+    record = record_of([odd.get(step, 1 + step / 100) for step in range(1, 101)], gradient_clip_val=clip)
+    plot_norms(record, tmp_path / "norms.png", title="grad norms")
+    assert (tmp_path / "norms.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in tmp_path.iterdir() if "norms" in path.name] == ["norms.png"]
