@@ -38,8 +38,10 @@ def shared_dir() -> Path:
 
 @pytest.fixture(autouse=True)
 def _isolated_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's own caches."""
+    """No test reads or writes the user's own caches and runs."""
     monkeypatch.setenv("KOSUM_CACHE", str(tmp_path / "kosum-cache"))
+    for name in ("KOSUM_DEBUG", "KOSUM_RUNS_DIR"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")

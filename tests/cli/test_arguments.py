@@ -1,33 +1,18 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from kosum_pl.cli.arguments import read_arguments, read_yaml
-from kosum_pl.runs.folders import point_latest_at
 
 
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("KOSUM_RUNS_DIR", raising=False)
     for name in ("a", "b"):
         (tmp_path / f"{name}.yaml").write_text(f"seed_everything: {len(name)}\n", encoding="utf-8")
     return tmp_path
-
-
-def test_configs_come_first_so_that_flags_win(work: Path) -> None:
-    read = read_arguments("fit", ["--trainer.max_steps", "3", "--config", "a.yaml", "--config=b.yaml", "-x"])
-    assert read.arguments == (
-        f"--config={work / 'a.yaml'}",
-        f"--config={work / 'b.yaml'}",
-        "--trainer.max_steps",
-        "3",
-        "-x",
-    )
-    assert read.config_name == "a"
 
 
 @pytest.mark.parametrize("spelling", [["-c", "demo"], ["--config", "demo.yaml"], ["--config=demo"]])
@@ -70,18 +55,6 @@ def test_the_run_name_wins_over_the_configs(work: Path) -> None:
     read = read_arguments("fit", ["-c", str(moved), "--run_name", "a b.x"])
     assert read.config_name == "a b.x"
     assert read.arguments == (f"--config={moved}",)
-
-
-def test_best_becomes_the_path_of_the_latest_runs_best(work: Path) -> None:
-    run_dir = work / "runs" / "a" / "2026-01-01_00-00-00"
-    best = run_dir / "checkpoints" / "step=1.ckpt"
-    best.parent.mkdir(parents=True)
-    best.touch()
-    (run_dir / "metrics.json").write_text(json.dumps({"best_checkpoint": str(best)}), encoding="utf-8")
-    point_latest_at(run_dir)
-    read = read_arguments("test", ["--ckpt_path", "best", "--config", "a.yaml"])
-    assert read.checkpoint == best
-    assert read.arguments[1:] == (f"--ckpt_path={best}",)
 
 
 def test_plugins_of_configs_and_flags_are_gathered(work: Path) -> None:
@@ -134,8 +107,3 @@ def test_a_slice_becomes_the_data_modules_argument(work: Path) -> None:
 def test_half_a_slice_is_named(work: Path, condition: str) -> None:
     with pytest.raises(ValueError, match=rf"^--slice {condition}: write column=value or column=value,value, such as"):
         read_arguments("validate", ["-c", "a.yaml", f"--slice={condition}"])
-
-
-def test_fit_has_no_slice(work: Path) -> None:
-    with pytest.raises(ValueError, match=r"^--slice is for validate, test, predict; for fit, name files of the wanted"):
-        read_arguments("fit", ["-c", "a.yaml", "--slice", "weekday=7"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger
 
 from kosum_pl.cli.loggers import run_loggers
 
@@ -18,13 +18,6 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def csv_logger(folder: Path) -> CSVLogger:
     (logger,) = (logger for logger in run_loggers(None, folder) if isinstance(logger, CSVLogger))
     return logger
-
-
-def test_a_run_logs_to_tensorboard_and_a_csv_by_default(tmp_path: Path) -> None:
-    tensorboard, table = run_loggers(True, tmp_path)
-    assert isinstance(tensorboard, TensorBoardLogger)
-    assert isinstance(table, CSVLogger)
-    assert {Path(logger.log_dir) for logger in (tensorboard, table)} == {tmp_path}
 
 
 def test_what_is_configured_is_left_alone(tmp_path: Path) -> None:

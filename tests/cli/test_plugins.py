@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from lightning.pytorch import Callback
 
-from kosum_pl.cli.plugins import LoadedPlugins, PluginFailure, load_plugins
+from kosum_pl.cli.plugins import PluginFailure, load_plugins
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHIPPED = "kosum_pl.callbacks.rouge_sum_checkpoint"
@@ -66,12 +66,22 @@ def test_shipped_callbacks_are_always_there(work: Path) -> None:
     assert loaded.lines() == []
 
 
-def test_a_file_of_the_working_folder(work: Path) -> None:
-    write_callback(work / "callbacks" / "mine.py", "MineFromAFile")
-    loaded = load_plugins()
-    assert "callbacks.mine" in loaded.modules
-    assert callback_named("MineFromAFile").__module__ == "callbacks.mine"
-    assert SHIPPED in loaded.modules
+@pytest.mark.parametrize(
+    ("file", "loaded", "plugins"),
+    [
+        ("callbacks/mine.py", "callbacks.mine", []),
+        ("my_package/plugin.py", "my_package.plugin", ["my_package.plugin"]),
+        ("site/installed_plugin.py", "installed_plugin:Mine", []),
+    ],
+)
+def test_a_file_a_dotted_module_and_an_entry_point_are_loaded(
+    work: Path, file: str, loaded: str, plugins: list[str]
+) -> None:
+    write_callback(work / file, "Mine")
+    if ":" in loaded:
+        register(work, "installed", loaded)
+    assert {SHIPPED, loaded} <= set(load_plugins(plugins).modules)
+    assert callback_named("Mine").__module__ == loaded.partition(":")[0]
 
 
 def test_the_users_folder_first_on_the_path_does_not_hide_the_shipped_one(work: Path) -> None:
@@ -92,20 +102,6 @@ def test_the_old_name_of_a_shipped_callback_is_the_same_class(work: Path) -> Non
     load_plugins()
     old = importlib.import_module("callbacks.rouge_sum_checkpoint")
     assert old.RougeSumCheckpoint is importlib.import_module(SHIPPED).RougeSumCheckpoint
-
-
-def test_a_dotted_module_of_the_working_folder(work: Path) -> None:
-    write_callback(work / "my_package" / "plugin.py", "MineFromAModule")
-    loaded = load_plugins(["my_package.plugin"])
-    assert "my_package.plugin" in loaded.modules
-    assert callback_named("MineFromAModule").__module__ == "my_package.plugin"
-
-
-def test_an_entry_point(work: Path) -> None:
-    write_callback(work / "site" / "installed_plugin.py", "MineFromAnEntryPoint")
-    register(work, "installed", "installed_plugin:MineFromAnEntryPoint")
-    assert "installed_plugin:MineFromAnEntryPoint" in load_plugins().modules
-    assert callback_named("MineFromAnEntryPoint").__module__ == "installed_plugin"
 
 
 def test_a_file_named_like_a_shipped_one_replaces_it_and_says_so(work: Path) -> None:
@@ -177,10 +173,6 @@ def test_files_that_are_no_plugins_are_left_alone(work: Path) -> None:
 def test_a_failure_matters_when_the_config_names_it(text: str, expected: bool) -> None:
     failure = PluginFailure(source="callbacks/mine.py", reason="…", names=("callbacks.mine", "Mine"))
     assert failure.is_asked_for(text) is expected
-
-
-def test_nothing_found_has_nothing_to_say() -> None:
-    assert LoadedPlugins().lines() == []
 
 
 MARKER = """

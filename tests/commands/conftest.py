@@ -44,7 +44,6 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder, with `tiny.yaml`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("KOSUM_DEBUG", raising=False)
     write_rows(tmp_path / "train.csv", TRAIN)
     write_rows(tmp_path / "dev.csv", VAL)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")

@@ -6,7 +6,6 @@ import pytest
 
 from kosum_pl.cli.arguments import read_arguments
 from kosum_pl.cli.parts import Parts, load_parts
-from kosum_pl.errors import UsageError
 from kosum_pl.modules import Seq2SeqModule
 
 
@@ -51,8 +50,3 @@ def test_the_constraint_is_on_where_predict_would_have_it(work: Path, callbacks:
     decoding = load("--model.constraint.kind=automaton", f"--trainer.callbacks={callbacks}").module.decoding
     assert decoding.is_constrained("predict") is is_constrained
     assert decoding.is_constrained("validation"), "in all cases"
-
-
-def test_a_mistake_is_told_as_fit_does(work: Path) -> None:
-    with pytest.raises(UsageError, match=r"unknown key 'trainer\.max_epoch'; did you mean 'trainer\.max_epochs'\?"):
-        load("--trainer.max_epoch=1")

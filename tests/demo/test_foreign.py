@@ -47,9 +47,6 @@ def test_foreign_words_are_told_apart_and_survive_cleaning() -> None:
     assert len(set(foreign)) == len(foreign)
     assert all(unicodedata.is_normalized("NFC", word) for word in foreign)
     assert not any(re.search(r"[가-힣\d#|]", word) for word in foreign)
-
-
-def test_no_word_begins_another() -> None:
     for word in FOREIGN_WORDS:
         assert not [other for other in FOREIGN_WORDS if other != word and other.startswith(word)]
 
@@ -64,14 +61,11 @@ def test_no_word_begins_another() -> None:
         ("감기약을 샀다.", "感冒약을 샀다."),
         ("강이사가 온다.", "강이사가 온다."),  # within a word it is another word
         ("", ""),
+        (" ".join(FULL_NAMES), " ".join(FULL_NAMES)),
     ],
 )
 def test_words_change_and_particles_stay(korean: str, foreign: str) -> None:
     assert say_foreign(korean) == foreign
-
-
-def test_names_stay() -> None:
-    assert say_foreign(" ".join(FULL_NAMES)) == " ".join(FULL_NAMES)
 
 
 @given(st.sampled_from(sorted(SAMPLERS)), SEEDS)
@@ -105,12 +99,9 @@ def test_share_of_the_rows(share: float, expected: int) -> None:
     assert sum(new != old for new, old in zip(changed, ROWS, strict=True)) == expected
 
 
-def test_a_greater_share_takes_the_rows_of_a_smaller_one() -> None:
+def test_a_greater_share_takes_the_rows_of_a_smaller_one_and_another_seed_others() -> None:
     fewer, more = (contaminate(ROWS, share=share, seed=0) for share in (0.25, 0.5))
     assert all(few == many for few, many, old in zip(fewer, more, ROWS, strict=True) if few != old)
-
-
-def test_another_seed_takes_other_rows() -> None:
     assert contaminate(ROWS, share=0.5, seed=0) != contaminate(ROWS, share=0.5, seed=1)
 
 

@@ -104,13 +104,13 @@ def test_numbers_end_as_they_are_read(number: int) -> None:
     assert attach(str(number), "으로") == f"{number}{'으로' if number % 10 in (0, 3, 6) else '로'}"
 
 
-@pytest.mark.parametrize("particle", ["도", "에게", "까지", ""])
-def test_particles_of_one_form_are_refused(particle: str) -> None:
-    with pytest.raises(ValueError, match="one form only"):
-        attach("민지", particle)
-
-
-@pytest.mark.parametrize("word", ["", "  "])
-def test_blank_words_are_refused(word: str) -> None:
-    with pytest.raises(ValueError, match="no word"):
-        attach(word, "은")
+@pytest.mark.parametrize(
+    ("word", "particle", "message"),
+    [
+        *(("민지", particle, "one form only") for particle in ("도", "에게", "까지", "")),
+        *((word, "은", "no word") for word in ("", "  ")),
+    ],
+)
+def test_particles_of_one_form_and_blank_words_are_refused(word: str, particle: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        attach(word, particle)

@@ -11,16 +11,9 @@ from transformers import PreTrainedTokenizerFast
 
 from kosum_pl.__main__ import main
 from kosum_pl.decode.literals import DEFAULT_LITERALS
-from kosum_pl.modules import SummarizationModule
 from tests.error_lines import error_line
 
-
-@pytest.fixture(autouse=True)
-def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: SummarizationModule) -> None:
-        raise AssertionError("weights were asked for")
-
-    monkeypatch.setattr(SummarizationModule, "configure_model", fail)
+pytestmark = pytest.mark.usefixtures("no_weights")
 
 
 def report(*arguments: str) -> dict[str, Any]:

@@ -16,17 +16,10 @@ from kosum_pl.__main__ import main
 from kosum_pl.drift.compare import compare
 from kosum_pl.drift.plot import draw
 from kosum_pl.lookup import find_config, resolve_path
-from kosum_pl.modules import SummarizationModule
 from kosum_pl.types import Dialogue
 from tests.error_lines import error_line
 
-
-@pytest.fixture(autouse=True)
-def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: SummarizationModule) -> None:
-        raise AssertionError("weights were asked for")
-
-    monkeypatch.setattr(SummarizationModule, "configure_model", fail)
+pytestmark = pytest.mark.usefixtures("no_weights")
 
 
 def rows_of(split: str) -> list[dict[str, str]]:

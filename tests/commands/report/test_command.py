@@ -51,5 +51,4 @@ def test_a_mistake_is_one_line(
     words: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("KOSUM_DEBUG", raising=False)
     assert words in error_line(capsys, "report", *arguments)

@@ -84,25 +84,24 @@ def test_an_interruption_keeps_the_rows_that_are_done_in_their_order(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def written() -> str:
-        out = capsys.readouterr().out
+    def written(out: str) -> str:
         return (work / "out").read_text(encoding="utf-8") if output == "file" else out
 
     options = ["--format", output_format, *(["--output", "out"] if output == "file" else [])]
     assert summarize(folder, *options) == 0
-    whole = rows_of(written(), output_format)
+    whole = rows_of(written(capsys.readouterr().out), output_format)
     assert list(whole) == [0, 1, 2, 3]
 
     stop_after(3, KeyboardInterrupt(), monkeypatch)
     (work / "out").write_text("old")
     assert summarize(folder, *options) == 130
-    told = capsys.readouterr()
-    text = (work / "out").read_text(encoding="utf-8") if output == "file" else told.out
+    captured = capsys.readouterr()
+    text = written(captured.out)
     assert list(rows_of(text, output_format).items()) == [(row, whole[row]) for row in sorted(ORDER[:3])]
     if output_format == "text":
         assert len(text.splitlines()) == len(TEXTS)  # line n answers dialogue n
-    place = "in out" if output == "file" else "on standard output"
-    assert told.err.endswith(f"kosum_pl: interrupted; 3 of 4 summaries are {place}\n")
+    where = "in out" if output == "file" else "on standard output"
+    assert captured.err.endswith(f"kosum_pl: interrupted; 3 of 4 summaries are {where}\n")
 
 
 def test_an_error_in_generation_keeps_them_too(
@@ -142,19 +141,10 @@ def test_a_file_of_before_outlives_what_writes_nothing(
     ],
 )
 @pytest.mark.parametrize("kind", ["folder", "config", "checkpoint"])
+@pytest.mark.usefixtures("no_weights")
 def test_the_input_is_read_before_the_weights(
-    folder: Path,
-    work: Path,
-    kind: str,
-    source: str,
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    folder: Path, work: Path, kind: str, source: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(self: SummarizationModule) -> None:
-        raise AssertionError("weights were asked for")
-
-    monkeypatch.setattr(SummarizationModule, "configure_model", fail)
     (work / "hole.csv").write_text("fname,dialogue\na,A: 네\nb,\n", encoding="utf-8")
     (work / "other.csv").write_text("fname,text\na,A: 네\n", encoding="utf-8")
     (work / "broken.txt").write_bytes(b"a\xff")
@@ -175,6 +165,6 @@ def test_truncated_dialogues_are_counted(folder: Path, work: Path, capsys: pytes
     num_tokens = len(load_folder(folder).module.encoder.tokenizer(long)["input_ids"])
     (work / "in.jsonl").write_text(json.dumps({"fname": "r0", "dialogue": long}) + "\n", encoding="utf-8")
     assert summarize(folder) == 0
-    told = re.search(r"summarize: 1 rows; 1 dialogue truncated \((\d+) tokens\)\n", capsys.readouterr().err)
-    assert told
-    assert num_tokens - 64 <= int(told[1]) < num_tokens
+    found = re.search(r"summarize: 1 rows; 1 dialogue truncated \((\d+) tokens\)\n", capsys.readouterr().err)
+    assert found
+    assert num_tokens - 64 <= int(found[1]) < num_tokens
