@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -37,7 +37,6 @@ DIALOGUES = [
     for number in range(1, 9)
 ]
 """Eight rows whose dialogues and summaries differ in length."""
-MakeModule = Callable[..., SummarizationModule]
 
 
 def small_module(
@@ -103,21 +102,3 @@ def attached(
 def kind(request: pytest.FixtureRequest) -> str:
     """Both kinds of model."""
     return str(request.param)
-
-
-@pytest.fixture
-def make_module() -> MakeModule:
-    """`wide_module`."""
-    return wide_module
-
-
-@pytest.fixture(scope="session")
-def dialogues() -> list[Dialogue]:
-    """`DIALOGUES`."""
-    return DIALOGUES
-
-
-@pytest.fixture
-def collate() -> Callable[..., Batch]:
-    """`collate_rows`."""
-    return collate_rows

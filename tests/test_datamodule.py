@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kosum_pl.datamodule import SummarizationDataModule
+from kosum_pl.encode import Seq2SeqEncoder
 from kosum_pl.types import IGNORE_INDEX
 from tests.modules_fixtures import attached, quiet_trainer, small_module
 
@@ -20,11 +21,12 @@ def small_files(cut_demo: Callable[[int, int], dict[str, str]]) -> dict[str, str
     return cut_demo(48, 20)
 
 
+def fit_data(files: dict[str, str], *, kind: str = "seq2seq", **settings: Any) -> SummarizationDataModule:
+    return attached("fit", small_module(kind), SummarizationDataModule(**files, **settings))
+
+
 def test_training_batches_hold_every_row_once(kind: str, small_files: dict[str, str]) -> None:
-    data = attached(
-        "fit", small_module(kind), SummarizationDataModule(**small_files, max_batch_tokens=600, num_workers=0)
-    )
-    batches = list(data.train_dataloader())
+    batches = list(fit_data(small_files, kind=kind, max_batch_tokens=600, num_workers=0).train_dataloader())
     assert sorted(row for batch in batches for row in batch.rows) == list(range(48))
     assert all(batch.input_ids.numel() <= 600 for batch in batches if len(batch.rows) > 1)
     for batch in batches:
@@ -34,14 +36,12 @@ def test_training_batches_hold_every_row_once(kind: str, small_files: dict[str, 
 
 def test_validation_inside_fit_uses_the_same_seeded_subset(small_files: dict[str, str]) -> None:
     settings = {"max_batch_tokens": 600, "num_workers": 0, "num_eval_samples": 7}
-    found = []
-    for _ in range(2):
-        data = attached("fit", small_module("seq2seq"), SummarizationDataModule(**small_files, **settings))
-        found.append(sorted(row for batch in data.val_dataloader() for row in batch.rows))
-    assert found[0] == found[1]
-    assert len(set(found[0])) == 7
-    other = attached("fit", small_module("seq2seq"), SummarizationDataModule(**small_files, **settings, seed=7))
-    assert sorted(row for batch in other.val_dataloader() for row in batch.rows) != found[0]
+    first, again, other = (
+        sorted(row for batch in fit_data(small_files, seed=seed, **settings).val_dataloader() for row in batch.rows)
+        for seed in (42, 42, 7)
+    )
+    assert first == again != other
+    assert len(set(first)) == 7
 
 
 def test_validate_scores_every_row(small_files: dict[str, str]) -> None:
@@ -50,46 +50,25 @@ def test_validate_scores_every_row(small_files: dict[str, str]) -> None:
     assert sorted(row for batch in loader for row in batch.rows) == list(range(20))
 
 
-def test_batches_never_mix_presets(small_files: dict[str, str]) -> None:
-    module = small_module("seq2seq", presets=["saturday", "default"])
-    data = attached("validate", module, SummarizationDataModule(**small_files, batch_size=4, eval_batch_size=8))
-    served = [
-        {module.decoding.router.preset_for(row.profile).name for row in batch.dialogues}
-        for batch in data.val_dataloader()
-    ]
-    assert all(len(names) == 1 for names in served)
-    assert set().union(*served) == {"saturday", "default"}
-
-
 def test_the_second_start_does_not_tokenize_again(small_files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    attached("fit", small_module("seq2seq"), SummarizationDataModule(**small_files, batch_size=4))
-    module = small_module("seq2seq")
+    fit_data(small_files, batch_size=4)
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("tokenized again")
 
-    monkeypatch.setattr(type(module.encoder), "encode", refuse)
-    attached("fit", module, SummarizationDataModule(**small_files, batch_size=4))
+    monkeypatch.setattr(Seq2SeqEncoder, "encode", refuse)
+    fit_data(small_files, batch_size=4)
     with pytest.raises(AssertionError, match="tokenized again"):
-        attached("fit", module, SummarizationDataModule(**small_files, batch_size=4, max_source_tokens=90))
+        fit_data(small_files, batch_size=4, max_source_tokens=90)
 
 
-def test_counts_are_told_in_a_line(small_files: dict[str, str]) -> None:
-    data = SummarizationDataModule(**small_files, batch_size=4, max_source_tokens=48, max_summary_tokens=12)
-    lines = attached("fit", small_module("seq2seq"), data).report_lines
+def test_counts_and_leaked_dialogues_are_reported(small_files: dict[str, str]) -> None:
+    files = dict.fromkeys(("train_file", "val_file"), small_files["train_file"])
+    lines = fit_data(files, batch_size=4, max_source_tokens=48, max_summary_tokens=12).report_lines
     assert lines[0].startswith("train: 48 rows, ")
     assert "0 dialogues truncated" not in lines[0]
     assert "0 summaries cut" not in lines[0]
-
-
-def test_leaked_dialogues_are_counted(small_files: dict[str, str]) -> None:
-    data = SummarizationDataModule(
-        train_file=small_files["train_file"], val_file=small_files["train_file"], batch_size=4
-    )
-    assert (
-        "warning: 48 dialogues stand in both train and val"
-        in attached("fit", small_module("seq2seq"), data).report_lines
-    )
+    assert "warning: 48 dialogues stand in both train and val" in lines
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from kosum_pl.data import TopicSettings
 from kosum_pl.data.topics.clusters import load_clusters
 from kosum_pl.datamodule import SummarizationDataModule
@@ -47,14 +45,6 @@ def test_a_run_keeps_its_clusters_and_is_evaluated_by_them(
         assert batch.dialogues is not None
         served = {router.preset_for(dialogue.profile).name for dialogue in batch.dialogues}
         assert served == {"by_topic" if batch.dialogues[0].profile["topic_cluster"] == "topic2" else "default"}
-
-
-def test_without_train_and_without_a_run_the_remedy_is_told(
-    cut_demo: Callable[[int, int], dict[str, str]], tmp_path: Path
-) -> None:
-    data = SummarizationDataModule(val_file=cut_demo(10, 10)["val_file"], batch_size=8, topics=TOPICS)
-    with pytest.raises(ValueError, match=r"set data\.topics\.file to a run's topics\.json, or data\.train_file"):
-        opened("validate", data, folder=tmp_path / "eval")
 
 
 def test_a_fit_goes_by_its_own_train_whatever_lies_in_the_folder(

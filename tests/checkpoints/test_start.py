@@ -186,7 +186,10 @@ def test_a_checkpoint_that_does_not_fit_is_one_line_and_leaves_no_run(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = fit("--trainer.max_steps=1", "--trainer.val_check_interval=1")
-    text = torch.load(first / "checkpoints" / "last.ckpt", weights_only=True)["kosum_pl_config"]
+    saved = torch.load(first / "checkpoints" / "last.ckpt", weights_only=True)
+    assert saved["kosum_pl"]["model_name"] == "demo:bart"
+    assert "hyper_parameters" not in saved
+    text = saved["kosum_pl_config"]
     assert (first / "config.yaml").read_text(encoding="utf-8").endswith(text)
     assert yaml.safe_load(text)["trainer"]["max_steps"] == 1
     line = error_line(capsys, "--init_from", str(first), "--model.config_overrides.d_model=32")

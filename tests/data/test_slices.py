@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given
@@ -53,11 +53,7 @@ def test_rows(conditions: list[str], rows: list[int]) -> None:
 @pytest.mark.parametrize(
     ("conditions", "number", "message"),
     [
-        (
-            ["wekday=7"],
-            8,
-            r"^slice wekday=7: val has no column 'wekday'; there are: weekday, topic, length$",
-        ),
+        (["wekday=7"], 8, r"^slice wekday=7: val has no column 'wekday'; there are: weekday, topic, length$"),
         (["length=q1"], 7, r"val has no column 'length'; there are: weekday, topic$"),
         (["note=x"], 8, r"val has no column 'note'"),
         (["weekday=8,9"], 8, r"^slice weekday=8,9: no row of val matches; values of weekday: 1, 6, 7, 10$"),
@@ -108,17 +104,6 @@ def named(values: list[str]) -> list[str]:
     return [name.removeprefix("a=") for name in slices]
 
 
-def test_columns_keep_their_order_and_rows_theirs() -> None:
-    rows = [{"topic": "여행", "weekday": "6"}, {"weekday": "1"}, {"topic": "쇼핑", "weekday": "6"}, {"topic": "여행"}]
-    slices = slice_names(rows, columns=["weekday", "none", "topic", "weekday"])
-    assert list(slices.items()) == [
-        ("weekday=1", [1]),
-        ("weekday=6", [0, 2]),
-        ("topic=쇼핑", [2]),
-        ("topic=여행", [0, 3]),
-    ]
-
-
 @pytest.mark.parametrize(
     ("values", "names"),
     [
@@ -140,17 +125,6 @@ def test_an_id_is_no_slice() -> None:
     assert list(slice_names(rows, columns=["id", "half", "id"])) == ["half=0", "half=1"]
 
 
-def test_no_rows_have_no_slices() -> None:
-    assert slice_names([], columns=["weekday"]) == {}
-
-
-def test_a_bare_text_is_an_error() -> None:
-    with pytest.raises(
-        ValueError, match=r"^slices: columns are the bare text 'weekday'; give a list of profile columns$"
-    ):
-        slice_names([], columns="weekday")
-
-
 CELLS = st.sampled_from(["", "1", "10", "2", "x1", "x10", "가", "①", "²", "1a"])
 
 
@@ -165,28 +139,43 @@ def test_a_columns_slices_share_out_its_rows(rows: list[Mapping[str, str]]) -> N
         assert {rows[row][column] for row in numbers} == {value}
 
 
-def test_all_columns_and_quartiles_where_none_are_named() -> None:
-    rows = [{"weekday": str(6 + row % 2), "id": str(row)} for row in range(16)]
-    slices = slice_names(rows, columns=None, lengths=[10 * row for row in range(16)])
-    assert slices == {
-        "weekday=6": list(range(0, 16, 2)),
-        "weekday=7": list(range(1, 16, 2)),
-        **{f"length=q{quarter + 1}": list(range(4 * quarter, 4 * quarter + 4)) for quarter in range(4)},
-    }
+SUNDAYS = [{"weekday": "7"}] * 8
+QUARTERS = {f"length=q{quarter + 1}": [2 * quarter, 2 * quarter + 1] for quarter in range(4)}
 
 
-def test_quartiles_only_where_they_are_asked_for_and_can_be_drawn() -> None:
-    rows = [{"weekday": "7"}] * 8
-    assert list(slice_names(rows, columns=["weekday"], lengths=range(8))) == ["weekday=7"]
-    assert list(slice_names(rows, columns=["length"], lengths=range(8))) == [f"length=q{i}" for i in (1, 2, 3, 4)]
-    assert slice_names(rows[:7], columns=["length"], lengths=range(7)) == {}
-    assert slice_names(rows, columns=["length"]) == {}
-    assert slice_names(rows, columns=[], lengths=range(8)) == {}
+@pytest.mark.parametrize(
+    ("rows", "columns", "lengths", "slices"),
+    [
+        # Columns keep their order, values stand in theirs.
+        (
+            [{"topic": "여행", "weekday": "6"}, {"weekday": "1"}, {"topic": "쇼핑", "weekday": "6"}, {"topic": "여행"}],
+            ["weekday", "none", "topic", "weekday"],
+            (),
+            {"weekday=1": [1], "weekday=6": [0, 2], "topic=쇼핑": [2], "topic=여행": [0, 3]},
+        ),
+        ([], ["weekday"], (), {}),
+        # None means all columns and quartiles of length; named columns alone have none.
+        (SUNDAYS, None, range(8), {"weekday=7": list(range(8)), **QUARTERS}),
+        (SUNDAYS, ["weekday"], range(8), {"weekday=7": list(range(8))}),
+        (SUNDAYS, ["length"], range(8), QUARTERS),
+        (SUNDAYS[:7], ["length"], range(7), {}),
+        (SUNDAYS, ["length"], (), {}),
+        (SUNDAYS, [], range(8), {}),
+        # A column of the data that is named so is taken as it is.
+        (
+            [{"length": "short" if row < 3 else "long"} for row in range(8)],
+            None,
+            range(8),
+            {"length=long": [3, 4, 5, 6, 7], "length=short": [0, 1, 2]},
+        ),
+    ],
+)
+def test_slices_of_columns(
+    rows: list[dict[str, str]], columns: list[str] | None, lengths: Sequence[int], slices: dict[str, list[int]]
+) -> None:
+    assert list(slice_names(rows, columns=columns, lengths=lengths).items()) == list(slices.items())
 
 
-def test_a_column_of_the_data_named_length_is_taken_as_it_is() -> None:
-    rows = [{"length": "short" if row < 3 else "long"} for row in range(8)]
-    assert slice_names(rows, columns=None, lengths=range(8)) == {
-        "length=long": [3, 4, 5, 6, 7],
-        "length=short": [0, 1, 2],
-    }
+def test_a_bare_text_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"^slices: columns are the bare text 'weekday'; give a list of"):
+        slice_names([], columns="weekday")

@@ -61,20 +61,17 @@ def test_system_is_part_of_the_user_turn_for_gemma(causal) -> None:
     assert example.labels == []
 
 
-@pytest.mark.parametrize("name", ["llama", "llama-no-bos", "gemma"])
-def test_exactly_one_bos(causal, name: str) -> None:
-    encoder = causal[name]
+@pytest.mark.parametrize("name", ["llama", "llama-no-bos", "llama-two-bos", "gemma"])
+def test_exactly_one_bos(causal, tiny, name: str) -> None:
+    if name == "llama-two-bos":
+        encoder = CausalEncoder(tiny.llama("{{ bos_token }}" + tiny.llama_template), PROMPT)
+    else:
+        encoder = causal[name]
     bos = encoder.tokenizer.bos_token_id
     for row in (ROW, Dialogue(example_id="b", text="<|begin|><bos> 안녕", references=("<bos>가",))):
         ids = encoder.encode(row, limits=LIMITS, with_summary=True).input_ids
         assert ids[0] == bos
         assert ids.count(bos) == 1
-
-
-def test_a_template_that_writes_bos_twice(tiny) -> None:
-    encoder = CausalEncoder(tiny.llama("{{ bos_token }}" + tiny.llama_template), PROMPT_OF_ONE_TURN)
-    ids = encoder.encode(ROW, limits=LIMITS, with_summary=False).input_ids
-    assert ids.count(encoder.tokenizer.bos_token_id) == 1
 
 
 def test_what_the_tokenizer_puts_in_front_stands_once(tiny) -> None:
@@ -85,15 +82,8 @@ def test_what_the_tokenizer_puts_in_front_stands_once(tiny) -> None:
     assert ids.count(start) == 3
 
 
-PROMPT_OF_ONE_TURN = ChatPrompt(system="", user="{dialogue}")
-
-
 def test_terminator_ids(causal) -> None:
-    for name, tokens in (
-        ("chatml", ["<|im_end|>"]),
-        ("llama", ["<|eot_id|>"]),
-        ("gemma", ["<end_of_turn>", "<eos>"]),
-    ):
+    for name, tokens in (("chatml", ["<|im_end|>"]), ("llama", ["<|eot_id|>"]), ("gemma", ["<end_of_turn>", "<eos>"])):
         tokenizer = causal[name].tokenizer
         assert causal[name].terminator_ids == tuple(token_id(tokenizer, token) for token in tokens)
 

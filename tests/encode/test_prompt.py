@@ -30,17 +30,23 @@ def test_reserved_template_argument() -> None:
         ChatPrompt(template_args={"add_generation_prompt": False})
 
 
-def test_frame_of_chatml(tiny) -> None:
-    before, behind = ChatRenderer(tiny.chatml(), PROMPT).frame()
-    assert before == "<|im_start|>system\n요약합니다.<|im_end|>\n<|im_start|>user\n대화:\n"
-    assert behind == "\n끝 {x}<|im_end|>\n<|im_start|>assistant\n"
-
-
-def test_template_arguments_are_handed_on(tiny) -> None:
-    prompt = ChatPrompt(system="", user="{dialogue}", template_args={"enable_thinking": False})
-    before, behind = ChatRenderer(tiny.chatml(), prompt).frame()
-    assert before == "<|im_start|>user\n"
-    assert behind == "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+@pytest.mark.parametrize(
+    ("prompt", "before", "behind"),
+    [
+        (
+            PROMPT,
+            "<|im_start|>system\n요약합니다.<|im_end|>\n<|im_start|>user\n대화:\n",
+            "\n끝 {x}<|im_end|>\n<|im_start|>assistant\n",
+        ),
+        (
+            ChatPrompt(system="", user="{dialogue}", template_args={"enable_thinking": False}),
+            "<|im_start|>user\n",
+            "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
+        ),
+    ],
+)
+def test_frame_of_chatml(tiny, prompt: ChatPrompt, before: str, behind: str) -> None:
+    assert ChatRenderer(tiny.chatml(), prompt).frame() == (before, behind)
 
 
 @pytest.mark.parametrize("refuses", [True, False])

@@ -126,10 +126,6 @@ def test_a_word_of_one_row_is_foreign_in_another() -> None:
     assert scored([("PPT", first), ("KTX", second)])["contamination_rate"] == 1
 
 
-def test_empty_predictions_have_no_share_of_characters() -> None:
-    assert scored([("", DIALOGUE)]) == {"contamination_rate": 0.0}
-
-
 def test_the_charset_stands_beside_the_scores() -> None:
     for charset, name in ((Charset(), "korean"), (Charset(characters="é"), "korean + é")):
         assert Metrics(ScoreSettings(rouge_tokenizer="char", charset=charset)).record()["contamination_charset"] == name

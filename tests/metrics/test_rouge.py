@@ -95,17 +95,6 @@ def test_real_rows_equal_rouge_score(dev_references: list[list[str]], name: str,
     assert 60 < scores["rouge_sum"] < 240
 
 
-def test_max_takes_the_best_reference_for_each_score_apart() -> None:
-    # The first reference shares more words, the second a word pair.
-    prediction, references = "가 나 다 라", ["라 다 나 가", "가 나 마 바"]
-    mean, best = (
-        score_rows([prediction], [references], tokenizer=get_tokenizer("space"), multi_reference=rule)[0]
-        for rule in ("mean", "max")
-    )
-    assert best == pytest.approx([1.0, 1 / 3, 0.5])
-    assert mean == pytest.approx([0.75, 1 / 6, 0.375])
-
-
 @pytest.mark.parametrize("name", ["kiwi", "char", "space"])
 def test_korean_is_scored(name: str) -> None:
     """The stock tokenizer deletes Hangul: pure Korean scores 0, a shared tag alone scores 1."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kosum_pl.metrics import RowMetric, ScoreSettings, ScoreTable, count_foreign, score_rows
+from kosum_pl.metrics import RowMetric, ScoreSettings, ScoreTable, count_foreign
 from kosum_pl.metrics.scores import EvaluationScores
 from kosum_pl.metrics.settings import SCORE_NAMES
 from kosum_pl.types import Prediction
@@ -73,16 +73,6 @@ def test_intervals_depend_on_the_rows_and_the_seed_alone() -> None:
 def test_no_rows_have_no_scores() -> None:
     empty = ScoreTable.of([], SETTINGS)
     assert (empty.scores(), empty.intervals(), empty.slice_scores) == ({}, {}, [])
-
-
-def test_rouge_is_the_mean_of_its_rows() -> None:
-    rows = [row for row in ROWS if row.references]
-    each = 100 * score_rows(
-        [row.text for row in rows], [row.references for row in rows], tokenizer=TABLE.metrics.tokenizer
-    )
-    expected = dict(zip(("rouge1", "rouge2", "rougeL"), each.mean(axis=0), strict=True))
-    expected |= {"rouge_sum": each.sum(axis=1).mean(), "rouge_mean": each.mean()}
-    assert scored(ROWS, *expected) == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_slice_has_the_scores_of_its_rows_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.metadata
+import importlib.util
 import multiprocessing
 import pickle
 import subprocess
@@ -20,6 +21,7 @@ from kosum_pl.metrics.tokenize import split_tags
 from kosum_pl.types import TAG_PATTERN
 
 NAMES = ("kiwi", "mecab", "char", "space")
+INSTALLED = [name for name in NAMES if name != "mecab" or importlib.util.find_spec("mecab")]
 pieces = st.sampled_from(
     [
         "#Person1#",
@@ -42,58 +44,46 @@ pieces = st.sampled_from(
 texts = st.lists(pieces, max_size=12).map("".join)
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=INSTALLED)
 def tokenizer(request: pytest.FixtureRequest) -> RougeTokenizer:
-    if request.param == "mecab":
-        pytest.importorskip("mecab", reason="the extra 'mecab' is not installed")
     return get_tokenizer(request.param)
 
 
-def test_kiwi_gives_dictionary_forms() -> None:
-    tokens = get_tokenizer("kiwi")("#Person2#는 숨쉬기 어려워합니다.")
-    assert tokens == ["#Person2#", "는", "숨", "쉬", "기", "어렵", "어", "하", "ᆸ니다", "."]
-
-
-def test_mecab_gives_surface_forms() -> None:
-    pytest.importorskip("mecab", reason="the extra 'mecab' is not installed")
-    tokenizer = get_tokenizer("mecab")
-    assert tokenizer("#Person1#은 KTX를 타고 간다.") == ["#Person1#", "은", "KTX", "를", "타", "고", "간다", "."]
-    assert tokenizer("#Person1##Person2#은 Xqz를 안다.")[:3] == ["#Person1#", "#Person2#", "은"]
-
-
-def test_char_and_space() -> None:
-    assert get_tokenizer("char")(" #Person1#은\n간다 3시") == ["#Person1#", "은", "간", "다", "3", "시"]
-    assert get_tokenizer("space")(" #Person1#은\n3시에  간다.") == ["#Person1#", "은", "3시에", "간다."]
+@pytest.mark.parametrize(
+    ("name", "text", "tokens"),
+    [
+        ("kiwi", "#Person2#는 숨쉬기 어려워합니다.", "#Person2# 는 숨 쉬 기 어렵 어 하 ᆸ니다 ."),
+        ("mecab", "#Person1#은 KTX를 타고 간다.", "#Person1# 은 KTX 를 타 고 간다 ."),
+        ("char", " #Person1#은\n간다 3시", "#Person1# 은 간 다 3 시"),
+        ("space", " #Person1#은\n3시에  간다.", "#Person1# 은 3시에 간다."),
+    ],
+)
+def test_tokens(name: str, text: str, tokens: str) -> None:
+    """Dictionary forms by kiwi, surface forms by mecab."""
+    if name not in INSTALLED:
+        pytest.skip("the extra 'mecab' is not installed")
+    assert get_tokenizer(name)(text) == tokens.split()
 
 
 @given(text=texts)
 @example(text="#Person1##Person2#")
 @example(text="ABC#Person1#DEF")
 @example(text="Xqz #Person1#")
+@example(text="#Person1##Person2#은 Xqz를 안다.")
 @example(text="#Person1#Person2#")
 @settings(max_examples=150, deadline=None)
 def test_tags_are_one_token_and_nothing_else_is(text: str) -> None:
-    for name in NAMES:
-        if name == "mecab" and not has_mecab():
-            continue
+    for name in INSTALLED:
         tokens = get_tokenizer(name)(text)
         assert [token for token in tokens if TAG_PATTERN.fullmatch(token)] == TAG_PATTERN.findall(text), name
         assert all(token.strip() for token in tokens), name
-
-
-def has_mecab() -> bool:
-    try:
-        importlib.metadata.version("python-mecab-ko")
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 @given(text=st.text(max_size=40))
 @example(text="\ud83d broken \x00 \ufffd")
 @settings(max_examples=100, deadline=None)
 def test_any_text_can_be_read(text: str) -> None:
-    for name in ("kiwi", *(["mecab"] if has_mecab() else [])):
+    for name in INSTALLED:
         tokens = get_tokenizer(name)(text)
         assert isinstance(tokens, list)
         assert all(isinstance(token, str) for token in tokens)
@@ -132,7 +122,7 @@ def test_known_texts_are_not_split_again(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_labels_hold_the_version() -> None:
     assert get_tokenizer("kiwi").label == f"kiwi {importlib.metadata.version('kiwipiepy')}"
     assert get_tokenizer("char").label == "char"
-    if has_mecab():
+    if "mecab" in INSTALLED:
         assert get_tokenizer("mecab").label == f"mecab {importlib.metadata.version('python-mecab-ko')}"
 
 

@@ -115,17 +115,19 @@ def test_the_evaluation_loss_is_a_mean_over_tokens(kind: str, files: dict[str, s
     assert losses[1:] == pytest.approx([losses[0]] * 2, rel=1e-6)
 
 
-def test_rows_are_served_by_the_preset_that_matches(files: dict[str, str]) -> None:
-    module = make_module("seq2seq", presets=["saturday", "default"])
+@pytest.mark.parametrize(
+    ("settings", "served"),
+    [
+        ({"presets": ["saturday", "default"]}, {(True, "saturday"), (False, "default")}),
+        ({"preset": "saturday"}, {(True, "saturday"), (False, "saturday")}),
+    ],
+)
+def test_rows_are_served_by_the_preset_that_matches_or_is_forced(
+    settings: dict[str, Any], served: set[tuple[bool, str]], files: dict[str, str]
+) -> None:
+    module = make_module("seq2seq", **settings)
     validated(module, SummarizationDataModule(**files, batch_size=8))
-    served = {(prediction.profile["weekday"] == "7", prediction.preset) for prediction in module.predictions}
-    assert served == {(True, "saturday"), (False, "default")}
-
-
-def test_a_forced_preset_serves_every_row(files: dict[str, str]) -> None:
-    module = make_module("seq2seq", preset="saturday")
-    validated(module, SummarizationDataModule(**files, batch_size=8))
-    assert {prediction.preset for prediction in module.predictions} == {"saturday"}
+    assert {(row.profile["weekday"] == "7", row.preset) for row in module.predictions} == served
 
 
 def test_validation_inside_fit_uses_the_fit_preset(files: dict[str, str]) -> None:
@@ -140,15 +142,6 @@ def test_the_sanity_check_keeps_the_scores_before_training(files: dict[str, str]
     fitted(module, data, max_steps=5, num_sanity_val_steps=-1)
     assert set(module.metric_names) <= module.start_scores.keys()
     assert module.start_scores["val/loss"] > module.scores["val/loss"]
-
-
-def test_a_checkpoint_loads_with_weights_only(files: dict[str, str], tmp_path: Path) -> None:
-    trainer = quiet_trainer(max_steps=1)
-    trainer.fit(make_module("causal"), datamodule=SummarizationDataModule(**files, batch_size=8, num_workers=0))
-    trainer.save_checkpoint(tmp_path / "one.ckpt")
-    checkpoint = torch.load(tmp_path / "one.ckpt", weights_only=True)
-    assert checkpoint["kosum_pl"]["model_name"] == "demo:llama"
-    assert "hyper_parameters" not in checkpoint
 
 
 def test_gradient_checkpointing_changes_no_loss(kind: str, files: dict[str, str]) -> None:

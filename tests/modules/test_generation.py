@@ -21,10 +21,7 @@ PRESETS = {
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_batched_generation_equals_one_by_one(
-    kind: str,
-    preset: str,
-) -> None:
+def test_batched_generation_equals_one_by_one(kind: str, preset: str) -> None:
     module = wide_module(kind).eval()
     arguments = {"preset": PRESETS[preset], "rules": DecodingRules(module.encoder, None)}
     with torch.inference_mode():
@@ -104,9 +101,7 @@ def test_a_causal_model_may_quote_its_prompt() -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_encoder_states_are_reused_to_the_bit(
-    preset: str,
-) -> None:
+def test_encoder_states_are_reused_to_the_bit(preset: str) -> None:
     module = wide_module("seq2seq").eval()
     model, batch = module.language_model, collate_rows(module, DIALOGUES, for_generation=True)
     arguments = {"preset": PRESETS[preset], "rules": DecodingRules(module.encoder, None)}

@@ -40,9 +40,10 @@ SEQ2SEQ = {
 }  # fmt: skip
 
 
-def build(kind: str, fields: dict[str, object], *, is_causal: bool) -> PreTrainedModel:
+def build(kind: str) -> PreTrainedModel:
     torch.manual_seed(0)
-    factory = AutoModelForCausalLM if is_causal else AutoModelForSeq2SeqLM
+    factory = AutoModelForCausalLM if kind in CAUSAL else AutoModelForSeq2SeqLM
+    fields = (CAUSAL | SEQ2SEQ)[kind]
     model = factory.from_config(AutoConfig.for_model(kind, **fields, pad_token_id=0, eos_token_id=1, bos_token_id=2))
     # BART's bias is a buffer of zeros: make it count.
     if hasattr(model, "final_logits_bias"):
@@ -56,41 +57,29 @@ def labels_of(rows: list[list[int]]) -> torch.Tensor:
     )
 
 
-@pytest.mark.parametrize("kind", CAUSAL)
-def test_causal_loss_equals_the_models_own(kind: str) -> None:
-    model = build(kind, CAUSAL[kind], is_causal=True)
-    labels = labels_of([[-100, -100, -100, 5, 6, 1], [-100, 9, 8, 7, 1]])
-    inputs = torch.randint(3, 60, labels.shape)
-    mask = torch.tensor([[1] * 6, [1] * 5 + [0]])
-    logits, targets = supervised_logits(
-        model, next_token_targets(labels), num_supervised=7, input_ids=inputs, attention_mask=mask
+@pytest.mark.parametrize("kind", [*CAUSAL, *SEQ2SEQ])
+def test_the_loss_equals_the_models_own(kind: str) -> None:
+    model = build(kind)
+    if kind in CAUSAL:
+        labels = labels_of([[-100, -100, -100, 5, 6, 1], [-100, 9, 8, 7, 1]])
+        inputs, mask = torch.randint(3, 60, labels.shape), torch.tensor([[1] * 6, [1] * 5 + [0]])
+        targets, decoder = next_token_targets(labels), {}
+    else:
+        labels = labels_of([[5, 6, 1], [9, 8, 7, 4, 1]])
+        inputs, mask = torch.randint(3, 60, (2, 9)), torch.ones(2, 9, dtype=torch.int64)
+        start = 2 if kind == "bart" else 0
+        targets, decoder = labels, {"decoder_input_ids": shift_right(labels, start_token_id=start, pad_token_id=0)}
+    number = int((labels != IGNORE_INDEX).sum())
+    logits, kept = supervised_logits(
+        model, targets, num_supervised=number, input_ids=inputs, attention_mask=mask, **decoder
     )
-    assert logits.shape == (7, 61)
+    assert logits.shape == (number, 61)
     own = model(input_ids=inputs, attention_mask=mask, labels=labels).loss
-    torch.testing.assert_close(cross_entropy_sum(logits, targets) / 7, own, rtol=2e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize("kind", SEQ2SEQ)
-def test_seq2seq_loss_equals_the_models_own(kind: str) -> None:
-    model = build(kind, SEQ2SEQ[kind], is_causal=False)
-    labels = labels_of([[5, 6, 1], [9, 8, 7, 4, 1]])
-    inputs = torch.randint(3, 60, (2, 9))
-    start = 2 if kind == "bart" else 0
-    logits, targets = supervised_logits(
-        model,
-        labels,
-        num_supervised=8,
-        input_ids=inputs,
-        attention_mask=torch.ones_like(inputs),
-        decoder_input_ids=shift_right(labels, start_token_id=start, pad_token_id=0),
-    )
-    assert logits.shape == (8, 61)
-    own = model(input_ids=inputs, attention_mask=torch.ones_like(inputs), labels=labels).loss
-    torch.testing.assert_close(cross_entropy_sum(logits, targets) / 8, own, rtol=2e-6, atol=1e-6)
+    torch.testing.assert_close(cross_entropy_sum(logits, kept) / number, own, rtol=2e-6, atol=1e-6)
 
 
 def test_gradients_equal_those_of_the_full_computation() -> None:
-    model = build("llama", CAUSAL["llama"], is_causal=True).double()
+    model = build("llama").double()
     labels = labels_of([[-100, -100, 5, 6, 1], [-100, 9, 8, 1]])
     inputs = torch.randint(3, 60, labels.shape)
     model(input_ids=inputs, labels=labels).loss.backward()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -37,20 +38,16 @@ def test_frozen_parameters_are_left_out() -> None:
     assert [parameter for group in groups for parameter in group["params"]] == [model.weight]
 
 
-def test_linear_schedule_rises_and_falls() -> None:
-    settings = OptimizerSettings(learning_rate=1.0, warmup_steps=4, schedule="linear")
-    assert rates(settings, num_steps=8) == pytest.approx([0, 0.25, 0.5, 0.75, 1.0, 0.75, 0.5, 0.25])
-
-
-def test_cosine_schedule_is_half_a_cosine() -> None:
-    settings = OptimizerSettings(learning_rate=2.0, schedule="cosine")
-    expected = [1 + math.cos(math.pi * step / 6) for step in range(6)]
-    assert rates(settings, num_steps=6) == pytest.approx(expected)
-
-
-def test_constant_schedule_stays_after_the_warm_up() -> None:
-    settings = OptimizerSettings(learning_rate=0.5, warmup_ratio=0.25, schedule="constant")
-    assert rates(settings, num_steps=8) == pytest.approx([0, 0.25] + [0.5] * 6)
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"learning_rate": 1.0, "warmup_steps": 4, "schedule": "linear"}, [0, 0.25, 0.5, 0.75, 1.0, 0.75, 0.5, 0.25]),
+        ({"learning_rate": 2.0, "schedule": "cosine"}, [1 + math.cos(math.pi * step / 6) for step in range(6)]),
+        ({"learning_rate": 0.5, "warmup_ratio": 0.25, "schedule": "constant"}, [0, 0.25] + [0.5] * 6),
+    ],
+)
+def test_schedules_warm_up_and_fall(fields: dict[str, Any], expected: list[float]) -> None:
+    assert rates(OptimizerSettings(**fields), num_steps=len(expected)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

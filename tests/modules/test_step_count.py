@@ -55,13 +55,13 @@ def counts(data: Data, **settings: Any) -> Module:
 
 
 LIMITS: list[dict[str, Any]] = [
-    {},
-    {"limit_train_batches": 1},
-    {"limit_train_batches": 1.0},
-    {"limit_train_batches": 3},
     {"limit_train_batches": 100},
     {"limit_train_batches": 0.3},
+    {"limit_train_batches": 1.0},
+    {"limit_train_batches": 1},
     {"limit_train_batches": 0.99},
+    {},
+    {"limit_train_batches": 3},
     {"overfit_batches": 2},
     {"overfit_batches": 0.5},
 ]
@@ -79,15 +79,19 @@ ENDS: list[dict[str, Any]] = [
     {"fast_dev_run": True},
     {"fast_dev_run": 3},
 ]
+SIZES: list[dict[str, Any]] = [
+    {"num_batches": 11, "accumulate_grad_batches": 4},
+    {"num_batches": 5, "accumulate_grad_batches": 8},
+]
 
 
-@pytest.mark.parametrize("ends", ENDS, ids=str)
-@pytest.mark.parametrize("limits", LIMITS, ids=str)
-def test_the_count_is_lightnings_own(limits: dict[str, Any], ends: dict[str, Any]) -> None:
-    for num_batches, accumulate in ((11, 4), (5, 8)):
-        module = counts(CountingData(num_batches), **limits, **ends, accumulate_grad_batches=accumulate)
-        assert module.counted == module.lightnings
-        assert not module.has_built
+@pytest.mark.parametrize("case", range(24))
+def test_the_count_is_lightnings_own(case: int) -> None:
+    """Every end of a run with both sizes, every limit with two or three ends."""
+    settings = LIMITS[case % len(LIMITS)] | ENDS[case % len(ENDS)] | SIZES[case // len(ENDS)]
+    module = counts(CountingData(settings.pop("num_batches")), **settings)
+    assert module.counted == module.lightnings
+    assert not module.has_built
 
 
 def test_a_data_module_that_does_not_count_is_counted_by_lightning() -> None:

@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from tests.metrics.rows import prediction
 
 NASTY = "</script><b id='planted'>굵게</b><!-- & \u2028 \"따옴표\" \\u003c"
 Row = dict[str, Any]
 
 
 def row(number: int, *, text: str, reference: str | None = "비가 온다.", **changed: Any) -> Row:
-    return {
-        "example_id": f"dev_{number}",
-        "text": text,
-        "raw_text": text,
-        "dialogue": f"#Person1#: 비가 와요. {number}\n#Person2#: 그래요?",
-        "references": [] if reference is None else [reference],
-        "profile": {"weekday": str(number % 7 + 1)},
-        "log_prob": -1.0,
-        "num_tokens": 5,
-        "reached_eos": True,
-        "attempts": 1,
-        "preset": "fast",
-        "slots": [],
-        "changed_steps": [],
-        "summary": text,
-        **changed,
-    }
+    known = prediction(
+        text,
+        () if reference is None else [reference],
+        example_id=f"dev_{number}",
+        dialogue=f"#Person1#: 비가 와요. {number}\n#Person2#: 그래요?",
+        profile={"weekday": str(number % 7 + 1)},
+    )
+    return {**asdict(known), "summary": text, **changed}
 
 
 def write_run(
-    folder: Path,
-    rows: Sequence[Row],
-    metrics: Mapping[str, Any] | None = None,
-    files: Mapping[str, Any] | None = None,
+    folder: Path, rows: Sequence[Row], metrics: Mapping[str, Any] | None = None, files: Mapping[str, Any] | None = None
 ) -> Path:
     """A folder with predictions, scores, a config and further files: texts, or values that become JSON."""
     folder.mkdir(parents=True, exist_ok=True)

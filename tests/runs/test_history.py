@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from kosum_pl.runs.history import Criterion, ValidationHistory
 
 
@@ -12,41 +14,27 @@ def add(history: ValidationHistory, step: int, criterion: Criterion | None = Non
     )
 
 
-def test_the_best_has_the_highest_score_and_of_equal_ones_is_the_earliest() -> None:
+@pytest.mark.parametrize(
+    ("criterion", "validations", "is_best"),
+    [
+        (Criterion(), [{"rouge_sum": score} for score in (5.0, 9.0, 9.0, 8.0)], [True, True, False, False]),
+        (Criterion(), [{"rouge_sum": score} for score in (math.nan, 0.5, math.nan)], [True, True, False]),
+        # Without the metric the loss decides, until one has it.
+        (Criterion(), [{"loss": 3.0}, {"loss": 2.0}, {"loss": 2.5}, {"rouge_sum": 1.0}], [True, True, False, True]),
+        (
+            Criterion(monitor="val/loss", is_lower_better=True),
+            [{"loss": loss} for loss in (2.0, 1.0, 3.0)],
+            [True, True, False],
+        ),
+    ],
+)
+def test_the_best_has_the_highest_score_and_of_equal_ones_is_the_earliest(
+    criterion: Criterion, validations: list[dict[str, float]], is_best: list[bool]
+) -> None:
     history = ValidationHistory()
-    assert [add(history, step, rouge_sum=score) for step, score in enumerate((5.0, 9.0, 9.0, 8.0), start=10)] == [
-        True,
-        True,
-        False,
-        False,
-    ]
-    assert history.best_scores == {"val/rouge_sum": 9.0}
-    assert history.best_record == {"preset": "fast", "best_step": 11, "best_epoch": 1}
-
-
-def test_low_is_good_where_the_criterion_says_so() -> None:
-    by_loss = Criterion(monitor="val/loss", is_lower_better=True)
-    history = ValidationHistory()
-    assert [add(history, step, by_loss, loss=loss) for step, loss in ((1, 2.0), (2, 1.0), (3, 3.0))] == [
-        True,
-        True,
-        False,
-    ]
-
-
-def test_not_a_number_is_beaten_by_anything() -> None:
-    history = ValidationHistory()
-    assert add(history, 1, rouge_sum=math.nan)
-    assert add(history, 2, rouge_sum=0.5)
-    assert not add(history, 3, rouge_sum=math.nan)
-
-
-def test_without_the_metric_the_loss_decides_until_one_has_it() -> None:
-    history = ValidationHistory()
-    assert add(history, 1, loss=3.0)
-    assert add(history, 2, loss=2.0)
-    assert not add(history, 3, loss=2.5)
-    assert add(history, 1, rouge_sum=1.0)
+    assert [add(history, step, criterion, **scores) for step, scores in enumerate(validations, 10)] == is_best
+    best_step = max(step for step, is_new in enumerate(is_best, 10) if is_new)
+    assert history.best_record == {"preset": "fast", "best_step": best_step, "best_epoch": 1}
 
 
 def test_a_second_look_at_a_step_adds_to_its_line_and_changes_nothing_in_it() -> None:

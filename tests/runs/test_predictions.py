@@ -9,33 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kosum_pl.runs.predictions import submitted_summary, write_predictions
-from kosum_pl.types import Prediction
+from tests.metrics.rows import prediction
 
-
-def prediction(row: int, text: str, dialogue: str = "#Person1#: 첫 말\n#Person2#: 둘째 말") -> Prediction:
-    return Prediction(
-        example_id=f"id,{row}",
-        text=text,
-        raw_text=text,
-        dialogue=dialogue,
-        references=("참조",),
-        profile={"topic": "날씨"},
-        log_prob=-0.5,
-        num_tokens=1,
-        reached_eos=False,
-        attempts=1,
-        preset="fast",
-        slots=("첫",),
-    )
-
-
+DIALOGUE = "#Person1#: 첫 말\n#Person2#: 둘째 말"
 # Surrogates are no UTF-8, and the csv reader of Python 3.11 refuses NUL.
 TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")), max_size=5)
 
 
 @given(TEXTS)
 def test_every_row_comes_back_in_order_and_none_is_empty(texts: list[str]) -> None:
-    predictions = [prediction(row, text) for row, text in enumerate(texts)]
+    predictions = [prediction(text, example_id=f"id,{row}", dialogue=DIALOGUE) for row, text in enumerate(texts)]
     with tempfile.TemporaryDirectory() as folder:
         num_filled = write_predictions(predictions, Path(folder))
         with (Path(folder) / "predictions.csv").open(encoding="utf-8", newline="") as file:
@@ -51,7 +34,7 @@ def test_every_row_comes_back_in_order_and_none_is_empty(texts: list[str]) -> No
 
 
 def test_a_dialogue_without_words_stands_in_for_itself() -> None:
-    assert submitted_summary(prediction(0, "", "#Person1#: \n#Person2#:")) == "#Person1#: #Person2#:"
+    assert submitted_summary(prediction("", dialogue="#Person1#: \n#Person2#:")) == "#Person1#: #Person2#:"
 
 
 def test_nothing_predicted_is_a_file_with_a_header(tmp_path: Path) -> None:

@@ -22,24 +22,16 @@ from kosum_pl.runs.folders import RunFolders, make_time_folder, open_folders
 from kosum_pl.runs.recorder import RunRecorder
 from kosum_pl.runs.reproduce import Reproduction
 from kosum_pl.types import Prediction
+from tests.metrics import rows
+from tests.modules_fixtures import quiet_trainer
 
 DIALOGUE = "#Person1#: 내일 세 시에 만나요.\n#Person2#: 좋아요."
 REFERENCE = "#Person1#과 #Person2#는 내일 세 시에 만난다."
 
 
 def prediction(row: int, text: str) -> Prediction:
-    return Prediction(
-        example_id=f"dev_{row}",
-        text=text,
-        raw_text=text,
-        dialogue=DIALOGUE,
-        references=(REFERENCE,),
-        profile={"weekday": "7"},
-        log_prob=-1.5,
-        num_tokens=3,
-        reached_eos=True,
-        attempts=1,
-        preset="fast",
+    return rows.prediction(
+        text, [REFERENCE], example_id=f"dev_{row}", dialogue=DIALOGUE, profile={"weekday": "7"}, num_tokens=3
     )
 
 
@@ -111,11 +103,9 @@ def make_trainer(recorder: RunRecorder, *callbacks: Callback, **options: Any) ->
         dirpath=recorder.folders.run_dir / "checkpoints", monitor="val/rouge_sum", mode="max", filename="{step}",
         save_last=True, save_on_train_epoch_end=False,
     )  # fmt: skip
-    settings = {"max_steps": 4, "val_check_interval": 1, "num_sanity_val_steps": 0, **options}
-    return Trainer(
-        callbacks=[recorder, checkpoint, *callbacks], logger=False, accelerator="cpu", enable_progress_bar=False,
-        enable_model_summary=False, default_root_dir=recorder.folders.output_dir, **settings,
-    )  # fmt: skip
+    settings = {"max_steps": 4, "val_check_interval": 1, "enable_checkpointing": True, **options}
+    folder = recorder.folders.output_dir
+    return quiet_trainer(callbacks=[recorder, checkpoint, *callbacks], default_root_dir=folder, **settings)
 
 
 def fit(folder: Path, rouge: dict[int, float], *, empty_rows: tuple[int, ...] = (), **options: Any) -> RunRecorder:

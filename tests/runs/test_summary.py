@@ -12,24 +12,14 @@ from kosum_pl.runs.files import SLICES_FILE
 from kosum_pl.runs.slice_table import write_slices
 from kosum_pl.runs.summary import NUM_SHOWN, RunReport, lead_scores, shown_rows
 from kosum_pl.types import Prediction
+from tests.metrics import rows
 
 DIALOGUES = ("#Person1#: 내일 세 시에 만나요.\n#Person2#: 좋아요.", "#Person1#: [bold]비가 와요.\n#Person2#: 네.")
 
 
 def prediction(row: int, text: str = "요약", *, is_referenced: bool = True) -> Prediction:
-    return Prediction(
-        example_id=f"dev_{row}",
-        text=text,
-        raw_text=text,
-        dialogue=DIALOGUES[row % 2],
-        references=("내일 세 시에 만난다.", "비가 와요.") if is_referenced else (),
-        profile={},
-        log_prob=0.0,
-        num_tokens=1,
-        reached_eos=True,
-        attempts=1,
-        preset="fast",
-    )
+    references = ("내일 세 시에 만난다.", "비가 와요.") if is_referenced else ()
+    return rows.prediction(text, references, example_id=f"dev_{row}", dialogue=DIALOGUES[row % 2])
 
 
 def shown(report: RunReport, width: int = 60) -> str:
@@ -57,10 +47,10 @@ def test_rows_without_references_have_no_baseline() -> None:
 
 
 def test_five_rows_are_shown_evenly_spread() -> None:
-    rows = [prediction(row) for row in range(50)]
-    assert [row.example_id for row in shown_rows(rows)] == ["dev_0", "dev_10", "dev_20", "dev_30", "dev_40"]
-    assert len(shown_rows(rows)) == NUM_SHOWN
-    assert len(shown_rows(rows[:3])) == 3
+    many = [prediction(row) for row in range(50)]
+    assert [row.example_id for row in shown_rows(many)] == ["dev_0", "dev_10", "dev_20", "dev_30", "dev_40"]
+    assert len(shown_rows(many)) == NUM_SHOWN
+    assert len(shown_rows(many[:3])) == 3
     assert shown_rows([]) == []
 
 
@@ -83,8 +73,7 @@ def test_the_table_stands_first_then_dialogues_then_the_path_unbroken() -> None:
 
 
 def test_long_dialogues_are_shortened_and_what_is_left_out_is_counted() -> None:
-    fields = {name: getattr(prediction(0), name) for name in Prediction.__dataclass_fields__}
-    long = Prediction(**{**fields, "dialogue": "\n".join(f"#Person1#: 말 {turn}" for turn in range(40))})
+    long = replace(prediction(0), dialogue="\n".join(f"#Person1#: 말 {turn}" for turn in range(40)))
     text = shown(RunReport(columns={}, predictions=[long], lines=[]))
     assert "말 5" in text
     assert "말 6" not in text

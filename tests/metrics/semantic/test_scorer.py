@@ -12,13 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from kosum_pl.metrics import (
-    BERTSCORE_NAMES,
-    BertScoreSettings,
-    SemanticScorer,
-    SemanticSettings,
-    SimilaritySettings,
-)
+from kosum_pl.metrics import BERTSCORE_NAMES, BertScoreSettings, SemanticScorer, SemanticSettings, SimilaritySettings
 
 CPU = torch.device("cpu")
 PREDICTIONS = ["비가 온다.", "", "눈", "나는 사자를 먹었고 갔다"]

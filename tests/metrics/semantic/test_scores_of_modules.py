@@ -19,9 +19,9 @@ from kosum_pl.metrics.semantic import embedding as embedding_file
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.types import Prediction
 from tests.metrics.rows import prediction, scored
+from tests.modules_fixtures import quiet_trainer, wide_module
 
 NAMES = ("bertscore_precision", "bertscore_recall", "bertscore_f1", "similarity", "bleu", "chrf")
-MakeModule = Callable[..., SummarizationModule]
 
 pytest.importorskip("sacrebleu", reason="the extra 'semantic' is not installed")
 
@@ -83,11 +83,8 @@ def test_rows_without_their_scores_have_none_of_these(tiny_encoder: str) -> None
 
 def fit(files: dict[str, str], module: SummarizationModule, folder: Path, **options: Any) -> Trainer:
     checkpoint = ModelCheckpoint(folder, monitor="val/bertscore_f1", mode="max", auto_insert_metric_name=False)
-    trainer = Trainer(
-        accelerator="cpu", max_steps=4, val_check_interval=2, num_sanity_val_steps=0, logger=False,
-        enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
-        **({"callbacks": [checkpoint]} | options),
-    )  # fmt: skip
+    settings = {"callbacks": [checkpoint], "enable_checkpointing": True, "max_steps": 4, "val_check_interval": 2}
+    trainer = quiet_trainer(**(settings | options))
     trainer.fit(module, datamodule=SummarizationDataModule(**files, batch_size=4, num_workers=0))
     return trainer
 
@@ -99,9 +96,9 @@ def files(cut_demo: Callable[[int, int], dict[str, str]]) -> dict[str, str]:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_fit_logs_them_and_a_checkpoint_follows_them(
-    make_module: MakeModule, files: dict[str, str], tiny_encoder: str, tmp_path: Path, dtype: str
+    files: dict[str, str], tiny_encoder: str, tmp_path: Path, dtype: str
 ) -> None:
-    module = make_module("seq2seq", semantic=settings(tiny_encoder), dtype=dtype).to(getattr(torch, dtype))
+    module = wide_module("seq2seq", semantic=settings(tiny_encoder), dtype=dtype).to(getattr(torch, dtype))
     before = set(module.state_dict()), sum(1 for _ in module.parameters())
     trainer = fit(files, module, tmp_path, precision="bf16-mixed" if dtype == "bfloat16" else "32-true")
     logged = {name.removeprefix("val/") for name in trainer.callback_metrics}
@@ -124,12 +121,10 @@ def test_a_fit_logs_them_and_a_checkpoint_follows_them(
     assert set(saved["state_dict"]) == before[0]
 
 
-def test_losses_are_the_same_with_and_without(
-    make_module: MakeModule, files: dict[str, str], tiny_encoder: str, tmp_path: Path
-) -> None:
+def test_losses_are_the_same_with_and_without(files: dict[str, str], tiny_encoder: str, tmp_path: Path) -> None:
     weights = []
     for semantic in (None, settings(tiny_encoder)):
-        module = make_module("seq2seq", semantic=semantic, dropout=0.3)
+        module = wide_module("seq2seq", semantic=semantic, dropout=0.3)
         torch.manual_seed(1)
         fit(files, module, tmp_path, callbacks=[], enable_checkpointing=False)
         weights.append(module.state_dict())
@@ -137,25 +132,23 @@ def test_losses_are_the_same_with_and_without(
 
 
 def test_nothing_is_loaded_where_it_is_null(
-    make_module: MakeModule, files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("loaded")
 
     monkeypatch.setattr(embedding_file.TextEncoder, "__init__", refuse)
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
-    module = make_module("seq2seq")
+    module = wide_module("seq2seq")
     fit(files, module, tmp_path, callbacks=[], enable_checkpointing=False)
     assert not {f"val/{name}" for name in NAMES} & set(module.metric_names)
     assert not {f"val/{name}" for name in NAMES} & module.scores.keys()
 
 
-def test_an_encoder_that_is_not_there_fails_before_the_first_step(
-    make_module: MakeModule, files: dict[str, str], tmp_path: Path
-) -> None:
+def test_an_encoder_that_is_not_there_fails_before_the_first_step(files: dict[str, str], tmp_path: Path) -> None:
     """Not at the first validation; and a model that only summarizes never asks for it."""
     semantic = SemanticSettings(similarity=SimilaritySettings(model_name="./absent"))
-    module = make_module("seq2seq", semantic=semantic)
+    module = wide_module("seq2seq", semantic=semantic)
     module.model = None  # as it is when a Trainer begins
     with pytest.raises(ValueError, match=r"^model\.semantic\.similarity\.model_name './absent' cannot be loaded"):
         fit(files, module, tmp_path)

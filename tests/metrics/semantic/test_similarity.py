@@ -72,17 +72,6 @@ def test_the_same_text_scores_one_and_an_empty_one_zero(tiny_encoder: str) -> No
     assert found[0] <= 1
 
 
-def test_references_are_embedded_once(tiny_encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    scorer = similarity_scorer(tiny_encoder)
-    seen: list[str] = []
-    encode = scorer.encoder._encode
-    monkeypatch.setattr(scorer.encoder, "_encode", lambda texts: seen.extend(texts) or encode(texts))
-    first = score(scorer, PREDICTIONS, REFERENCES)
-    assert len(seen) == len(set(seen)) == 7
-    assert score(scorer, PREDICTIONS, REFERENCES).tolist() == first.tolist()
-    assert sorted(seen[7:]) == sorted(PREDICTIONS)
-
-
 def write_modules(folder: str, target: Path, modes: dict[str, bool]) -> str:
     """The encoder as a folder of sentence-transformers, as they lie on hubs."""
     import shutil
