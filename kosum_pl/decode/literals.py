@@ -8,7 +8,7 @@ exactly as written there. The automaton accepts a text if and only if `foreign_p
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol
@@ -26,9 +26,8 @@ CONNECTORS: Final = frozenset("-.'’_&+@,:")
 """Marks that join two parts of a word or number: `Wi-Fi`, `U.S`, `1,000km`."""
 _CONNECT_DIGITS_ONLY: Final = frozenset(",:")
 _MAX_BYTES: Final = 96
-# Broken text stays out of a summary even where a dialogue holds it: control and format characters, surrogates,
-# private use, unassigned.
-_NEVER_ALLOWED: Final = ("Cc", "Cf", "Cs", "Co", "Cn")
+BROKEN_CATEGORIES: Final = ("Cc", "Cf", "Cs", "Co", "Cn")
+"""Control and format characters, surrogates, private use, unassigned: never in a summary, even from a dialogue."""
 
 
 class CharacterSet(Protocol):
@@ -82,10 +81,7 @@ def _word_end(text: str, start: int, charset: CharacterSet) -> int:
     """End of the word that begins at `start`; `start` itself where none does."""
 
     def is_part(index: int) -> bool:
-        if not 0 <= index < len(text):
-            return False
-        char = text[index]
-        return _is_sound(char) and (is_word_character(char) or char not in charset)
+        return index < len(text) and _is_sound(text[index]) and continues_word(text[index], charset)
 
     end = start
     while is_part(end) or (end > start and is_part(end + 1) and _connects(text[end - 1 : end + 2])):
@@ -101,7 +97,9 @@ def _connects(three: str) -> bool:
 @lru_cache(maxsize=65536)
 def _is_sound(char: str) -> bool:
     is_jamo = "\u1100" <= char <= "\u11ff" or "\ua960" <= char <= "\ua97f" or "\ud7b0" <= char <= "\ud7ff"
-    return not is_jamo and char != "\ufffd" and unicodedata.category(char) not in _NEVER_ALLOWED and not char.isspace()
+    return (
+        not is_jamo and char != "\ufffd" and unicodedata.category(char) not in BROKEN_CATEGORIES and not char.isspace()
+    )
 
 
 def starts_word(text: str, index: int, charset: CharacterSet) -> bool:
@@ -112,9 +110,9 @@ def starts_word(text: str, index: int, charset: CharacterSet) -> bool:
         >>> [starts_word(text, len(text), Charset()) for text in ("", "가", "3", "3.", "3. ", "(")]
         [True, True, False, False, True, True]
     """
-    if index and _continues_word(text[index - 1], charset):
+    if index and continues_word(text[index - 1], charset):
         return False
-    return index < 2 or text[index - 1] not in CONNECTORS or not _continues_word(text[index - 2], charset)
+    return index < 2 or text[index - 1] not in CONNECTORS or not continues_word(text[index - 2], charset)
 
 
 def ends_word(text: str, index: int, charset: CharacterSet) -> bool:
@@ -125,10 +123,11 @@ def ends_word(text: str, index: int, charset: CharacterSet) -> bool:
         >>> [ends_word(text, 0, Charset()) for text in ("", "가", "3", "k", ".")]
         [True, True, False, False, True]
     """
-    return index >= len(text) or not _continues_word(text[index], charset)
+    return index >= len(text) or not continues_word(text[index], charset)
 
 
-def _continues_word(char: str, charset: CharacterSet) -> bool:
+def continues_word(char: str, charset: CharacterSet) -> bool:
+    """Whether a word runs on with a character: a letter, a digit, or one outside the charset."""
     return is_word_character(char) or char not in charset
 
 
@@ -154,12 +153,10 @@ def foreign_places(
     words = [word for word in row_words if word and word in text]
     fixed = [literal for literal in literals if literal and literal in text]
 
-    def is_allowed(word: str, start: int) -> bool:
-        return starts_word(text, start, charset) and ends_word(text, start + len(word), charset)
-
-    ends = _occurrences(text, fixed, lambda _word, _start: True)
-    for end, starts in _occurrences(text, words, is_allowed).items():
-        ends.setdefault(end, []).extend(starts)
+    ends = _occurrences(text, fixed)
+    for end, starts in _occurrences(text, words).items():
+        whole = [start for start in starts if starts_word(text, start, charset) and ends_word(text, end, charset)]
+        ends.setdefault(end, []).extend(whole)
     # The cheapest reading of every prefix: how many foreign characters, and where its last piece starts.
     costs, begins = [0], [0]
     for end in range(1, len(text) + 1):
@@ -170,22 +167,6 @@ def foreign_places(
                 cost, begin = costs[start], start
         costs.append(cost)
         begins.append(begin)
-    return _foreign_of(text, costs, begins)
-
-
-def _occurrences(text: str, words: Sequence[str], is_allowed: Callable[[str, int], bool]) -> dict[int, list[int]]:
-    """End to starts of the spans where one of the words stands and is allowed."""
-    found: dict[int, list[int]] = {}
-    for word in words:
-        start = text.find(word)
-        while start >= 0:
-            if is_allowed(word, start):
-                found.setdefault(start + len(word), []).append(start)
-            start = text.find(word, start + 1)
-    return found
-
-
-def _foreign_of(text: str, costs: Sequence[int], begins: Sequence[int]) -> list[int]:
     indices = []
     end = len(text)
     while end:
@@ -194,6 +175,17 @@ def _foreign_of(text: str, costs: Sequence[int], begins: Sequence[int]) -> list[
             indices.append(start)
         end = start
     return indices[::-1]
+
+
+def _occurrences(text: str, words: Sequence[str]) -> dict[int, list[int]]:
+    """End to starts of everything in a text that is one of the words."""
+    found: dict[int, list[int]] = {}
+    for word in words:
+        start = text.find(word)
+        while start >= 0:
+            found.setdefault(start + len(word), []).append(start)
+            start = text.find(word, start + 1)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,17 +12,15 @@ import tokenizers
 import torch
 import transformers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
-from torch import Tensor
-from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.constraint.automaton import build_automaton
-from kosum_pl.decode.constraint.head import constrained_head
-from kosum_pl.decode.constraint.kinds import Constraint
-from kosum_pl.decode.constraint.processors import GenerationShape
+from kosum_pl.decode.constraint.kinds import AutomatonConstraint, Constraint
 from kosum_pl.decode.constraint.tables import TokenTables, build_tables
 from kosum_pl.decode.constraint.token_bytes import token_bytes
-from kosum_pl.decode.literals import DEFAULT_LITERALS, foreign_places
+from kosum_pl.decode.literals import DEFAULT_LITERALS
+from tests.decode.driver import WORDS, Driver
 
 SPECIAL: dict[str, Any] = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 VOCABULARY = 40
@@ -32,20 +28,14 @@ CONTROL = ["<s>", "<pad>", "</s>", "<unk>"]
 
 
 @pytest.fixture
-def make_bart() -> Callable[..., transformers.BartForConditionalGeneration]:
-    """An encoder-decoder of one layer a side, in evaluation mode, from a seed."""
-
-    def make(seed: int = 0) -> PreTrainedModel:
-        model = _tiny("bart", width=VOCABULARY, seed=seed, tied=True, max_position_embeddings=128)
-        model.final_logits_bias.zero_()
-        return model
-
-    return make
+def make_bart() -> Callable[..., PreTrainedModel]:
+    """An encoder-decoder over 40 tokens, from a seed."""
+    return lambda seed=0: _tiny("bart", width=VOCABULARY, seed=seed, tied=True, has_bias=False)
 
 
 @pytest.fixture
-def make_llama() -> Callable[..., transformers.LlamaForCausalLM]:
-    """A decoder-only model of one layer, in evaluation mode, from a seed."""
+def make_llama() -> Callable[..., PreTrainedModel]:
+    """A decoder-only model over 40 tokens, from a seed."""
     return lambda seed=0: _tiny("llama", width=VOCABULARY, seed=seed, initializer_range=0.5)
 
 
@@ -148,7 +138,9 @@ def tables_of() -> Callable[[str], TokenTables]:
     return _tables_of
 
 
-def _tiny(kind: str, *, width: int = 420, seed: int = 0, tied: bool = False, **changes: Any) -> PreTrainedModel:
+def _tiny(
+    kind: str, *, width: int = 420, seed: int = 0, tied: bool = False, has_bias: bool = True, **changes: Any
+) -> PreTrainedModel:
     """A random model of one layer: `llama`, `bart`, `t5`, `gemma2`; scores are large enough for clear choices."""
     torch.manual_seed(seed)
     common: dict[str, Any] = {**SPECIAL, "vocab_size": width, "tie_word_embeddings": tied, **changes}
@@ -165,7 +157,7 @@ def _tiny(kind: str, *, width: int = 420, seed: int = 0, tied: bool = False, **c
     elif kind == "bart":
         bart = {**sides, "init_std": 0.7, "decoder_start_token_id": 2, "forced_eos_token_id": None}
         model = transformers.BartForConditionalGeneration(transformers.BartConfig(**{**bart, **common}))
-        model.final_logits_bias = torch.randn(1, width)
+        model.final_logits_bias = torch.randn(1, width) if has_bias else torch.zeros(1, width)
     else:
         sizes = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2, "initializer_factor": 3.0}
         model = transformers.T5ForConditionalGeneration(
@@ -182,83 +174,21 @@ def tiny() -> Callable[..., PreTrainedModel]:
     return _tiny
 
 
-@dataclass
-class Boost(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped to mypy
-    """What a bad model does: it likes pieces of characters, and does not end."""
-
-    ids: list[int]
-    terminators: list[int]
-    by: float
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        boosted = scores.clone()
-        boosted[:, self.ids] += self.by
-        boosted[:, self.terminators] -= 4 * self.by
-        return boosted
-
-
-@dataclass(frozen=True, kw_only=True)
-class Driver:
-    """One call of `generate` under a constraint, or none: the same for every back end, model and decoding mode."""
-
-    model: PreTrainedModel
-    constraint: Constraint | None
-    words: Sequence[Sequence[str]]
-    written: Sequence[bytes]
-    terminators: tuple[int, ...] = (2,)
-    is_small: bool | None = None  # None: no block around the call
-    boost: float = 6.0
-
-    def __call__(
-        self, max_new_tokens: int, *, seed: int = 0, shape: Mapping[str, Any] | None = None, **mode: Any
-    ) -> Tensor:
-        """Generated ids alone, (N, G)."""
-        torch.manual_seed(seed)
-        inputs, prompt_length = self._prompts(mode.pop("from_embeds", False))
-        pieces = [index for index, piece in enumerate(self.written) if "\ufffd" in piece.decode("utf-8", "replace")]
-        processors = transformers.LogitsProcessorList([*mode.pop("before", ())])
-        processors.append(Boost(pieces, list(self.terminators), self.boost))
-        with torch.no_grad(), ExitStack() as stack:
-            if self.constraint is not None:
-                known = {"num_beams": mode.get("num_beams", 1), **(shape or {})}
-                asked = GenerationShape(prompt_length=prompt_length, max_new_tokens=max_new_tokens, **known)
-                held = self.constraint.for_rows(self.words, asked)
-                processors.append(held.processor)
-                if self.is_small is not None:
-                    stack.enter_context(constrained_head(self.model, held.columns, is_small=self.is_small))
-            mode |= {"logits_processor": processors, "eos_token_id": list(self.terminators)}
-            return self.model.generate(**inputs, max_new_tokens=max_new_tokens, **mode)[:, prompt_length:]
-
-    def _prompts(self, from_embeds: bool) -> tuple[dict[str, Tensor], int]:
-        """Prompts of different lengths, padded in front."""
-        generator = torch.Generator().manual_seed(7)
-        ids = torch.randint(4, 300, (len(self.words), 9), generator=generator)
-        mask = (torch.arange(9) >= torch.arange(len(self.words))[:, None]).long()
-        ids = ids.masked_fill(mask == 0, SPECIAL["pad_token_id"])
-        if from_embeds:
-            return {"inputs_embeds": self.model.get_input_embeddings()(ids).detach(), "attention_mask": mask}, 0
-        return {"input_ids": ids, "attention_mask": mask}, 1 if self.model.config.is_encoder_decoder else 9
-
-    def texts(self, ids: Tensor) -> list[tuple[int, str]]:
-        """Row and text of every sequence, to its terminator; bytes that are no text become U+FFFD."""
-        found = []
-        for place, sequence in enumerate(ids.tolist()):
-            ends = [at for at, token in enumerate(sequence) if token in self.terminators]
-            kept = sequence[: ends[0]] if ends else sequence
-            pieces = [self.written[token] if token < len(self.written) else "�".encode() for token in kept]
-            text = b"".join(pieces).decode("utf-8", "replace")
-            found.append((place * len(self.words) // len(ids), text))
-        return found
-
-    def num_foreign(self, ids: Tensor) -> int:
-        """Characters that nothing allows, in all sequences; a broken one is among them."""
-        return sum(
-            len(foreign_places(text, charset=Charset(), literals=DEFAULT_LITERALS, row_words=self.words[row]))
-            for row, text in self.texts(ids)
-        )
-
-
 @pytest.fixture(scope="session")
-def driver() -> type[Driver]:
-    """The shared driver of all constraints."""
-    return Driver
+def drive() -> Callable[..., Driver]:
+    """Builds the shared driver: a tiny model under a constraint, by default the automaton over a trained vocabulary."""
+
+    def build(
+        model: str = "llama",
+        *,
+        vocabulary: str = "byte_level",
+        constraint: Constraint | None = None,
+        words: Sequence[Sequence[str]] = WORDS,
+        width: int = 420,
+        **fields: Any,
+    ) -> Driver:
+        rule = constraint or AutomatonConstraint(_tables_of(vocabulary), eos_token_ids=[2])
+        built = _tiny(model, width=width)
+        return Driver(model=built, constraint=rule, words=words, written=rule.tables.written, **fields)
+
+    return build

@@ -70,15 +70,11 @@ def test_fingerprint_is_that_of_the_set() -> None:
     same = Charset(name="latin+korean", characters="éàáâ")
     assert one != same
     assert one.fingerprint == same.fingerprint
+    assert str(Charset(ranges=("U+4E00-U+9FFF",), characters="é✓")) == "korean + U+4E00-U+9FFF, é, ✓"
     others = [Charset(), Charset(name="latin"), Charset(characters="é"), one]
     assert len({charset.fingerprint for charset in others}) == 4
     assert Charset(ranges=["U+4E00-U+9FFF"]) == Charset(ranges=("U+4E00-U+9FFF",))  # type: ignore[arg-type]
     assert hash(Charset(ranges=["U+4E00-U+9FFF"])) == hash(Charset(ranges=("U+4E00-U+9FFF",)))  # type: ignore[arg-type]
-
-
-def test_as_text() -> None:
-    assert str(Charset()) == "korean"
-    assert str(Charset(ranges=("U+4E00-U+9FFF",), characters="é✓")) == "korean + U+4E00-U+9FFF, é, ✓"
 
 
 @pytest.mark.parametrize(

@@ -15,36 +15,25 @@ from kosum_pl.decode.literals import DEFAULT_LITERALS
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "is_korean"),
     [
-        "#Person1#은 어제 회의에서 #Person2#를 만났다.",
-        "감사합니다",
-        "#Person2#가 감기약을 추천한다.\n그리고 집에 간다.",
-        "그는 the meeting is at three 라고 말했다.",
-        "ㅋㅋㅋ 좋은 하루 보내세요",
+        ("#Person1#은 어제 회의에서 #Person2#를 만났다.", True),
+        ("감사합니다", True),
+        ("#Person2#가 감기약을 추천한다.\n그리고 집에 간다.", True),
+        ("그는 the meeting is at three 라고 말했다.", True),
+        ("ㅋㅋㅋ 좋은 하루 보내세요", True),
+        ("The meeting is at three o'clock.", False),
+        ("今天我们去开会。", False),
+        ("私は学校に行きます", False),
+        ("Привет, как дела?", False),
+        ("#Person1# told #Person2# to stay.", False),
+        ("#Person1#은 #Person2# says that the meeting was moved to Friday because of the weather", False),
     ],
 )
-def test_korean_is_korean(text: str) -> None:
+def test_korean_is_told_from_other_languages(text: str, is_korean: bool) -> None:
     probability = korean_probability(text)
     assert probability is not None
-    assert 0.9 < probability <= 1
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "The meeting is at three o'clock.",
-        "今天我们去开会。",
-        "私は学校に行きます",
-        "Привет, как дела?",
-        "#Person1# told #Person2# to stay.",
-        "#Person1#은 #Person2# says that the meeting was moved to Friday because of the weather",
-    ],
-)
-def test_other_languages_are_not(text: str) -> None:
-    probability = korean_probability(text)
-    assert probability is not None
-    assert 0 <= probability < 0.1
+    assert 0.9 < probability <= 1 if is_korean else 0 <= probability < 0.1
 
 
 @pytest.mark.parametrize("text", ["", " \n", "...", "3:30 5%", "#Person1# #Email#", "ㅋㅋㅋ ㅠㅠ", "KTX", "KTX, 3km!"])
@@ -73,21 +62,14 @@ def test_row_words_are_taken_out_as_whole_words_only(monkeypatch: pytest.MonkeyP
     text = "art는 #Person1#이 KTX를, smart party에서\nㅋㅋ U.S. 漢字"
     assert korean_probability(text, literals=DEFAULT_LITERALS, row_words=["art", "KTX", "U.S", "漢", ""]) == 0.25
     assert seen == ["는 이 를, smart party에서 漢字"]
+    monkeypatch.setattr(Detector, "detect", lambda *_, **__: [{"lang": "ja", "score": 1.0}])
+    assert korean_probability("私は") == 0, "Korean is not among the guesses"
 
 
 def test_the_whole_text_is_judged() -> None:
     korean = "회의는 세 시에 시작한다. " * 8
     english = "The meeting was moved to Friday because of the weather and nobody was told about it. " * 8
     assert (korean_probability(korean[:80] + english) or 0) < 0.5
-
-
-def test_a_language_without_korean_among_its_guesses_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Detector:
-        def detect(self, text: str, **_: object) -> list[dict[str, object]]:
-            return [{"lang": "ja", "score": 1.0}]
-
-    monkeypatch.setattr(language, "_detector", Detector)
-    assert korean_probability("私は") == 0
 
 
 def test_the_model_comes_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:

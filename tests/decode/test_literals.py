@@ -41,6 +41,7 @@ def test_row_literals_are_those_of_a_regular_expression(text: str) -> None:
         ("a\ufffdb \u1112\u1161x \ud800y", ("a", "b", "x", "y")),
         ("k" * 96 + " " + "m" * 97 + " " + "大" * 32 + " " + "會" * 33, ("k" * 96, "大" * 32)),
         ("\u200bK\u00adL", ("K", "L")),
+        ("가 \u1112\u1161\u1112 나 K\u1161TX", ("K", "TX")),
         ("", ()),
     ],
 )
@@ -85,12 +86,6 @@ def test_foreign_places_are_the_fewest(text: str, literals: list[str], words: li
     assert all(text[place] not in KOREAN for place in places)
 
 
-@given(texts)
-def test_with_nothing_allowed_all_outside_is_foreign(text: str) -> None:
-    expected = [place for place, char in enumerate(text) if char not in KOREAN]
-    assert foreign_places(text, charset=KOREAN) == expected
-
-
 @pytest.mark.parametrize(
     ("text", "foreign"),
     [
@@ -118,15 +113,3 @@ def test_default_literals_are_the_tags_of_the_data() -> None:
     assert len(set(DEFAULT_LITERALS)) == 15
     assert all(TAG_PATTERN.fullmatch(literal) for literal in DEFAULT_LITERALS)
     assert DEFAULT_LITERALS[:2] == ("#Person1#", "#Person2#")
-
-
-@pytest.mark.parametrize(
-    ("before", "starts"),
-    [("", True), ("가", True), ("K", False), ("3", False), ("大", False), ("K-", False), ("가-", True), ("--", True)],
-)
-def test_where_a_word_starts(before: str, starts: bool) -> None:
-    assert starts_word(f"{before}X", len(before), KOREAN) is starts
-
-
-def test_conjoining_jamo_of_a_dialogue_allow_nothing() -> None:
-    assert row_literals("가 \u1112\u1161\u1112 나 K\u1161TX", Charset()) == ("K", "TX")

@@ -11,8 +11,9 @@ and a connector. Each has a twin right behind a row's word, where no letter or d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from kosum_pl.decode.charset import Charset, Span, merge_spans, subtract_spans
 from kosum_pl.decode.constraint.utf8 import utf8_sequences
-from kosum_pl.decode.literals import CONNECTORS, is_word_character
+from kosum_pl.decode.literals import CONNECTORS, continues_word, is_word_character
 
 DEAD: Final = -1
 """No transition: this byte cannot follow."""
@@ -69,9 +70,7 @@ class ByteAutomaton:
 
     def ending_of(self, word: str) -> int:
         """What a row's word ends on: first index of `behind_word`."""
-        if self.runs_on(word[-1]):
-            return _WORD
-        return _JOINED if word[-1] in CONNECTORS and len(word) > 1 and self.runs_on(word[-2]) else _FREE
+        return _ending(word, self.runs_on)
 
     def runs_on(self, char: str) -> bool:
         """Whether a character would continue a word: a letter, a digit, or one outside the charset."""
@@ -84,9 +83,7 @@ class ByteAutomaton:
 def build_automaton(charset: Charset, literals: Sequence[str] = ()) -> ByteAutomaton:
     """The minimal automaton of a charset and fixed literals.
 
-    Args:
-        charset: Characters of which text is made.
-        literals: Strings that stand for one character each.
+    A literal stands for one character.
     """
     arcs = _Arcs()
     for root in _ROOTS:
@@ -96,7 +93,7 @@ def build_automaton(charset: Charset, literals: Sequence[str] = ()) -> ByteAutom
         for literal in dict.fromkeys(literals):
             # What the charset spells anyway must not make a second reading of the same text.
             is_needed = any(char not in charset for char in literal)
-            if is_needed and not (root >= _AFTER and _runs_on(literal[0], charset)):
+            if is_needed and not (root >= _AFTER and continues_word(literal[0], charset)):
                 arcs.add_literal(root, literal, charset)
     return _minimal_automaton(arcs)
 
@@ -127,12 +124,13 @@ class _Arcs:
 
     def add_literal(self, node: int, literal: str, charset: Charset) -> None:
         """Lead from a node through the bytes of a literal to the root behind it."""
-        target = _behind(literal, charset)
+        runs_on = partial(continues_word, charset=charset)
+        target = _ending(literal, runs_on)
         spelt = tuple((byte, byte) for byte in literal.encode())
         self.add(node, spelt, target)
         for end in range(1, len(literal)):
             inner = self._known[spelt[len(literal[:end].encode()) :], target]
-            self.endings.setdefault(inner, set()).add(_behind(literal[:end], charset))
+            self.endings.setdefault(inner, set()).add(_ending(literal[:end], runs_on))
 
     def add(self, node: int, sequence: tuple[Span, ...], target: int) -> None:
         """Lead from a node through ranges of bytes to a root."""
@@ -184,15 +182,11 @@ def _characters(charset: Charset, root: int) -> list[tuple[tuple[Span, ...], int
     return follows if root >= _AFTER else [*follows, (word, _WORD)]
 
 
-def _runs_on(char: str, charset: Charset) -> bool:
-    return is_word_character(char) or char not in charset
-
-
-def _behind(literal: str, charset: Charset) -> int:
-    if _runs_on(literal[-1], charset):
+def _ending(text: str, runs_on: Callable[[str], bool]) -> int:
+    """What a text ends on: a letter or digit, one and a connector, or nothing to run on from."""
+    if runs_on(text[-1]):
         return _WORD
-    is_joined = literal[-1] in CONNECTORS and len(literal) > 1 and _runs_on(literal[-2], charset)
-    return _JOINED if is_joined else _FREE
+    return _JOINED if text[-1] in CONNECTORS and len(text) > 1 and runs_on(text[-2]) else _FREE
 
 
 def _determinise(arcs: _Arcs) -> tuple[list[frozenset[int]], NDArray[np.int64], NDArray[np.int64]]:
@@ -202,27 +196,27 @@ def _determinise(arcs: _Arcs) -> tuple[list[frozenset[int]], NDArray[np.int64], 
         Nodes of each state, its transitions, and `behind_word`.
     """
     members = [frozenset({root}) for root in (_FREE, *_ROOTS[_AFTER:])]
-    index = {state: place for place, state in enumerate(members)}
+    numbers = {state: number for number, state in enumerate(members)}
     behind: list[list[int]] = []
     rows = []
 
-    def place_of(state: frozenset[int]) -> int:
-        if state not in index:
-            index[state] = len(members)
+    def number_of(state: frozenset[int]) -> int:
+        if state not in numbers:
+            numbers[state] = len(members)
             members.append(state)
-        return index[state]
+        return numbers[state]
 
-    for place, state in enumerate(members):  # grows while it is read
+    for number, state in enumerate(members):  # grows while it is read
         following: list[set[int]] = [set() for _ in range(256)]
         for node in state:
             for first, last, target in arcs.nodes[node]:
                 for byte in range(first, last + 1):
                     following[byte].add(target)
-        rows.append([place_of(frozenset(targets)) if targets else DEAD for targets in following])
+        rows.append([number_of(frozenset(targets)) if targets else DEAD for targets in following])
         # Where a text may go on anyway, the word adds nothing; within a fixed literal, it may end here as well.
-        behind.append([1, 2, 3] if state.isdisjoint(_ROOTS) else [place] * 3)
+        behind.append([1, 2, 3] if state.isdisjoint(_ROOTS) else [number] * 3)
         for ending in set().union(*(arcs.endings.get(node, ()) for node in state)) if behind[-1] == [1, 2, 3] else ():
-            behind[-1][ending] = place_of(state | {_AFTER + ending})
+            behind[-1][ending] = number_of(state | {_AFTER + ending})
     return members, np.array(rows), np.array([*behind, [1, 2, 3]]).T
 
 

@@ -25,7 +25,7 @@ def constrained_head(model: nn.Module, columns: AllowedColumns, *, is_small: boo
 
     Args:
         model: A transformers model; its weights must not change inside the block.
-        columns: Allowed ids; a row's own denials hold for its sequences, which stand together.
+        columns: Allowed ids; the sequences of a row stand together.
         is_small: Compute the allowed rows only; False computes all and throws the others away.
 
     Yields:
@@ -35,8 +35,8 @@ def constrained_head(model: nn.Module, columns: AllowedColumns, *, is_small: boo
         ValueError: `is_small` and the head is no plain linear layer, or carries an adapter.
     """
     model = _without_wrapper(model)
-    columns = columns.to(_weight(model).device)
-    vocab_size = _weight(model).shape[0]
+    weight: Tensor = model.get_output_embeddings().weight  # type: ignore[operator]
+    columns = columns.to(weight.device)
 
     def spread(_: nn.Module, __: Any, output: Any) -> Any:
         """The model's output with logits of all ids, (N, T, V)."""
@@ -44,7 +44,7 @@ def constrained_head(model: nn.Module, columns: AllowedColumns, *, is_small: boo
         denied = columns.denied(len(logits))
         if denied is not None:
             logits = logits.masked_fill(denied[:, None], -math.inf)
-        full = logits.new_full((*logits.shape[:-1], vocab_size), -math.inf)
+        full = logits.new_full((*logits.shape[:-1], len(weight)), -math.inf)
         output.logits = full.index_copy_(-1, columns.ids, logits)
         return output
 
@@ -66,12 +66,8 @@ def compact_head(model: nn.Module, ids: Tensor) -> Iterator[None]:
     What the model does with its logits afterwards (a soft cap, a scale, BART's bias) is left in place, as it acts on
     each of them alone.
 
-    Args:
-        model: A transformers model.
-        ids: The ids, (C,).
-
     Yields:
-        Nothing; inside, the last dimension of `model(...).logits` is C, in the order of `ids`.
+        Nothing; inside, the last dimension of `model(...).logits` is C, in the order of `ids`, (C,).
 
     Raises:
         ValueError: The head is no plain linear layer, or carries an adapter.
@@ -109,19 +105,8 @@ def _without_wrapper(model: nn.Module) -> nn.Module:
     return base
 
 
-def _output_head(model: nn.Module) -> nn.Module:
-    head: nn.Module = model.get_output_embeddings()  # type: ignore[operator]
-    return head
-
-
-def _weight(model: nn.Module) -> Tensor:
-    weight = _output_head(model).weight
-    assert isinstance(weight, Tensor), "an output head has a matrix"
-    return weight
-
-
 def _plain_head(model: nn.Module) -> nn.Linear:
-    head = _output_head(model)
+    head = model.get_output_embeddings()  # type: ignore[operator]
     remedy = "set model.constraint.small_head=false"
     if hasattr(head, "base_layer"):
         raise ValueError(f"the output head carries an adapter, which the small head would leave out; {remedy}")

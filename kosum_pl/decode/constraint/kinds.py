@@ -36,10 +36,7 @@ _CACHED_ROWS = 2048
 class BatchConstraint:
     """A constraint for the rows of one batch and one `generate` call.
 
-    Attributes:
-        processor: For `logits_processor`.
-        columns: Ids that the batch may ever be allowed.
-        tracker: State of each sequence.
+    `processor` goes into `logits_processor`; `columns` are the ids that the batch may ever be allowed.
     """
 
     processor: LogitsProcessor
@@ -97,22 +94,12 @@ class AutomatonConstraint:
         return self._row_tables(tuple(sorted(set(words)))) if words else None
 
     def tracker(self, row_words: Sequence[Sequence[str]], *, prompt_length: int) -> StateTracker:
-        """Tells the state of the sequences of a batch.
-
-        Args:
-            row_words: Words of each row.
-            prompt_length: Leading positions that nobody generated.
-        """
+        """States of a batch's sequences, by the words of each row and the length of the prompt."""
         rows = [self.row_tables(words) for words in row_words]
         return StateTracker(self.tables, eos_token_ids=self.eos_token_ids, rows=rows, prompt_length=prompt_length)
 
     def for_rows(self, row_words: Sequence[Sequence[str]], shape: GenerationShape) -> BatchConstraint:
-        """The constraint of one batch.
-
-        Args:
-            row_words: By row, strings outside the charset that are allowed in it.
-            shape: The call of `generate`.
-        """
+        """The constraint of one batch, as `Constraint` has it."""
         tracker = self.tracker(row_words, prompt_length=shape.prompt_length)
         columns = ever_allowed(self.columns, tracker.rows)
         processor = self._processor(tracker, columns, shape)
@@ -177,11 +164,8 @@ class PrefixFunctionConstraint(AutomatonConstraint):
 class StaticMaskConstraint(AutomatonConstraint):
     """One list of allowed tokens for all steps; a row's words allow every token that is a part of one.
 
-    Args:
-        tables: From `build_tables`.
-        eos_token_ids: Terminators.
-        allow_fragments: Also allow tokens that are pieces of a character. Without them most rare syllables cannot be
-            written; with them any script can.
+    With `allow_fragments` also tokens that are pieces of a character: any script can be written with them, and most
+    rare syllables not without.
     """
 
     name: ClassVar[str] = "static_mask"
@@ -198,12 +182,7 @@ class StaticMaskConstraint(AutomatonConstraint):
 
 
 def ever_allowed(common: NDArray[np.int64], rows: Sequence[RowTables | None]) -> AllowedColumns:
-    """Ids that some row of a batch may ever be allowed.
-
-    Args:
-        common: Ids that every row may be allowed.
-        rows: What each row adds.
-    """
+    """Ids that some row of a batch may ever be allowed: `common` to every row, and what each row adds."""
     added = [row.all_tokens if row is not None else np.zeros(0, dtype=np.int64) for row in rows]
     columns = np.unique(np.concatenate([common, *added]))
     if len(columns) == len(common):

@@ -91,8 +91,7 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
     Args:
         tracker: State of each sequence.
         columns: Ids that the batch may ever be allowed, C of them.
-        cost: Tokens that must still follow each of them, by common state, then inside a row's word, then behind the
-            end, (Q + 2, C) uint8.
+        cost: From `AutomatonConstraint.cost`, (Q + 2, C) uint8.
         shape: The call of `generate`.
     """
 
@@ -210,12 +209,7 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
 
 
 class StaticMaskProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped to mypy
-    """Keeps the same columns at every step.
-
-    Args:
-        columns: Ids that are kept, C of them, and those that a row is denied.
-        shape: The call of `generate`.
-    """
+    """Keeps the same columns at every step."""
 
     supports_continuous_batching = False
 

@@ -50,11 +50,7 @@ class RowTables:
 
 
 class VocabularyIndex:
-    """A vocabulary in byte order, and the places where a row's word may start inside a token.
-
-    Args:
-        tables: Common tables.
-    """
+    """A vocabulary in byte order, and where a row's word may start inside a token."""
 
     def __init__(self, tables: TokenTables) -> None:
         self.tables = tables
@@ -92,7 +88,7 @@ class VocabularyIndex:
         return heads
 
     def children(self, prefix: bytes, low: int, high: int) -> Iterator[tuple[int, int, int]]:
-        """(byte, first place, last place) of the longer tokens among `pieces[low:high]`, which all begin so."""
+        """(byte, first index, end) of the longer tokens among `pieces[low:high]`, which all begin so."""
         depth = len(prefix)
         while low < high and len(self.pieces[low]) == depth:
             low += 1
@@ -103,7 +99,7 @@ class VocabularyIndex:
             low = end
 
     def end_of(self, prefix: bytes, low: int = 0, high: int | None = None) -> int:
-        """Place behind the last token that begins with `prefix`."""
+        """Index behind the last token that begins with `prefix`."""
         top = len(self.pieces) if high is None else high
         # No token's bytes end in this many 0xFF, so that this sorts behind all that begin with the prefix.
         return bisect_left(self.pieces, prefix + b"\xff" * 8, low, top)
@@ -131,12 +127,7 @@ class _WordTrie:
 
 
 class RowTablesBuilder:
-    """Walks a row's words through a vocabulary.
-
-    Args:
-        index: The vocabulary.
-        words: The row's literals.
-    """
+    """Walks a row's words through a vocabulary."""
 
     def __init__(self, index: VocabularyIndex, words: Sequence[str]) -> None:
         self.index = index
@@ -216,11 +207,10 @@ class RowTablesBuilder:
 
     def _walk(self, state: _RowState, prefix: bytes, low: int, high: int, found: dict[int, _RowState]) -> None:
         """All tokens among `pieces[low:high]`, which begin with `prefix`, that stay alive from `state` on."""
-        place = low
-        while place < high and len(self.index.pieces[place]) == len(prefix):
-            found[self.index.ids[place]] = state
-            place += 1
-        for byte, first, last in self.index.children(prefix, place, high):
+        while low < high and len(self.index.pieces[low]) == len(prefix):
+            found[self.index.ids[low]] = state
+            low += 1
+        for byte, first, last in self.index.children(prefix, low, high):
             following = self._step(state, byte)
             if following != (DEAD, _NO_WORDS):
                 self._walk(following, prefix + bytes([byte]), first, last, found)

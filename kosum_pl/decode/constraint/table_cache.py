@@ -37,12 +37,6 @@ def load_tables(
 
     A cache that cannot be written costs a second at every start and nothing else.
 
-    Args:
-        tokenizer: A transformers tokenizer.
-        charset: Characters of which text is made.
-        literals: Fixed literals.
-        cache_dir: Folder of the cache; None for the default one.
-
     Raises:
         ValueError: The tokenizer's kind is unknown, or its vocabulary can write nothing of the charset.
     """
@@ -63,11 +57,7 @@ def _write(tables: TokenTables, path: Path) -> None:
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(
             file,
-            transitions=automaton.transitions,
-            is_accepting=automaton.is_accepting,
-            is_free=automaton.is_free,
-            start=automaton.start,
-            behind_word=automaton.behind_word,
+            **vars(automaton),
             columns=tables.columns,
             following=tables.following,
             distance=tables.distance,
@@ -82,11 +72,8 @@ def _read(path: Path) -> TokenTables | None:
         with np.load(path, allow_pickle=False) as stored:
             values = {name: stored[name] for name in stored.files}
         automaton = ByteAutomaton(
-            transitions=values.pop("transitions"),
-            is_accepting=values.pop("is_accepting"),
-            is_free=values.pop("is_free"),
             start=int(values.pop("start")),
-            behind_word=values.pop("behind_word"),
+            **{name: values.pop(name) for name in ("transitions", "is_accepting", "is_free", "behind_word")},
         )
         ends = np.cumsum(values.pop("lengths")).tolist()
         blob = values.pop("written").tobytes()

@@ -46,7 +46,7 @@ class TokenTables:
 
     @cached_property
     def column_of(self) -> dict[int, int]:
-        """Place in `columns` of each allowed token."""
+        """Index in `columns` of each allowed token."""
         return {int(token): column for column, token in enumerate(self.columns)}
 
     def accepts(self, ids: Sequence[int]) -> bool:
@@ -63,9 +63,7 @@ class TokenTables:
 def build_tables(automaton: ByteAutomaton, written: Sequence[bytes]) -> TokenTables:
     r"""Run every token from every state.
 
-    Args:
-        automaton: What is allowed.
-        written: Bytes of every token; an empty one is never allowed.
+    A token that writes nothing is never allowed.
 
     Raises:
         ValueError: No token is allowed, or no text can be finished.
@@ -78,9 +76,9 @@ def build_tables(automaton: ByteAutomaton, written: Sequence[bytes]) -> TokenTab
         ([1, 3, 4], True, False)
     """
     states, tokens, ends = _run(automaton, written)
-    columns, places = np.unique(tokens, return_inverse=True)
+    columns, indices = np.unique(tokens, return_inverse=True)
     following = np.full((len(automaton.transitions), len(columns)), DEAD, dtype=np.int16)
-    following[states, places.reshape(-1)] = ends
+    following[states, indices.reshape(-1)] = ends
     distance = _distances(following, automaton.is_accepting)
     # A token into a state that nothing leads out of would leave a text that can never be finished.
     following[np.append(distance, UNREACHABLE)[following] == UNREACHABLE] = DEAD
@@ -106,8 +104,8 @@ def _run(automaton: ByteAutomaton, written: Sequence[bytes]) -> tuple[NDArray[np
     transitions = automaton.transitions
     candidates = np.flatnonzero(lengths)
     first = transitions[:, blob[starts[candidates]]]
-    states, places = np.nonzero(first != DEAD)
-    tokens, current = candidates[places], first[states, places]
+    states, found = np.nonzero(first != DEAD)
+    tokens, current = candidates[found], first[states, found]
     done: list[tuple[NDArray[np.int64], ...]] = []
     depth = 1
     while len(tokens):

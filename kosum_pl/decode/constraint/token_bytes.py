@@ -26,9 +26,6 @@ def token_bytes(tokenizer: Any) -> list[bytes]:
     falls back on bytes) and WordPiece (`##` continues a word, anything else follows a space). Added tokens write
     their text, control tokens nothing.
 
-    Args:
-        tokenizer: A transformers tokenizer.
-
     Raises:
         ValueError: A kind of vocabulary that is not known; the message names the tokenizer's class.
     """
@@ -103,7 +100,7 @@ def _byte_level_reader() -> Callable[[str], bytes]:
     # GPT-2 writes a byte as a printable character: itself where it is printable, else one from U+0100 on.
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     hidden = [byte for byte in range(256) if byte not in set(printable)]
-    table = {**{byte: byte for byte in printable}, **{0x100 + place: byte for place, byte in enumerate(hidden)}}
+    table = {**{byte: byte for byte in printable}, **{0x100 + index: byte for index, byte in enumerate(hidden)}}
     return lambda token: token.translate(table).encode("latin-1")
 
 
@@ -121,7 +118,7 @@ def _read_word_piece(token: str) -> bytes:
 
 
 def _check(tokenizer: Any, written: list[bytes]) -> None:
-    """Hold the bytes against the tokenizer's own text, so that a wrong reading is no silent leak."""
+    """Compare the bytes with the tokenizer's own text, so that a wrong reading is no silent leak."""
     ids = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
     own = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False).strip()
     ours = b"".join(written[index] for index in ids).decode("utf-8", "replace").strip()

@@ -72,10 +72,6 @@ class VocabularyReport:
 class Vocabulary:
     """An encoder's tokenizer under a constraint.
 
-    Args:
-        encoder: Writes summaries as ids.
-        settings: The constraint.
-
     Attributes:
         report: What is known without any data.
 

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-from kosum_pl.decode.literals import CONNECTORS, AllowedText, is_word_character
+from kosum_pl.decode.literals import BROKEN_CATEGORIES, CONNECTORS, AllowedText, is_word_character
 from kosum_pl.types import TAG_PATTERN
 
 # Goes as a whole when a letter of it goes, as its digits and marks alone mean nothing: a tag, a title, initials.
@@ -24,8 +24,7 @@ _WHOLE: Final = (
 _HOLE: Final = "\ud800"
 _HOLES: Final = rf"[ {_HOLE}]*{_HOLE}[ {_HOLE}]*"
 _FILLER: Final = "\u3164"
-_BROKEN: Final = ("Cc", "Cf", "Cs", "Co", "Cn")
-# 한국(韓國)은 → 한국은: a bracket that has lost all it held goes too.
+# 한국(韓國)은 → 한국은: an empty bracket goes too.
 _EMPTY_PAIR: Final = re.compile(
     rf"(?:(?P<quote>[\"'])|[(\[{{「『〈《“‘])[ ,·/]*{_HOLES}[ ,·/{_HOLE}]*(?(quote)(?P=quote)|[)\]}}」』〉》”’])"
 )
@@ -40,13 +39,6 @@ _NO_SPACE_AFTER: Final = re.compile(r"(?:^|[\n(\[{「『〈《“‘])\Z")
 def filter_scripts(text: str, allowed: AllowedText) -> str:
     """Drop every character that nothing allows, and the spaces, brackets and marks that this leaves over.
 
-    Args:
-        text: A summary.
-        allowed: What its row allows.
-
-    Returns:
-        A text without foreign characters; the same text where it had none.
-
     Example:
         >>> from kosum_pl.decode.charset import Charset
         >>> from kosum_pl.decode.literals import allowed_text
@@ -54,49 +46,46 @@ def filter_scripts(text: str, allowed: AllowedText) -> str:
         >>> filter_scripts("#Person1#은 明日 KTX(高速)로 go 떠난다.", allowed)
         '#Person1#은 KTX로 떠난다.'
     """
-    while places := allowed.foreign_places(text):
+    while foreign := allowed.foreign_places(text):
         # Broken characters and odd spaces first: a word beside them (KTX + U+FFFD) may be allowed without them.
-        slight = [place for place in places if _is_slight(text[place])]
+        slight = [index for index in foreign if _is_slight(text[index])]
         if slight:
             text = _drop(text, slight, gap="")
         else:
             # 3年2月 must not become 32.
-            text = _drop(text, _with_its_marks(text, places, kept=(*allowed.literals, *allowed.tags)), gap=" ")
+            text = _drop(text, _with_its_marks(text, foreign, kept=(*allowed.literals, *allowed.tags)), gap=" ")
     return text
 
 
 def _is_slight(char: str) -> bool:
-    return _is_space(char) or char == "\ufffd" or unicodedata.category(char) in _BROKEN
+    return _is_space(char) or char == "\ufffd" or unicodedata.category(char) in BROKEN_CATEGORIES
 
 
 def _is_space(char: str) -> bool:
     return char.isspace() or char == _FILLER
 
 
-def _with_its_marks(text: str, places: Sequence[int], *, kept: Sequence[str]) -> list[int]:
-    """Foreign places and the marks that belong to them: of tags, titles, hashtags and between two foreign letters."""
-    foreign = set(places)
+def _with_its_marks(text: str, indices: Sequence[int], *, kept: Sequence[str]) -> list[int]:
+    """Foreign characters and the marks that belong to them: of tags, titles, hashtags, between two foreign letters."""
+    foreign = set(indices)
     wholes = [range(*found.span()) for pattern in _WHOLE for found in pattern.finditer(text)]
     marks = {
-        place
-        for place, char in enumerate(text)
-        if place + 1 in foreign and (char == "#" or (char in CONNECTORS and place - 1 in foreign))
+        index
+        for index, char in enumerate(text)
+        if index + 1 in foreign and (char == "#" or (char in CONNECTORS and index - 1 in foreign))
     }
     lost = marks.union(*(whole for whole in wholes if foreign.intersection(whole)))
     # The sign before a foreign word may close a tag: `#Person1#Jim`.
-    safe = {place for literal in kept if literal for span in _spans(text, literal) for place in span}
+    found = [match for literal in kept if literal for match in re.finditer(re.escape(literal), text)]
+    safe = {index for match in found for index in range(*match.span())}
     return sorted(foreign | (lost - safe))
 
 
-def _spans(text: str, literal: str) -> list[range]:
-    return [range(*found.span()) for found in re.finditer(re.escape(literal), text)]
-
-
-def _drop(text: str, places: Sequence[int], *, gap: str) -> str:
-    """The text without these places; `gap` stands where two letters or digits would run into one word."""
+def _drop(text: str, indices: Sequence[int], *, gap: str) -> str:
+    """The text without these characters; `gap` stands where two letters or digits would run into one word."""
     chars = list(text)
-    for place in places:
-        chars[place] = " " if _is_space(chars[place]) else _HOLE
+    for index in indices:
+        chars[index] = " " if _is_space(chars[index]) else _HOLE
     before, text = "", "".join(chars)
     while before != text:
         before, text = text, _EMPTY_PAIR.sub(_HOLE, text)

@@ -1,4 +1,4 @@
-"""`Postprocessor`: what the model said → what the user gets, by named steps.
+"""`Postprocessor`: what the model wrote → what the user gets, by named steps.
 
 In: a raw text and its dialogue. Out: the final text, and which steps changed it. Models without a constraint need
 mending; under an exact one the script filter changes nothing, and the counts of changed rows show it.
@@ -49,14 +49,6 @@ def _fix_encoding(text: str, row: AllowedText) -> str:
     )
 
 
-def _compose(text: str, row: AllowedText) -> str:
-    return unicodedata.normalize("NFC", text)
-
-
-def _repair_tags(text: str, row: AllowedText) -> str:
-    return repair_tags(text, tags=row.tags, dialogue=row.dialogue)
-
-
 def _trim_spaces(text: str, row: AllowedText) -> str:
     lines = (line.strip() for line in _BLANKS.sub(" ", text).split("\n"))
     return _SPACE_BEFORE_MARK.sub("", "\n".join(line for line in lines if line))
@@ -78,8 +70,8 @@ def _drop_repeated_sentences(text: str, row: AllowedText) -> str:
 POSTPROCESS_STEPS: Final[Mapping[str, Callable[[str, AllowedText], str]]] = MappingProxyType(
     {
         "ftfy": _fix_encoding,
-        "nfc": _compose,
-        "tag_repair": _repair_tags,
+        "nfc": lambda text, row: unicodedata.normalize("NFC", text),
+        "tag_repair": lambda text, row: repair_tags(text, tags=row.tags, dialogue=row.dialogue),
         "script_filter": filter_scripts,
         "whitespace": _trim_spaces,
         "repeated_sentences": _drop_repeated_sentences,
@@ -100,12 +92,7 @@ DEFAULT_STEPS: Final[tuple[str, ...]] = tuple(POSTPROCESS_STEPS)
 
 @dataclass(frozen=True, slots=True)
 class Postprocessed:
-    """A final text.
-
-    Attributes:
-        text: The text after all steps.
-        changed: Names of the steps that changed it, in the order they are run.
-    """
+    """A final text, and the names of the steps that changed it, in the order they are run."""
 
     text: str
     changed: tuple[str, ...]
@@ -142,7 +129,7 @@ class Postprocessor:
         literals: Allowed in every row.
 
     Raises:
-        ValueError: A step has no such name; the message lists those that exist.
+        ValueError: As `check_steps`.
 
     Example:
         >>> postprocess = Postprocessor()
@@ -164,12 +151,7 @@ class Postprocessor:
         self.literals = tuple(literals)
 
     def __call__(self, text: str, *, dialogue: str) -> Postprocessed:
-        """Run the steps over one text.
-
-        Args:
-            text: What the model said.
-            dialogue: The row's dialogue: it allows words and tags.
-        """
+        """Run the steps over one text; its row's dialogue allows words and tags."""
         if not self.steps:
             return Postprocessed(text, ())
         row = allowed_text(dialogue, charset=self.charset, literals=self.literals)

@@ -30,7 +30,7 @@ def repair_tags(text: str, *, tags: Sequence[str], dialogue: str = "") -> str:
     Args:
         text: A summary.
         tags: Tags of its dialogue: no other is ever written.
-        dialogue: The dialogue, where words that look like tags may stand.
+        dialogue: May hold words that look like tags.
 
     Example:
         >>> repair_tags("#Person1 #은 person2#에게 #Person11과 # person 3# 얘기를", tags=["#Person1#", "#Person2#"])
@@ -49,7 +49,7 @@ def repair_tags(text: str, *, tags: Sequence[str], dialogue: str = "") -> str:
 
     # Right tags are cut out first, so that no neighbour takes one of their signs.
     parts = right.split(text)
-    return "".join(part if place % 2 else damaged.sub(mend, part) for place, part in enumerate(parts))
+    return "".join(part if index % 2 else damaged.sub(mend, part) for index, part in enumerate(parts))
 
 
 def _meant(name: str, tags: Sequence[str]) -> str | None:

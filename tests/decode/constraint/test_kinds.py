@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor, PreTrainedModel
+from transformers import LogitsProcessor
 
 from kosum_pl.decode.constraint.kinds import (
     AutomatonConstraint,
@@ -19,10 +19,10 @@ from kosum_pl.decode.constraint.kinds import (
 from kosum_pl.decode.constraint.processors import REFILL, GenerationShape
 from kosum_pl.decode.constraint.tables import TokenTables
 from kosum_pl.types import TAG_PATTERN
+from tests.decode.driver import WORDS, Driver
 
 TablesOf = Callable[[str], TokenTables]
-Tiny = Callable[..., PreTrainedModel]
-WORDS = (("KTX", "Jimmy"), (), ("5km", "café", "大會"), ("漢字",))
+Drive = Callable[..., Driver]
 MODES: dict[str, dict[str, Any]] = {
     "greedy": {},
     "sampling": {"do_sample": True},
@@ -46,29 +46,24 @@ def automaton(tables: TokenTables, terminators: tuple[int, ...] = (2,)) -> Autom
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", ["llama", "bart", "t5"])
-def test_nothing_foreign_in_any_mode(tables_of: TablesOf, tiny: Tiny, driver: Any, kind: str, mode: str) -> None:
+def test_nothing_foreign_in_any_mode(drive: Drive, kind: str, mode: str) -> None:
     """A model wider than its vocabulary, prompts of different lengths, small head on and off in turn."""
-    tables = tables_of("byte_level")
-    model, is_small = tiny(kind, width=440), [None, True, False][len(mode) % 3]
-    held = driver(model=model, constraint=automaton(tables), words=WORDS, written=tables.written, is_small=is_small)
-    ids = held(30, **MODES[mode])
+    run = drive(kind, width=440, is_small=[None, True, False][len(mode) % 3])
+    ids = run(30, **MODES[mode])
     assert ids.shape[1] > 15
-    assert held.num_foreign(ids) == 0
-    free = driver(model=model, constraint=None, words=WORDS, written=tables.written)
-    assert free.num_foreign(free(30, **MODES[mode])) > 40
+    assert run.num_foreign(ids) == 0
+    assert run.num_foreign(run.free(30, **MODES[mode])) > 40
 
 
-def test_words_appear_in_their_rows_alone(tables_of: TablesOf, tiny: Tiny, driver: Any) -> None:
-    """`num_foreign` holds each row against its own words; here some are really written."""
-    tables = tables_of("byte_level")
-    held = driver(model=tiny("llama"), constraint=automaton(tables), words=WORDS, written=tables.written, boost=0.0)
-    letters = [index for index, piece in enumerate(tables.written) if piece.isascii() and piece.strip().isalpha()]
-    likes = Likes(letters)
+def test_words_appear_in_their_rows_alone(tables_of: TablesOf, drive: Drive) -> None:
+    """`num_foreign` checks each row by its own words; here some are really written."""
+    written, run = tables_of("byte_level").written, drive(boost=0.0)
+    likes = Likes([index for index, piece in enumerate(written) if piece.isascii() and piece.strip().isalpha()])
     seen: dict[int, str] = {row: "" for row in range(4)}
     for seed in range(4):
-        ids = held(60, seed=seed, do_sample=True, before=[likes])
-        assert held.num_foreign(ids) == 0
-        for row, text in held.texts(ids):
+        ids = run(60, seed=seed, do_sample=True, before=[likes])
+        assert run.num_foreign(ids) == 0
+        for row, text in run.texts(ids):
             seen[row] += text
     assert "KTX" in seen[0]
     assert "Jimmy" in seen[0]
@@ -93,29 +88,22 @@ class Likes(LogitsProcessor):  # type: ignore[misc]
 @pytest.mark.parametrize(
     ("kind", "forced"), [("llama", ""), ("bart", ""), ("t5", ""), ("bart", "eos"), ("bart", "bos")]
 )
-def test_the_limit_never_cuts_a_character(
-    tables_of: TablesOf, tiny: Tiny, driver: Any, kind: str, forced: str, limit: int
-) -> None:
-    tables = tables_of("byte_level")
-    held = driver(
-        model=tiny(kind), constraint=automaton(tables), words=WORDS, written=tables.written, boost=30.0, is_small=True
-    )
-    ids = held(limit, do_sample=True, shape={f"has_forced_{forced}": True} if forced else None, **FORCED[forced])
-    assert held.num_foreign(ids) == 0
+def test_the_limit_never_cuts_a_character(drive: Drive, kind: str, forced: str, limit: int) -> None:
+    run = drive(kind, boost=30.0, is_small=True)
+    ids = run(limit, do_sample=True, shape={f"has_forced_{forced}": True} if forced else None, **FORCED[forced])
+    assert run.num_foreign(ids) == 0
     if forced == "eos" and ids.shape[1] == limit:
         assert set(ids[:, -1].tolist()) <= {1, 2}
     if forced == "bos":
         assert ids[:, 0].tolist() == [0] * 4
 
 
-@pytest.mark.parametrize("kind", ["fallback_bpe", "metaspace_bpe", "metaspace_unigram", "word_piece"])
+@pytest.mark.parametrize("vocabulary", ["fallback_bpe", "metaspace_bpe", "metaspace_unigram", "word_piece"])
 @pytest.mark.parametrize("mode", ["sampling", "beams"])
-def test_every_kind_of_vocabulary(tables_of: TablesOf, tiny: Tiny, driver: Any, kind: str, mode: str) -> None:
-    tables = tables_of(kind)
-    held = driver(model=tiny("llama"), constraint=automaton(tables), words=WORDS, written=tables.written, is_small=True)
-    assert held.num_foreign(held(30, **MODES[mode])) == 0
-    free = driver(model=tiny("llama"), constraint=None, words=WORDS, written=tables.written)
-    assert free.num_foreign(free(30, **MODES[mode])) > 20
+def test_every_kind_of_vocabulary(drive: Drive, vocabulary: str, mode: str) -> None:
+    run = drive(vocabulary=vocabulary, is_small=True)
+    assert run.num_foreign(run(30, **MODES[mode])) == 0
+    assert run.num_foreign(run.free(30, **MODES[mode])) > 20
 
 
 @pytest.mark.parametrize("is_small", [None, True])
@@ -123,49 +111,38 @@ def test_every_kind_of_vocabulary(tables_of: TablesOf, tiny: Tiny, driver: Any, 
 @pytest.mark.parametrize("drafts", ["assistant", "prompt_lookup"])
 @pytest.mark.parametrize("mode", ["greedy", "sampling"])
 def test_drafts_of_another_model(
-    tables_of: TablesOf, tiny: Tiny, driver: Any, kind: str, drafts: str, mode: str, is_small: bool | None
+    tiny: Callable[..., Any], drive: Drive, kind: str, drafts: str, mode: str, is_small: bool | None
 ) -> None:
     """transformers drafts for one row at a time; what is greedy stays what it was without drafts."""
-    tables = tables_of("byte_level")
     ways = {
         "assistant": {"assistant_model": tiny(kind, width=420, seed=5)},
         "prompt_lookup": {"prompt_lookup_num_tokens": 3},
     }
-    for words in WORDS[::2]:
-        held = driver(
-            model=tiny(kind), constraint=automaton(tables), words=[words], written=tables.written, is_small=is_small
-        )
-        ids = held(30, **MODES[mode], **ways[drafts])
-        assert held.num_foreign(ids) == 0
+    for words in WORDS[:3:2]:
+        run = drive(kind, words=[words], is_small=is_small)
+        ids = run(30, **MODES[mode], **ways[drafts])
+        assert run.num_foreign(ids) == 0
         if mode == "greedy":
-            assert torch.equal(ids, held(30))
+            assert torch.equal(ids, run(30))
 
 
-def test_inputs_embeds_have_no_prompt(tables_of: TablesOf, tiny: Tiny, driver: Any) -> None:
-    tables = tables_of("byte_level")
-    held = driver(model=tiny("llama"), constraint=automaton(tables), words=WORDS, written=tables.written)
-    ids = held(30, from_embeds=True)
+def test_inputs_embeds_have_no_prompt(drive: Drive) -> None:
+    run = drive()
+    ids = run(30, from_embeds=True)
     assert ids.shape[1] > 15
-    assert held.num_foreign(ids) == 0
-    assert torch.equal(ids, held(30)), "the same prompts as ids"
+    assert run.num_foreign(ids) == 0
+    assert torch.equal(ids, run(30)), "the same prompts as ids"
 
 
-def test_several_terminators(tables_of: TablesOf, tiny: Tiny, driver: Any) -> None:
-    """A line break may be one of them: it ends the text, and is not said before."""
+def test_several_terminators(tables_of: TablesOf, drive: Drive) -> None:
+    """A line break may be one of them: it ends the text, and is not written before."""
     tables = tables_of("byte_level")
-    newline = list(tables.written).index(b"\n")
-    held = driver(
-        model=tiny("llama"),
-        constraint=automaton(tables, (2, newline)),
-        words=WORDS,
-        written=tables.written,
-        terminators=(2, newline),
-        boost=-1.0,
-    )
-    ids = held(60, do_sample=True)
-    assert held.num_foreign(ids) == 0
-    assert all("\n" not in text for _, text in held.texts(ids))
-    assert {int(sequence[sequence != 1][-1]) for sequence in ids} <= {2, newline}
+    ends = (2, list(tables.written).index(b"\n"))
+    run = drive(constraint=automaton(tables, ends), terminators=ends, boost=-1.0)
+    ids = run(60, do_sample=True)
+    assert run.num_foreign(ids) == 0
+    assert all("\n" not in text for _, text in run.texts(ids))
+    assert {int(sequence[sequence != 1][-1]) for sequence in ids} <= set(ends)
 
 
 def scores_of(constraint: Constraint, scores: Tensor, *, generated: list[list[int]], **shape: Any) -> Tensor:
@@ -196,14 +173,10 @@ def test_refill(tables_of: TablesOf, num_beams: int) -> None:
 
 
 @pytest.mark.parametrize("mode", ["greedy", "sampling", "beams", "beam_sampling"])
-def test_generation_survives_a_rule_that_forbids_everything(
-    tables_of: TablesOf, tiny: Tiny, driver: Any, mode: str
-) -> None:
-    tables = tables_of("byte_level")
-    held = driver(model=tiny("llama"), constraint=automaton(tables), words=WORDS, written=tables.written, is_small=True)
-    beams = MODES[mode].get("num_beams", 1)
-    ids = held(12, before=[Likes([], rows=range(beams, 2 * beams))], **MODES[mode])
-    assert held.num_foreign(ids) == 0
+def test_generation_survives_a_rule_that_forbids_everything(drive: Drive, mode: str) -> None:
+    run, beams = drive(is_small=True), MODES[mode].get("num_beams", 1)
+    ids = run(12, before=[Likes([], rows=range(beams, 2 * beams))], **MODES[mode])
+    assert run.num_foreign(ids) == 0
 
 
 BACK_ENDS: dict[str, Callable[[TokenTables], Constraint]] = {
@@ -213,34 +186,31 @@ BACK_ENDS: dict[str, Callable[[TokenTables], Constraint]] = {
 }
 
 
-@pytest.mark.parametrize("name", BACK_ENDS)
+@pytest.mark.parametrize("name", ["prefix_function", "static_mask"])
 @pytest.mark.parametrize("mode", ["greedy", "sampling", "beams", "several_samples", "static_cache"])
 @pytest.mark.parametrize("kind", ["llama", "bart"])
-def test_all_back_ends_keep_the_charset(
-    tables_of: TablesOf, tiny: Tiny, driver: Any, kind: str, mode: str, name: str
+def test_the_other_back_ends_keep_the_charset(
+    tables_of: TablesOf, drive: Drive, kind: str, mode: str, name: str
 ) -> None:
     """Without words even a list of whole tokens leaks nothing: it loses syllables instead."""
-    tables = tables_of("byte_level")
-    constraint = BACK_ENDS[name](tables)
+    constraint = BACK_ENDS[name](tables_of("byte_level"))
     assert constraint.name == name
-    words = WORDS if name != "static_mask" else [()] * 4
-    held = driver(model=tiny(kind), constraint=constraint, words=words, written=tables.written)
-    ids = held(20, **MODES[mode])
+    run = drive(kind, constraint=constraint, words=WORDS if name != "static_mask" else [()] * 4)
+    ids = run(20, **MODES[mode])
     assert ids.shape[1] > 5
-    assert held.num_foreign(ids) == 0
+    assert run.num_foreign(ids) == 0
 
 
 @pytest.mark.parametrize("mode", ["greedy", "sampling", "beams"])
 @pytest.mark.parametrize("forced", ["", "bos", "eos"])
 def test_the_prefix_function_allows_what_the_automaton_allows(
-    tables_of: TablesOf, tiny: Tiny, driver: Any, mode: str, forced: str
+    tables_of: TablesOf, drive: Drive, mode: str, forced: str
 ) -> None:
     """Along whole generations, the last tokens before the limit included: equal sets at every step."""
     tables = tables_of("byte_level")
-    held = driver(model=tiny("bart"), constraint=automaton(tables), words=WORDS, written=tables.written)
     beams = MODES[mode].get("num_beams", 1)
     is_forced = {f"has_forced_{forced}": True} if forced else {}
-    ids = held(9, num_return_sequences=beams, shape=is_forced, **FORCED[forced], **MODES[mode])
+    ids = drive("bart")(9, num_return_sequences=beams, shape=is_forced, **FORCED[forced], **MODES[mode])
     shape = {"num_beams": beams, "max_new_tokens": 9, **is_forced}
     both = (automaton(tables), PrefixFunctionConstraint(tables, eos_token_ids=[2]))
     for length in range(ids.shape[1]):
@@ -252,12 +222,12 @@ def test_the_prefix_function_allows_what_the_automaton_allows(
         assert torch.equal(*sets)
 
 
-def test_the_static_mask_leaks_or_loses(tables_of: TablesOf, tiny: Tiny, driver: Any) -> None:
+def test_the_static_mask_leaks_or_loses(tables_of: TablesOf, drive: Drive) -> None:
     """With fragments anything can be written; without them most syllables cannot."""
     tables = tables_of("byte_level")
     strict, loose = (StaticMaskConstraint(tables, eos_token_ids=[2], allow_fragments=a) for a in (False, True))
-    held = driver(model=tiny("llama"), constraint=loose, words=[()] * 4, written=tables.written)
-    assert held.num_foreign(held(60, do_sample=True)) > 50
+    run = drive(constraint=loose, words=[()] * 4)
+    assert run.num_foreign(run(60, do_sample=True)) > 50
     whole = {
         token
         for token, piece in enumerate(tables.written)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import random
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer
 
-from kosum_pl.decode.constraint.automaton import DEAD
 from kosum_pl.decode.constraint.kinds import AutomatonConstraint
 from kosum_pl.decode.constraint.processors import GenerationShape
-from kosum_pl.decode.constraint.row_tables import RowTables
 from kosum_pl.decode.literals import DEFAULT_LITERALS, foreign_places
 from kosum_pl.decode.settings import ConstraintSettings
+from tests.decode.driver import Driver, is_accepted
 
 pytestmark = pytest.mark.shared
 
+Drive = Callable[..., Driver]
 NAMES = ("qwen3", "llama3_1", "kobart")
 WORDS = (("KTX", "Jimmy"), (), ("5km", "café", "大會"), ("Wi-Fi", "PPT"))
 # (arguments, rows, tokens a sequence): 2,000 tokens and more in each.
@@ -53,58 +54,54 @@ def real(request: pytest.FixtureRequest, shared_dir: Path) -> tuple[Any, Automat
     return loaded(shared_dir / "tokenizers" / request.param)
 
 
-def build_driver(
-    driver: Any, tiny: Callable[..., PreTrainedModel], real: tuple[Any, AutomatonConstraint], *, kind: str, rows: int
-) -> Any:
+@pytest.fixture
+def drive_real(drive: Drive, real: tuple[Any, AutomatonConstraint]) -> Callable[..., Driver]:
     """A model wider than the vocabulary, as Qwen3's is; pieces of characters are boosted, the end is not."""
     tokenizer, constraint = real
-    model = tiny(kind, width=len(tokenizer) + 267)
-    terminators = constraint.eos_token_ids
-    model.generation_config.pad_token_id = terminators[0]
-    return driver(
-        model=model,
-        constraint=constraint,
-        words=WORDS[:rows],
-        written=constraint.tables.written,
-        terminators=terminators,
-        is_small=True,
-        boost=8.0,
-    )
 
+    def build(kind: str, *, words: Sequence[Sequence[str]]) -> Driver:
+        ends = constraint.eos_token_ids
+        run = drive(
+            kind,
+            width=len(tokenizer) + 267,
+            constraint=constraint,
+            words=words,
+            terminators=ends,
+            is_small=True,
+            boost=8.0,
+        )
+        run.model.generation_config.pad_token_id = ends[0]
+        return run
 
-def free_of(held: Any) -> Any:
-    """The same driver without a constraint."""
-    values = {name: getattr(held, name) for name in ("model", "words", "written", "terminators", "boost")}
-    return type(held)(constraint=None, **values)
+    return build
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "mode"), [*(("llama", mode) for mode in MODES), *(("bart", mode) for mode in ("greedy", "beams"))]
 )
-def test_2000_tokens_of_each_mode_hold_nothing_foreign(
-    real: tuple[Any, AutomatonConstraint], tiny: Any, driver: Any, kind: str, mode: str
-) -> None:
+def test_2000_tokens_of_each_mode_hold_nothing_foreign(drive_real: Callable[..., Driver], kind: str, mode: str) -> None:
     arguments, rows, length = MODES[mode]
-    held = build_driver(driver, tiny, real, kind=kind, rows=rows)
-    ids = held(length, **arguments)
+    run = drive_real(kind, words=WORDS[:rows])
+    ids = run(length, **arguments)
     assert ids.numel() >= 2000
-    assert not torch.isin(ids, torch.tensor(held.terminators)).any()
-    assert held.num_foreign(ids) == 0
-    assert not any("\ufffd" in text for _, text in held.texts(ids))
-    free = free_of(held)
-    assert free.num_foreign(free(150, **arguments)) > 100
+    assert not torch.isin(ids, torch.tensor(run.terminators)).any()
+    assert run.num_foreign(ids) == 0
+    assert not any("\ufffd" in text for _, text in run.texts(ids))
+    assert run.num_foreign(run.free(150, **arguments)) > 100
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("drafts", DRAFTS)
-def test_2000_tokens_of_drafts(real: tuple[Any, AutomatonConstraint], tiny: Any, driver: Any, drafts: str) -> None:
+def test_2000_tokens_of_drafts(
+    real: tuple[Any, AutomatonConstraint], tiny: Any, drive_real: Callable[..., Driver], drafts: str
+) -> None:
     """transformers drafts for one row at a time: 500 tokens for each of four rows."""
     assistant = tiny("llama", width=len(real[0]) + 267, seed=5)
     way = {"assistant_model": assistant} if drafts == "assisted" else {"prompt_lookup_num_tokens": 3}
-    held, total, leaked = build_driver(driver, tiny, real, kind="llama", rows=1), 0, 0
+    run, total, leaked = drive_real("llama", words=WORDS[:1]), 0, 0
     for row, words in enumerate(WORDS):
-        one = type(held)(**{**vars(held), "words": [words]})
+        one = replace(run, words=[words])
         ids = one(500, seed=row, do_sample=row % 2 == 1, **way)
         total += ids.numel()
         leaked += one.num_foreign(ids)
@@ -113,15 +110,12 @@ def test_2000_tokens_of_drafts(real: tuple[Any, AutomatonConstraint], tiny: Any,
 
 
 @pytest.mark.parametrize("mode", ["sampling", "beams"])
-def test_a_few_tokens_hold_nothing_foreign(
-    real: tuple[Any, AutomatonConstraint], tiny: Any, driver: Any, mode: str
-) -> None:
+def test_a_few_tokens_hold_nothing_foreign(drive_real: Callable[..., Driver], mode: str) -> None:
     """The same as above, short."""
     arguments, rows, _ = MODES[mode]
-    held = build_driver(driver, tiny, real, kind="llama", rows=rows)
-    assert held.num_foreign(held(40, **arguments)) == 0
-    free = free_of(held)
-    assert free.num_foreign(free(40, **arguments)) > 40
+    run = drive_real("llama", words=WORDS[:rows])
+    assert run.num_foreign(run(40, **arguments)) == 0
+    assert run.num_foreign(run.free(40, **arguments)) > 40
 
 
 def test_syllables(real: tuple[Any, AutomatonConstraint], request: pytest.FixtureRequest) -> None:
@@ -135,21 +129,6 @@ def test_syllables(real: tuple[Any, AutomatonConstraint], request: pytest.Fixtur
     )
     assert sum(accepted) == (4877 if "kobart" in request.node.name else 11172)
     assert accepted == [not unknown for unknown in has_unknown]
-
-
-def is_accepted(constraint: AutomatonConstraint, row: RowTables | None, ids: list[int]) -> bool:
-    """Whether every token is allowed in its turn, and the end behind them."""
-    tables, state = constraint.tables, constraint.tables.automaton.start
-    common_of = row.common if row is not None else range(len(tables.following))
-    for token in ids:
-        target = row.following.get((state, token)) if row is not None else None
-        if target is None:
-            column, common = tables.column_of.get(token), common_of[state]
-            target = DEAD if column is None or common == DEAD else int(tables.following[common, column])
-        if target == DEAD:
-            return False
-        state = target
-    return common_of[state] != DEAD and bool(tables.automaton.is_accepting[common_of[state]])
 
 
 def test_summaries_of_the_dev_set(real: tuple[Any, AutomatonConstraint], shared_dir: Path) -> None:
@@ -166,7 +145,7 @@ def test_summaries_of_the_dev_set(real: tuple[Any, AutomatonConstraint], shared_
         normal = normalizer.normalize_str(text) if normalizer is not None else text
         if not foreign_places(normal, charset=settings.character_set, literals=DEFAULT_LITERALS, row_words=words):
             clean.append(place)
-        if is_accepted(constraint, constraint.row_tables(words), ids):
+        if is_accepted(constraint, ids, words):
             accepted.append(place)
     assert accepted == clean
     assert len(rows) == 499

@@ -84,18 +84,12 @@ def test_terminators_end_for_good() -> None:
     assert one.common_state(ENDED, row=0) == ENDED
 
 
-def test_silent_tokens_change_nothing() -> None:
+def test_silent_tokens_change_nothing_and_a_refused_draft_starts_anew() -> None:
     one = tracker()
     for row in range(3):
         inside = one.fold(spelt("뷁")[:1], row=row)
-        assert one.step(inside, SILENT, row=row) == inside
-        assert one.step(inside, WIDE, row=row) == inside
-
-
-def test_a_refused_draft_starts_anew() -> None:
-    one = tracker()
-    start = one.tables.automaton.start
-    assert one.fold(spelt("漢"), row=1) == start
+        assert one.step(inside, SILENT, row=row) == one.step(inside, WIDE, row=row) == inside
+    assert one.fold(spelt("漢"), row=1) == one.tables.automaton.start
     assert one.fold([*spelt("KT"), *spelt("가")], row=0) == one.fold(spelt("가"), row=0)
 
 

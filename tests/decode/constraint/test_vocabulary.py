@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from kosum_pl.decode import AutomatonConstraint, ConstraintSettings
+from kosum_pl.decode import ConstraintSettings
 from kosum_pl.decode.constraint.automaton import DEAD
 from kosum_pl.decode.constraint.tables import TokenTables
 from kosum_pl.decode.constraint.vocabulary import Vocabulary, split_unwritable
 from kosum_pl.encode import Seq2SeqEncoder, SourcePrompt, load_tokenizer
+from tests.decode.driver import is_accepted
 
 PIECES = [char.encode()[start:end] for char in ("가", "각", "나") for start, end in itertools.combinations(range(4), 2)]
 
@@ -117,22 +118,6 @@ def test_a_static_mask_loses_what_needs_pieces(repository: Path) -> None:
     assert not static.write("Jimmy").is_accepted
 
 
-def accepts_by_row_tables(constraint: AutomatonConstraint, ids: list[int], words: list[str]) -> bool:
-    tables, added = constraint.tables, constraint.row_tables(words)
-    assert added is not None
-    state = tables.automaton.start
-    for token in ids:
-        target = added.following.get((state, token))
-        if target is None:
-            column, common = tables.column_of.get(token), added.common[state]
-            target = DEAD if column is None or common == DEAD else int(tables.following[common, column])
-        if target == DEAD:
-            return False
-        state = target
-    common = added.common[state]
-    return common != DEAD and bool(tables.automaton.is_accepting[common])
-
-
 @pytest.mark.parametrize(
     "text", ["KTX로 간다", "KTXX", "Jimmy와 KTX", "Wi-Fi와 Wi", "Wi-", "가KTX나 5km", "漢字", "15km", "뷁 5km."]
 )
@@ -140,7 +125,7 @@ def test_words_of_a_row_are_accepted_as_its_tables_do(text: str) -> None:
     words = ["KTX", "Wi-Fi", "Wi", "5km"]
     tokenizer, _ = load_tokenizer("demo:bart")
     seen = Vocabulary(Seq2SeqEncoder(tokenizer, SourcePrompt()), ConstraintSettings())
-    expected = accepts_by_row_tables(seen._constraint, seen.summary_ids(text), words)
+    expected = is_accepted(seen._constraint, seen.summary_ids(text), words)
     assert seen.write(text, words).is_accepted is expected
 
 

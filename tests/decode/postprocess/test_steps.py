@@ -13,17 +13,11 @@ from hypothesis import strategies as st
 from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.postprocess.steps import DEFAULT_STEPS, POSTPROCESS_STEPS, Postprocessor
 from kosum_pl.types import TAG_PATTERN
-
-DIALOGUE = (
-    "#Person1#: KTX 타고 3km 걷자. U.S. 얘기도.\n#Person2#: Jimmy랑? #Email#로 보내. #Order1# 확인.\n#Person11#: 네."
-)
+from tests.decode.postprocess.texts import CHARSETS, DIALOGUE, TEXTS
 
 
 def run(text: str, *steps: str, dialogue: str = DIALOGUE) -> str:
     return Postprocessor(steps or DEFAULT_STEPS)(text, dialogue=dialogue).text
-
-
-# ftfy and nfc
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
@@ -37,94 +31,70 @@ def test_mojibake_is_decoded_rightly(text: str, encoding: str) -> None:
     assert run(broken, "ftfy") == text
 
 
-def test_mojibake_beside_sound_korean_is_decoded_rightly() -> None:
-    assert (
-        run("#Person1#은 " + "안녕".encode().decode("latin-1") + "이라 한다.", "ftfy") == "#Person1#은 안녕이라 한다."
-    )
-
-
-def test_control_characters_and_terminal_colours_go() -> None:
-    assert run("가\x00나\x1b[31m다\r\n라", "ftfy") == "가나다\n라"
-
-
-@pytest.mark.parametrize(
-    "text", ["“안녕” ‘네’ …", "ＫＴＸ를 ﬁ로", "&amp; &lt;b&gt;", "①②→", "가\u200b나", "ㅋㅋ ㅠㅠ 똠"]
-)
-def test_ftfy_leaves_quotes_widths_and_entities(text: str) -> None:
-    assert run(text + " é", "ftfy") == text + " é"
-
-
-def test_a_allowed_word_that_looks_like_mojibake_stays() -> None:
+def test_an_allowed_word_that_looks_like_mojibake_stays() -> None:
     dialogue = "#Person1#: CafÃ©로 와."
     assert run("CafÃ©로 간다.", dialogue=dialogue) == "CafÃ©로 간다."
     assert run("CafÃ©로 간다.", "ftfy", dialogue="#Person1#: 와.") == "Café로 간다."
 
 
-def test_nfc_composes_hangul() -> None:
-    done = Postprocessor()(unicodedata.normalize("NFD", "#Person1#이 간다."), dialogue=DIALOGUE)
-    assert (done.text, done.changed) == ("#Person1#이 간다.", ("nfc",))
-
-
-# whitespace and repeated sentences
+@pytest.mark.parametrize(
+    ("step", "text", "expected"),
+    [
+        ("ftfy", "#Person1#은 " + "안녕".encode().decode("latin-1") + "이라 한다.", "#Person1#은 안녕이라 한다."),
+        ("ftfy", "가\x00나\x1b[31m다\r\n라", "가나다\n라"),
+        # Quotes, widths and entities are the writer's own.
+        *(("ftfy", f"{text} é", f"{text} é") for text in ("“안녕” ‘네’ …", "ＫＴＸ를 ﬁ로", "&amp; &lt;b&gt;", "①②→")),
+        *(("ftfy", f"{text} é", f"{text} é") for text in ("가\u200b나", "ㅋㅋ ㅠㅠ 똠")),
+        ("whitespace", "  가  나\t다 \n\n \n 라 ", "가 나 다\n라"),
+        ("whitespace", "좋다 . 그래 , 네 ? 응 !", "좋다. 그래, 네? 응!"),
+        ("whitespace", "가\u3000나\u00a0다\u3164라", "가 나 다 라"),
+        ("whitespace", "값은 .5, .NET과 음 ... 네", "값은 .5, .NET과 음 ... 네"),
+        ("whitespace", "\n\n", ""),
+        ("repeated_sentences", "밥을 먹는다. 집에 간다. 밥을 먹는다.", "밥을 먹는다. 집에 간다."),
+        ("repeated_sentences", "밥을 먹는다. 밥을 먹는다. 밥을 먹는다.", "밥을 먹는다."),
+        ("repeated_sentences", "정말?! 좋다! 정말?! 네.", "정말?! 좋다! 네."),
+        ("repeated_sentences", "- 가격\n- 배송\n- 가격", "- 가격\n- 배송"),
+        ("repeated_sentences", "밥을 먹는다.\n밥을 먹는다. 간다.", "밥을 먹는다.\n간다."),
+    ],
+)
+def test_one_step(step: str, text: str, expected: str) -> None:
+    assert run(text, step) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    "text",
     [
-        ("  가  나\t다 \n\n \n 라 ", "가 나 다\n라"),
-        ("좋다 . 그래 , 네 ? 응 !", "좋다. 그래, 네? 응!"),
-        ("가\u3000나\u00a0다\u3164라", "가 나 다 라"),
-        ("값은 .5, .NET과 음 ... 네", "값은 .5, .NET과 음 ... 네"),
-        ("\n\n", ""),
+        "#Person1#은 간다. #Person2#는 간다.",
+        "그는 Mr. White를 본다. 그는 Mr. Smith를 본다.",
+        "1. 가격 2. 배송 1. 가격",
+        '"좋아요. 네." 좋아요. 네."',
+        "3.5배다. 3.5배",
+        "밥을 먹는다. 밥을 먹는",
+        "",
     ],
 )
-def test_whitespace(text: str, expected: str) -> None:
-    assert run(text, "whitespace") == expected
+def test_what_no_earlier_sentence_says_stays(text: str) -> None:
+    assert run(text, "repeated_sentences") == text
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("steps", "text", "expected", "changed"),
     [
-        ("밥을 먹는다. 집에 간다. 밥을 먹는다.", "밥을 먹는다. 집에 간다."),
-        ("밥을 먹는다. 밥을 먹는다. 밥을 먹는다.", "밥을 먹는다."),
-        ("정말?! 좋다! 정말?! 네.", "정말?! 좋다! 네."),
-        ("- 가격\n- 배송\n- 가격", "- 가격\n- 배송"),
-        ("밥을 먹는다.\n밥을 먹는다. 간다.", "밥을 먹는다.\n간다."),
-        ("#Person1#은 간다. #Person2#는 간다.", "#Person1#은 간다. #Person2#는 간다."),
-        ("그는 Mr. White를 본다. 그는 Mr. Smith를 본다.", "그는 Mr. White를 본다. 그는 Mr. Smith를 본다."),
-        ("1. 가격 2. 배송 1. 가격", "1. 가격 2. 배송 1. 가격"),
-        ('"좋아요. 네." 좋아요. 네."', '"좋아요. 네." 좋아요. 네."'),
-        ("3.5배다. 3.5배", "3.5배다. 3.5배"),
-        ("밥을 먹는다. 밥을 먹는", "밥을 먹는다. 밥을 먹는"),
-        ("", ""),
+        (DEFAULT_STEPS, unicodedata.normalize("NFD", "#Person1#이 간다."), "#Person1#이 간다.", ("nfc",)),
+        (
+            DEFAULT_STEPS,
+            "#person1 #은 Person2와 #Email로 bye",
+            "#Person1#은 #Person2#와 #Email#로",
+            ("tag_repair", "script_filter"),
+        ),
+        ((), " 會 \ufffd #Person1 # ", " 會 \ufffd #Person1 # ", ()),
+        (("script_filter", "tag_repair"), "#Person1 #은", "1 #은", ("script_filter",)),
+        (("tag_repair", "script_filter"), "#Person1 #은", "#Person1#은", ("tag_repair",)),
     ],
 )
-def test_repeated_sentences(text: str, expected: str) -> None:
-    assert run(text, "repeated_sentences") == expected
-
-
-# the whole
-
-
-def test_tags_are_mended_before_the_filter_takes_their_letters() -> None:
-    done = Postprocessor()("#person1 #은 Person2와 #Email로 bye", dialogue=DIALOGUE)
-    assert (done.text, done.changed) == ("#Person1#은 #Person2#와 #Email#로", ("tag_repair", "script_filter"))
-
-
-def test_changed_names_the_steps_in_order() -> None:
-    done = Postprocessor()("#Person1 #은 明日 떠난다 . #Person1#은 떠난다.", dialogue="#Person1#: 떠나요.")
-    assert done.text == "#Person1#은 떠난다."
-    assert done.changed == ("tag_repair", "script_filter", "whitespace", "repeated_sentences")
-
-
-def test_an_empty_list_changes_nothing() -> None:
-    done = Postprocessor([])(" 會 \ufffd #Person1 # ", dialogue=DIALOGUE)
-    assert (done.text, done.changed) == (" 會 \ufffd #Person1 # ", ())
-
-
-def test_steps_run_in_the_given_order() -> None:
-    assert run("#Person1 #은", "script_filter", "tag_repair") == "1 #은"
-    assert run("#Person1 #은", "tag_repair", "script_filter") == "#Person1#은"
+def test_steps_in_their_order(steps: tuple[str, ...], text: str, expected: str, changed: tuple[str, ...]) -> None:
+    done = Postprocessor(steps)(text, dialogue=DIALOGUE)
+    assert (done.text, done.changed) == (expected, changed)
 
 
 def test_what_a_later_step_brings_about_is_mended_in_another_round() -> None:
@@ -137,17 +107,6 @@ def test_unknown_steps_are_answered_in_one_line(steps: list[str] | str) -> None:
     with pytest.raises(ValueError, match=r"^model\.postprocess: .*ftfy, nfc, tag_repair, script_filter") as caught:
         Postprocessor(steps)
     assert "\n" not in str(caught.value)
-
-
-PIECES = st.sampled_from(
-    [
-        *"가나 은는.,?!#\n\t'\"()-:1K会é\u0301\u00a0\ufffd\u200b\u1112\u1161Ã©ì",
-        *("#Person1#", "Person1", "person2 #", "# Person11", "#Person3#", "KTX", "bus", "U.S", "3km", "Email", " . "),
-        *("밥을 먹는다.", "밥을 먹는다. ", "ì\x9d\x80", "\ud800", "Mr. ", "#Order1#", "“", "”", "😀", "A.B"),
-    ]
-)
-TEXTS = st.one_of(st.lists(PIECES, max_size=14).map("".join), st.text(max_size=30))
-CHARSETS = st.sampled_from([Charset(), Charset(name="korean+latin"), Charset(ranges=("U+00A0-U+02FF",))])
 
 
 @settings(max_examples=400, deadline=None)
