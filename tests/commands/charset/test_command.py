@@ -26,7 +26,7 @@ def named(entries: list[dict[str, Any]], key: str) -> dict[str, dict[str, Any]]:
     return {entry[key]: entry for entry in entries}
 
 
-def test_what_falls_outside_is_counted_with_what_the_dialogue_licenses(work: Path) -> None:
+def test_what_falls_outside_is_counted_with_what_the_dialogue_allows(work: Path) -> None:
     values = report()
     train, val = values["references"]
     assert (train["split"], train["num_references"], train["num_outside"], train["share_outside"]) == (
@@ -64,7 +64,7 @@ def test_what_falls_outside_is_counted_with_what_the_dialogue_licenses(work: Pat
     assert scripts == {"Latin": {"train": 2, "val": 1}, "Han": {"train": 1}}
 
 
-def test_the_constraint_is_told_in_words(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_constraint_is_described(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values = report()
     text = capsys.readouterr().out
     constraint = values["constraint"]
@@ -87,7 +87,7 @@ def test_the_constraint_is_told_in_words(work: Path, capsys: pytest.CaptureFixtu
     assert not (work / "runs").exists()
 
 
-def test_null_is_said_and_the_default_reported(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_null_is_named_and_the_default_reported(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values = report("--model.constraint=null")
     assert values["constraint"]["is_set"] is False
     assert values["references"][0]["num_outside"] == 2
@@ -159,7 +159,7 @@ def save_narrow_tokenizer(folder: Path) -> None:
     alphabet = sorted(set("▁#Person12은는을를에가서다탄간먹본와그한KTXUFO.!뷀"))
     names = ["<s>", "<pad>", "</s>", "<unk>", *alphabet]
     backend = Tokenizer(
-        models.BPE(vocab={name: place for place, name in enumerate(names)}, merges=[], unk_token="<unk>")
+        models.BPE(vocab={name: index for index, name in enumerate(names)}, merges=[], unk_token="<unk>")
     )
     backend.pre_tokenizer, backend.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
     roles = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}

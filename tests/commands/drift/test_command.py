@@ -68,7 +68,7 @@ def test_labels_without_a_font_are_explained(tmp_path: Path, monkeypatch: pytest
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_split_alone_and_wrong_options_are_told(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_split_alone_and_wrong_options_are_one_line(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, message in (
         (["--data.val_file", "null"], "train stands alone"),
         (["--data.topics.num_clusters", "8"], "4 rows of train have a dialogue for 8 clusters"),

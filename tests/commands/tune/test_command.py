@@ -72,18 +72,18 @@ def test_scores_are_those_of_validate(folder: Path) -> None:
     parts = load_parts(invocation)
     parts.datamodule.setup("validate")
     table = parts.datamodule.tables["val"]
-    places, when = select_rows(table, ["weekday=7"])
+    indices, when = select_rows(table, ["weekday=7"])
     assert invocation.checkpoint is not None
     load_weights(parts.module, invocation.checkpoint)
-    scorer = RowScorer(parts, places, InferenceSettings.from_config(parts.config), device=torch.device("cpu"))
+    scorer = RowScorer(parts, indices, InferenceSettings.from_config(parts.config), device=torch.device("cpu"))
     found = [scorer.scores(load_preset("beams.yaml")) for _ in range(2)]
 
     assert when == {"weekday": ["7"]}
-    assert len(places) == 24
-    chosen = [rows[table[place].example_id] for place in places]
+    assert len(indices) == 24
+    chosen = [rows[table[index].example_id] for index in indices]
     expected = score_rows(
         [row["text"] for row in chosen],
-        [table[place].references for place in places],
+        [table[index].references for index in indices],
         tokenizer=get_tokenizer("char"),
     )
     np.testing.assert_allclose(found[0], 100 * expected.sum(axis=1))
@@ -95,12 +95,12 @@ def test_scores_are_those_of_validate(folder: Path) -> None:
 def test_what_does_not_win_is_not_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call = ["tune", *CALL, "--slice", "weekday=7", "--trials", "1", "--output", "won.yaml", "--study", "one.db"]
     assert main(call) == 2
-    said = capsys.readouterr()
+    captured = capsys.readouterr()
     # One trial: the preset that serves today, which cannot win over itself.
-    assert said.err.count("\n") == 1
-    assert "does not win on the 12 held-out rows" in said.err
-    assert "gain +0.00 [+0.00, +0.00]" in said.err
-    assert "served today by weekend" in said.out
+    assert captured.err.count("\n") == 1
+    assert "does not win on the 12 held-out rows" in captured.err
+    assert "gain +0.00 [+0.00, +0.00]" in captured.err
+    assert "served today by weekend" in captured.out
     assert not (folder / "won.yaml").exists()
     assert (folder / "one.db").exists()
 
@@ -118,10 +118,10 @@ def test_trials_go_on_and_the_file_replaces_what_it_beats(folder: Path, capsys: 
     (folder / "best.yaml").write_text("when: {weekday: 7}\nmax_new_tokens: 1\n")  # serves these rows, and badly
     call = ["tune", *CALL, "--slice", "weekday=7", "--output", "best.yaml"]
     assert main([*call, "--trials", "6"]) == 0
-    said = capsys.readouterr().out
-    assert "served today by best" in said
-    assert "trial 6 of 6" in said
-    assert "held-out part, 12 rows, rouge_sum with 95 % intervals:" in said
+    out = capsys.readouterr().out
+    assert "served today by best" in out
+    assert "trial 6 of 6" in out
+    assert "held-out part, 12 rows, rouge_sum with 95 % intervals:" in out
     text = (folder / "best.yaml").read_text(encoding="utf-8")
     assert "12 rows: rouge_sum" in text
     assert "checkpoint tiny/" in text
@@ -149,7 +149,7 @@ def test_only_rows_of_val_are_read(folder: Path) -> None:
         (["--device", "tpu"], "--device is 'tpu'"),
     ],
 )
-def test_mistakes_are_told_in_one_line(
+def test_a_mistake_is_one_line(
     folder: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert message in error_line(capsys, "tune", *CALL, "--output", "x.yaml", *options, has_output=True)
