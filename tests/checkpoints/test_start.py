@@ -21,6 +21,7 @@ from kosum_pl.cli.arguments import read_arguments
 from kosum_pl.cli.lightning_cli import as_list
 from kosum_pl.cli.parts import load_parts
 from kosum_pl.files import read_json, read_yaml
+from tests import error_lines
 from tests.tiny_config import tiny_config
 
 CONFIG = tiny_config(
@@ -86,11 +87,7 @@ def scores(run_dir: Path, prefix: str) -> dict[str, float]:
 
 
 def error_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    capsys.readouterr()
-    assert main(["fit", "--config", "tiny.yaml", *arguments]) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kosum_pl: error:")]
-    assert len(lines) == 1
-    return lines[0].removeprefix("kosum_pl: error: ")
+    return error_lines.error_line(capsys, "fit", "--config", "tiny.yaml", *arguments, has_output=True)
 
 
 def num_runs() -> int:

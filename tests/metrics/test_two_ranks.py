@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kosum_pl.lookup import resolve_path
 from kosum_pl.metrics import BERTSCORE_NAMES, SIMILARITY_NAMES
 
-SCRIPT = Path(__file__).with_name("scores_of_two_ranks.py")
 
-
-def run(folder: Path, encoder: str, num_ranks: int) -> list[dict[str, Any]]:
+def run(repository: Path, folder: Path, encoder: str, num_ranks: int) -> list[dict[str, Any]]:
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={num_ranks}"] if num_ranks > 1 else []
-    done = subprocess.run(
-        [sys.executable, *launcher, str(SCRIPT), str(folder), encoder, str(num_ranks)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    command = [sys.executable, *launcher, "-m", "tests.metrics.scores_of_two_ranks", str(folder), encoder]
+    done = subprocess.run([*command, str(num_ranks)], cwd=repository, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return [
         json.loads((folder / f"rank_{rank}_of_{num_ranks}.json").read_text(encoding="utf-8"))
@@ -40,15 +32,14 @@ def is_summed(name: str) -> bool:
 
 
 @pytest.mark.slow
-def test_two_ranks_score_what_one_scores(tmp_path: Path, tiny_encoder: str) -> None:
+def test_two_ranks_score_what_one_scores(
+    repository: Path, tmp_path: Path, tiny_encoder: str, cut_demo: Callable[[int, int], dict[str, str]]
+) -> None:
     """23 rows in two presets' batches of four: neither rank gets the same number of rows."""
-    with Path(resolve_path("demo:dev.csv")).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))[:24]
-    with (tmp_path / "dev.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(rows)
-    (alone,) = run(tmp_path, tiny_encoder, 1)
-    both = run(tmp_path, tiny_encoder, 2)
-    expected_ids = [row[0] for row in rows[1:]]
+    with Path(cut_demo(1, 23)["val_file"]).open(encoding="utf-8", newline="") as file:
+        expected_ids = [row["fname"] for row in csv.DictReader(file)]
+    (alone,) = run(repository, tmp_path, tiny_encoder, 1)
+    both = run(repository, tmp_path, tiny_encoder, 2)
     for record in both:
         assert record["ids"] == record["predicted"] == expected_ids
         assert list(record["scores"]) == list(alone["scores"])

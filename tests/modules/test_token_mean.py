@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +21,6 @@ GPT2 = {
     "model_type": "gpt2", "n_layer": 2, "n_embd": 32, "n_head": 2, "n_positions": 512, "initializer_range": 0.3,
     "attn_pdrop": 0.0, "resid_pdrop": 0.0, "embd_pdrop": 0.0,
 }  # fmt: skip
-SCRIPT = Path(__file__).with_name("gradients_of_two_ranks.py")
 
 
 class GradientTape(Callback):
@@ -82,7 +80,7 @@ def test_gradients_do_not_depend_on_how_rows_are_cut(
 
 
 @pytest.mark.slow
-def test_two_ranks_have_the_gradients_of_one(kind: str, tmp_path: Path) -> None:
+def test_two_ranks_have_the_gradients_of_one(kind: str, tmp_path: Path, repository: Path) -> None:
     module = fp64_module(kind)
     _, expected = oracle(module, collate_rows(module, DIALOGUES))
     shards = [
@@ -90,9 +88,9 @@ def test_two_ranks_have_the_gradients_of_one(kind: str, tmp_path: Path) -> None:
         [collate_rows(module, rows) for rows in (DIALOGUES[1:4], DIALOGUES[4:5])],
     ]
     torch.save({"module": module, "shards": shards}, tmp_path / "input.pt")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(SCRIPT)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=300)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [*launcher, "-m", "tests.modules.gradients_of_two_ranks", str(tmp_path)]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     for rank in range(2):
         found = torch.load(tmp_path / f"gradients_{rank}.pt", weights_only=True)
