@@ -30,7 +30,8 @@ CONTROL = ["<s>", "<pad>", "</s>", "<unk>"]
 @pytest.fixture
 def make_bart() -> Callable[..., PreTrainedModel]:
     """An encoder-decoder over 40 tokens, from a seed."""
-    return lambda seed=0: _tiny("bart", width=VOCABULARY, seed=seed, tied=True, has_bias=False)
+    shape = {"width": VOCABULARY, "max_position_embeddings": 128, "tied": True, "has_bias": False}
+    return lambda seed=0: _tiny("bart", seed=seed, **shape)
 
 
 @pytest.fixture
