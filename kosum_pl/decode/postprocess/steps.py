@@ -67,11 +67,20 @@ def _drop_repeated_sentences(text: str, row: AllowedText) -> str:
     return shorter.rstrip() if len(shorter) < len(text) else text
 
 
+# Functions of a name: ranks that are started from another process get the module pickled.
+def _compose(text: str, row: AllowedText) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _repair_tags(text: str, row: AllowedText) -> str:
+    return repair_tags(text, tags=row.tags, dialogue=row.dialogue)
+
+
 POSTPROCESS_STEPS: Final[Mapping[str, Callable[[str, AllowedText], str]]] = MappingProxyType(
     {
         "ftfy": _fix_encoding,
-        "nfc": lambda text, row: unicodedata.normalize("NFC", text),
-        "tag_repair": lambda text, row: repair_tags(text, tags=row.tags, dialogue=row.dialogue),
+        "nfc": _compose,
+        "tag_repair": _repair_tags,
         "script_filter": filter_scripts,
         "whitespace": _trim_spaces,
         "repeated_sentences": _drop_repeated_sentences,

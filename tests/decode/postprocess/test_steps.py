@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import pickle
 import unicodedata
 from pathlib import Path
 
@@ -154,3 +155,8 @@ def test_clean_references_change_only_where_they_are_not_clean(shared_dir: Path)
         done = Postprocessor()(row["summary"], dialogue=row["dialogue"])
         assert (done.text == row["summary"]) == (row["fname"] not in latin | {"dev_343"})
         assert len(TAG_PATTERN.findall(done.text)) >= len(TAG_PATTERN.findall(row["summary"]))
+
+
+def test_ranks_of_other_processes_get_the_same_steps() -> None:
+    step = pickle.loads(pickle.dumps(Postprocessor()))
+    assert step("#Person1 #은 明日 떠난다 .", dialogue="#Person1#: 내일 떠나요.").text == "#Person1#은 떠난다."
