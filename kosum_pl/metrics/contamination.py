@@ -35,8 +35,8 @@ def count_foreign(
     # The dialogue is read only for a summary that needs it: that costs ten times the rest.
     if not foreign_places(text, charset=charset, literals=literals):
         return Counter()
-    places = allowed_text(dialogue, charset=charset, literals=literals).foreign_places(text)
-    return Counter(script_of(text[place]) for place in places)
+    indices = allowed_text(dialogue, charset=charset, literals=literals).foreign_places(text)
+    return Counter(script_of(text[index]) for index in indices)
 
 
 class Contamination:

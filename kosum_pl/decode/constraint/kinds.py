@@ -151,8 +151,8 @@ class PrefixFunctionConstraint(AutomatonConstraint):
             state = tracker.fold(generated, row=row)
             common = tracker.common_state(state, row=row)
             left = shape.tokens_left(len(generated))
-            place = {ENDED: -1, DEAD: -2}.get(common, common)
-            tokens: list[int] = self.columns[cost[place] <= left].tolist()
+            index = {ENDED: -1, DEAD: -2}.get(common, common)
+            tokens: list[int] = self.columns[cost[index] <= left].tolist()
             added = tracker.rows[row]
             if added is not None and state in added.tokens:
                 tokens += added.tokens[state][added.cost[state] <= left].tolist()

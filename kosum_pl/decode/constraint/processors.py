@@ -108,7 +108,7 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
         # Beyond the longest finite cost, more tokens that are left allow nothing more.
         self._longest = int(cost[cost < UNREACHABLE].max(initial=0))
         self._denied_by_place: tuple[int, Tensor] | None = None
-        self._allowed_by_place: tuple[int, dict[int, NDArray[np.int64]]] = (-1, {})
+        self._allowed_by_index: tuple[int, dict[int, NDArray[np.int64]]] = (-1, {})
         self._ids = columns.ids.numpy()
         self._row_columns: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.uint8]]] = {}
 
@@ -142,7 +142,7 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
         full = scores if self.shape.overwrites_scores else torch.empty_like(scores)
         for sequence, (state, source, target) in enumerate(zip(states, scores.numpy(), full.numpy(), strict=True)):
             row = self.tracker.row_of(sequence, len(states))
-            allowed = [self._allowed(self._place(state, row=row), left=left)]
+            allowed = [self._allowed(self._index(state, row=row), left=left)]
             added = self.tracker.rows[row]
             if added is not None and state in added.tokens:
                 # What a row adds is allowed as well or earlier than without it, never later.
@@ -155,17 +155,17 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
                 target[tokens] = part if is_left else REFILL
         return full
 
-    def _allowed(self, place: int, *, left: int) -> NDArray[np.int64]:
-        """Ids that every row is allowed in a place; those of the last step's `left` are remembered."""
+    def _allowed(self, index: int, *, left: int) -> NDArray[np.int64]:
+        """Ids that every row is allowed in a state; those of the last step's `left` are remembered."""
         left = min(left, self._longest)
-        if self._allowed_by_place[0] != left:
-            self._allowed_by_place = (left, {})
-        known = self._allowed_by_place[1]
-        if place not in known:
-            known[place] = self._ids[self._cost[place].numpy() <= left]
-        return known[place]
+        if self._allowed_by_index[0] != left:
+            self._allowed_by_index = (left, {})
+        known = self._allowed_by_index[1]
+        if index not in known:
+            known[index] = self._ids[self._cost[index].numpy() <= left]
+        return known[index]
 
-    def _place(self, state: int, *, row: int) -> int:
+    def _index(self, state: int, *, row: int) -> int:
         """Row of the costs that belongs to a row state."""
         common = self.tracker.common_state(state, row=row)
         num_common = len(self._cost) - 2
@@ -174,23 +174,23 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
     def _denied(self, states: Sequence[int], *, left: int, device: torch.device) -> Tensor:
         """Columns that are not allowed in each sequence's state, or from which no text can be finished, (N, C)."""
         table = self._denied_table(min(left, self._longest), device=device)
-        places, sequences, columns, costs = [], [], [], []
+        indices, sequences, columns, costs = [], [], [], []
         for sequence, state in enumerate(states):
             row = self.tracker.row_of(sequence, len(states))
-            places.append(self._place(state, row=row))
+            indices.append(self._index(state, row=row))
             added, cost = self._columns_of_row_state(row, state)
             if len(added):
                 sequences.append(np.full(len(added), sequence))
                 columns.append(added)
                 costs.append(cost)
-        is_denied = table.index_select(0, torch.tensor(places, device=device))
+        is_denied = table.index_select(0, torch.tensor(indices, device=device))
         if sequences:
             where = torch.from_numpy(np.stack([np.concatenate(sequences), np.concatenate(columns)])).to(device)
             is_denied[where[0], where[1]] = torch.from_numpy(np.concatenate(costs) > left).to(device)
         return is_denied
 
     def _denied_table(self, left: int, *, device: torch.device) -> Tensor:
-        """Columns that are not allowed in each place, (Q + 2, C); the same at nearly every step."""
+        """Columns that are not allowed in each state, (Q + 2, C); the same at nearly every step."""
         if self._denied_by_place is None or self._denied_by_place[0] != left:
             self._denied_by_place = (left, (self._cost > left).to(device))
         return self._denied_by_place[1]
