@@ -107,7 +107,7 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
         self._cost = torch.from_numpy(cost)
         # Beyond the longest finite cost, more tokens that are left allow nothing more.
         self._longest = int(cost[cost < UNREACHABLE].max(initial=0))
-        self._denied_by_place: tuple[int, Tensor] | None = None
+        self._denied_by_index: tuple[int, Tensor] | None = None
         self._allowed_by_index: tuple[int, dict[int, NDArray[np.int64]]] = (-1, {})
         self._ids = columns.ids.numpy()
         self._row_columns: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.uint8]]] = {}
@@ -191,9 +191,9 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
 
     def _denied_table(self, left: int, *, device: torch.device) -> Tensor:
         """Columns that are not allowed in each state, (Q + 2, C); the same at nearly every step."""
-        if self._denied_by_place is None or self._denied_by_place[0] != left:
-            self._denied_by_place = (left, (self._cost > left).to(device))
-        return self._denied_by_place[1]
+        if self._denied_by_index is None or self._denied_by_index[0] != left:
+            self._denied_by_index = (left, (self._cost > left).to(device))
+        return self._denied_by_index[1]
 
     def _columns_of_row_state(self, row: int, state: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Columns that a row's words add in a state, and their costs."""
