@@ -69,7 +69,7 @@ DEMO_BART_LABELS = [
 
 def encoder_of(name: str) -> Encoder:
     tokenizer, notes = load_tokenizer(name)
-    assert notes == []
+    assert notes == [] or not name.startswith("demo:")
     if "bart" in name:
         return Seq2SeqEncoder(tokenizer, SourcePrompt())
     thinking_off = {"enable_thinking": False} if "qwen" in name else {}
