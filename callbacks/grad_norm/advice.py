@@ -46,7 +46,7 @@ class Advice:
 
     def __str__(self) -> str:
         """E.g. `gradient_clip_val: 1.4 (…)`."""
-        changes = " or ".join(f"{name}: {_number(name, value)}" for name, value in self.settings.items())
+        changes = " or ".join(f"{name}: {_setting_text(name, value)}" for name, value in self.settings.items())
         return f"{changes or 'no change'} ({self.reason})"
 
 
@@ -199,7 +199,7 @@ def _percent(share: float) -> str:
     return "<1%" if 0 < share < 0.005 else f"{100 * share:.0f}%"
 
 
-def _number(name: str, value: float) -> str:
+def _setting_text(name: str, value: float) -> str:
     if name != "learning_rate":
         return f"{value:g}"
     if math.isnan(value):

@@ -55,8 +55,8 @@ def number_words(feature: Feature, *, name: str) -> str:
         if of_train > 0 and f"{of_other / of_train:.1f}" != "1.0":
             verb = "have" if "as many" in ratio_phrase else "are"
             ratio = ratio_phrase.format(f"{of_other / of_train:.1f}")
-            return f"{noun} of {name} {verb} {ratio} ({word} {_number(of_other)} {unit} against {_number(of_train)})"
-    spans = [f"{_number(spread.lower)} to {_number(spread.upper)}" for spread in (other, train)]
+            return f"{noun} of {name} {verb} {ratio} ({word} {_rounded(of_other)} {unit} against {_rounded(of_train)})"
+    spans = [f"{_rounded(spread.lower)} to {_rounded(spread.upper)}" for spread in (other, train)]
     return f"{noun} of {name} are spread otherwise: the middle half has {spans[0]} {unit} against {spans[1]}"
 
 
@@ -89,5 +89,5 @@ def _listed(values: Sequence[str]) -> str:
     return values[0] if len(values) == 1 else f"{', '.join(values[:-1])} and {values[-1]}"
 
 
-def _number(value: float) -> str:
+def _rounded(value: float) -> str:
     return f"{value:,.0f}" if value >= 20 or value == int(value) else f"{value:.1f}"

@@ -165,7 +165,7 @@ def _add_axes(
 
 
 def _add_line(svg: ET.Element, one: Series, points: Sequence[Point], x: Scale, y: Scale) -> None:
-    corners = " ".join(f"{_number(x(at))},{_number(y(value))}" for at, value in thin(points))
+    corners = " ".join(f"{_tenths(x(at))},{_tenths(y(value))}" for at, value in thin(points))
     _add(svg, "polyline", points=corners, css=f"line c{one.color}{' dashed' if one.is_dashed else ''}")
     if one.has_dots or len(points) == 1:
         for at, value in points:
@@ -180,7 +180,7 @@ def _drawing(title: str) -> ET.Element:
 def _add(parent: ET.Element, name: str, text: str = "", *, css: str = "", **attributes: float | str) -> ET.Element:
     """A new element of `parent`; underscores in names of attributes become hyphens."""
     texts = {
-        key.replace("_", "-"): value if isinstance(value, str) else _number(value) for key, value in attributes.items()
+        key.replace("_", "-"): value if isinstance(value, str) else _tenths(value) for key, value in attributes.items()
     }
     child = ET.SubElement(parent, name, {**texts, "class": css} if css else texts)
     child.text = text or None
@@ -191,5 +191,5 @@ def _markup(svg: ET.Element) -> Markup:
     return Markup(ET.tostring(svg, encoding="unicode"))
 
 
-def _number(value: float) -> str:
+def _tenths(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")

@@ -80,7 +80,7 @@ def read_table(path: Path) -> tuple[Mapping[str, str], ...]:
 
 def read_numbers(path: Path) -> tuple[Numbers, ...]:
     """Lines of a CSV file, of each the cells that hold a finite number."""
-    numbers = ({name: _number(value) for name, value in row.items()} for row in read_table(path))
+    numbers = ({name: _float_or_nan(value) for name, value in row.items()} for row in read_table(path))
     return tuple({name: value for name, value in row.items() if math.isfinite(value)} for row in numbers)
 
 
@@ -96,7 +96,7 @@ def read_predictions(path: Path) -> tuple[Prediction, ...]:
     return tuple(found)
 
 
-def _number(text: str | None) -> float:
+def _float_or_nan(text: str | None) -> float:
     try:
         return float(text or "nan")
     except (TypeError, ValueError):

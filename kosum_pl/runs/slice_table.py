@@ -59,7 +59,7 @@ def slice_table(scores: Sequence[SliceScore]) -> Table | None:
         table.add_column(name.replace("_", " "), justify="right", overflow="fold")
     for name, values in by_slice.items():
         num_rows = next(iter(values.values())).num_rows
-        cells = [_number(other, values[other].value) if other in values else "" for other in others]
+        cells = [_rounded_score(other, values[other].value) if other in values else "" for other in others]
         table.add_row(name, f"{num_rows:,}", *_main_cells(values.get(main)), *cells, end_section=name == WHOLE)
     return table
 
@@ -70,11 +70,11 @@ def _main_cells(score: SliceScore | None) -> tuple[str, str]:
         return "", ""
     interval = ""
     if score.low is not None and score.high is not None:
-        interval = f" [{_number(score.score, score.low)}, {_number(score.score, score.high)}]"
-    difference = "" if score.name == WHOLE else _number(score.score, score.difference, sign="+")
-    return f"{_number(score.score, score.value)}{interval}", difference
+        interval = f" [{_rounded_score(score.score, score.low)}, {_rounded_score(score.score, score.high)}]"
+    difference = "" if score.name == WHOLE else _rounded_score(score.score, score.difference, sign="+")
+    return f"{_rounded_score(score.score, score.value)}{interval}", difference
 
 
-def _number(score: str, value: float, sign: str = "") -> str:
+def _rounded_score(score: str, value: float, sign: str = "") -> str:
     """ROUGE to one place, which is far inside its interval; rates and ratios to three, so that 1 row in 80 shows."""
     return f"{value:{sign}.1f}" if score.startswith("rouge") else f"{value:{sign}.3f}"

@@ -145,10 +145,10 @@ class RowTablesBuilder:
         for number, state in enumerate(self.states):  # grows while it is read
             for token, target in self._tokens_behind(state).items():
                 if target != (self._common_target(state[0], token), _NO_WORDS):
-                    following[number, token] = self._number(target)
+                    following[number, token] = self._number_state(target)
         return self._finish(following)
 
-    def _number(self, state: _RowState) -> int:
+    def _number_state(self, state: _RowState) -> int:
         if state not in self.numbers:
             self.numbers[state] = len(self.states)
             self.states.append(state)
