@@ -89,12 +89,13 @@ def score_run(run: Run, *, letter: str = "A", table: ScoreTable | None = None) -
         return ScoredRun(
             run=run, letter=letter, settings=settings, scores=scores, intervals={}, values={}, notes=run.notes
         )
+    notes = list(run.notes)
     if table is None or not _are_same(table.predictions, run.predictions):
         table = ScoreTable.of(run.predictions, settings)
+        notes += _left_out(run, settings)
     counted = table.scores()
     intervals = table.intervals()
     same = {name for name in intervals if abs(scores.get(name, counted[name]) - counted[name]) <= _SAME}
-    notes = list(run.notes)
     if len(same) < len(intervals):
         notes.append(
             "metrics.json is of another evaluation than predictions.jsonl: cards without an interval are of the "
@@ -113,9 +114,7 @@ def score_run(run: Run, *, letter: str = "A", table: ScoreTable | None = None) -
 
 def settings_of(run: Run) -> ScoreSettings:
     """How a run's summaries were scored, as far as its files say; else by default."""
-    model: Any = run.config.get("model")
-    arguments = model.get("init_args", {}) if isinstance(model, Mapping) else {}
-    constraint = (arguments.get("constraint") or {}) if isinstance(arguments, Mapping) else {}
+    constraint = _arguments_of(run).get("constraint") or {}
     literals = constraint.get("literals")
     return ScoreSettings(
         rouge_tokenizer=str(run.metrics.get("rouge_tokenizer", "kiwi")).split()[0],
@@ -123,6 +122,26 @@ def settings_of(run: Run) -> ScoreSettings:
         charset=_charset_of(constraint),
         literals=DEFAULT_LITERALS if literals is None else tuple(literals),
     )
+
+
+def _arguments_of(run: Run) -> Mapping[str, Any]:
+    model: Any = run.config.get("model")
+    arguments = model.get("init_args", {}) if isinstance(model, Mapping) else {}
+    return arguments if isinstance(arguments, Mapping) else {}
+
+
+def _left_out(run: Run, settings: ScoreSettings) -> list[str]:
+    """What plug-ins of the run would add to a table that is made of its files alone."""
+    arguments = _arguments_of(run)
+    name = (arguments.get("constraint") or {}).get("charset", settings.charset.name)
+    notes = []
+    if name != settings.charset.name:
+        notes.append(
+            f"charset '{name}' needs a plug-in that is not loaded here: '{settings.charset.name}' counts instead"
+        )
+    if metrics := arguments.get("metrics"):
+        notes.append(f"scores of model.metrics ({', '.join(metrics)}) are those of metrics.json, without intervals")
+    return notes
 
 
 def _charset_of(constraint: Mapping[str, Any]) -> Charset:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from kosum_pl.metrics import ScoreSettings, ScoreTable
 from kosum_pl.metrics.bootstrap import paired_difference
@@ -48,6 +49,18 @@ def test_a_table_at_hand_is_used_where_it_is_of_the_same_rows(make_run: MakeRun)
     assert score_run(run, table=same).settings is settings
     changed = [dataclasses.replace(run.predictions[0], text="다른 말"), *run.predictions[1:]]
     assert score_run(run, table=ScoreTable.of(changed, settings)).settings.rouge_tokenizer == "space"
+
+
+def test_plug_ins_that_are_not_loaded_are_named(make_run: MakeRun) -> None:
+    folder = make_run()
+    path = folder / "config.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    arguments = config.setdefault("model", {}).setdefault("init_args", {})
+    arguments |= {"constraint": {"charset": "korean+no_such_set"}, "metrics": ["QuestionRate"]}
+    path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+    notes = score_run(open_run(folder)).notes
+    assert any("'korean+no_such_set'" in note and "'korean' counts instead" in note for note in notes)
+    assert any("(QuestionRate)" in note for note in notes)
 
 
 def test_without_references_there_is_no_rouge(make_run: MakeRun) -> None:
