@@ -62,7 +62,8 @@ class EncodedExample:
             Empty where the row has no reference.
         prompt_length: The leading ids of `input_ids` that form the prompt of generation. Seq2Seq: all of them.
         truncated_tokens: Dialogue tokens that were dropped to keep the source limit.
-        cut_tokens: Summary tokens that were cut at the summary's own limit.
+        cut_tokens: Summary tokens that were cut at the summary's own limit, the terminator among them: only where this
+            is 0 do the labels end with one.
     """
 
     example_id: str

@@ -17,7 +17,7 @@ from kosum_pl.encode.prompt import ChatPrompt, SourcePrompt
 from kosum_pl.encode.text import TextTokenizer
 from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Part of every fingerprint: raise it when the same input would give other ids, or old caches are read."""
 
 
@@ -27,7 +27,7 @@ class Encoder(Protocol):
     Attributes:
         is_causal: Whether prompt and completion are one sequence.
         fingerprint: Hash (hex) of the tokenizer's content and the prompt; the same in every process.
-        terminator_ids: Ids that end a completion.
+        terminator_ids: Ids that end a completion that was not cut.
     """
 
     is_causal: bool
@@ -53,7 +53,7 @@ class Encoder(Protocol):
 
 
 class CausalEncoder:
-    """Dialogue → chat prompt + summary + terminator, loss on the completion alone.
+    """Dialogue → chat prompt + summary + terminator, loss on the completion alone; nothing follows a cut summary.
 
     A row in chat format is rendered as it is, without the prompt's own instructions.
 
@@ -74,7 +74,7 @@ class CausalEncoder:
         self.fingerprint = self._chat.text.fingerprint([*parts, terminator, self._chat.text.leading_ids])
 
     def encode(self, dialogue: Dialogue, *, limits: TokenLimits, with_summary: bool) -> EncodedExample:
-        """One row as ids: prompt (P,), then summary and terminator where wanted; see `Encoder`."""
+        """One row as ids: prompt (P,), then where wanted summary and, unless it was cut, terminator; see `Encoder`."""
         if dialogue.messages:
             prompt, labels, truncated = encode_history(self._chat, dialogue, limits=limits, with_summary=with_summary)
         else:
@@ -101,7 +101,7 @@ class CausalEncoder:
 
 
 class Seq2SeqEncoder:
-    """Dialogue → source ids of the encoder; summary + EOS → labels of the decoder.
+    """Dialogue → source ids of the encoder; summary + EOS → labels of the decoder; nothing follows a cut summary.
 
     Labels never begin with BOS: the model shifts them and puts its own start token in front.
 
@@ -154,7 +154,7 @@ class Seq2SeqEncoder:
 def _completion(
     text: TextTokenizer, dialogue: Dialogue, limits: TokenLimits, *, terminator_id: int
 ) -> tuple[list[int], int]:
-    """Ids (U,) of the chat's last turn or the first reference, the terminator last, and how many were cut."""
+    """Ids (U,) of the chat's last turn or the first reference, and how many were cut; see `completion_ids`."""
     if not dialogue.messages and not dialogue.references:
         raise ValueError(f"example '{dialogue.example_id}' has no summary: nothing to learn from; map its column")
     return text.completion_ids(

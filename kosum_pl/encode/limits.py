@@ -22,7 +22,7 @@ class TokenLimits:
 
     Attributes:
         max_source_tokens: Causal: the whole prompt. Seq2Seq: the whole source, special tokens included.
-        max_summary_tokens: The summary with its terminator.
+        max_summary_tokens: The summary with its terminator; one that is cut may be text to its last token.
         truncation: Which turns of a long dialogue go first: the oldest, or those in the middle.
         supervised_turns: Of a row in chat format: its last assistant turn is learnt, or all of them.
 

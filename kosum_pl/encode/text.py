@@ -77,19 +77,24 @@ class TextTokenizer:
     def completion_ids(
         self, summary: str, *, terminator_id: int, max_tokens: int, example_id: str
     ) -> tuple[list[int], int]:
-        """Ids (U,) of a summary that is learnt, at most `max_tokens`, the terminator last, and how many were cut."""
-        ids = self.ids(self.mark(summary.strip(), is_answer=True))
-        kept = ids[: max_tokens - 1]
-        if len(kept) < len(ids):
-            # A byte-level token may end inside a syllable; a model must not learn to write half of one.
-            while kept and self.decode(kept).endswith("\ufffd"):
-                kept = kept[:-1]
+        """Ids (U,) of a summary that is learnt, at most `max_tokens`, and how many of them were cut.
+
+        A whole summary ends with the terminator. Behind a cut one nothing follows, and the terminator counts as cut: a
+        model must not learn to stop in mid-sentence.
+        """
+        whole = [*self.ids(self.mark(summary.strip(), is_answer=True)), terminator_id]
+        if 1 < len(whole) <= max_tokens:
+            return whole, 0
+        kept = whole[:-1][:max_tokens]
+        # A byte-level token may end inside a syllable; a model must not learn to write half of one.
+        while kept and self.decode(kept).endswith("\ufffd"):
+            kept = kept[:-1]
         if not kept:
             raise ValueError(
                 f"example '{example_id}': nothing is left of its summary to learn from; fill it in, or raise "
                 f"data.max_summary_tokens={max_tokens}"
             )
-        return [*kept, terminator_id], len(ids) - len(kept)
+        return kept, len(whole) - len(kept)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of ids: control tokens left out, tags and emoticons kept, spaces as they are, stripped."""

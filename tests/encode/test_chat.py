@@ -150,3 +150,17 @@ def test_supervised_turns_add_up(encoders, data, texts) -> None:
     assert all(label in (IGNORE_INDEX, own) for own, label in zip(example.input_ids, example.labels, strict=True))
     expected = [index for text in texts[1::2] for index in answer_of(encoder, text.strip())]
     assert [label for label in example.labels if label != IGNORE_INDEX] == expected
+
+
+@pytest.mark.parametrize("supervised_turns", ["last", "all"])
+def test_a_cut_last_turn_has_no_end_and_earlier_ones_keep_theirs(encoders, supervised_turns: str) -> None:
+    encoder = encoders["llama"]
+    limits = TokenLimits(max_source_tokens=512, max_summary_tokens=3, supervised_turns=supervised_turns)
+    example = encoder.encode(row(TURNS), limits=limits, with_summary=True)
+    last = answer_of(encoder, TURNS[4][1])
+    history = answer_of(encoder, TURNS[2][1]) if supervised_turns == "all" else []
+    learnt = [label for label in example.labels if label != IGNORE_INDEX]
+    kept = len(learnt) - len(history)
+    assert learnt == history + last[:kept]
+    assert 1 <= kept <= 3
+    assert example.cut_tokens == len(last) - kept

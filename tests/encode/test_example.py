@@ -165,8 +165,8 @@ def test_prompt_stays_within_its_limit_and_keeps_instructions(causal, data, turn
     learnt = [(own, label) for own, label in zip(example.input_ids, example.labels, strict=True) if label >= 0]
     assert all(own == label for own, label in learnt)
     assert [label for _, label in learnt] == example.input_ids[example.prompt_length :]
-    assert 2 <= len(learnt) <= 16
-    assert example.labels[-1] == encoder.terminator_ids[0]
+    assert 1 <= len(learnt) <= 16
+    assert (example.labels[-1] == encoder.terminator_ids[0]) == (example.cut_tokens == 0)
     assert encoder.terminator_ids[0] not in [label for _, label in learnt[:-1]]
 
 
@@ -182,12 +182,26 @@ def test_truncation_is_counted_and_ignores_the_summary(causal) -> None:
     text = encoder.tokenizer.decode(example.input_ids)
     assert "29번째" in text
     assert "\n0번째" not in text
-    assert len(example.input_ids) - example.prompt_length == 9
     summary = encoder.tokenizer(row.references[0].strip(), add_special_tokens=False)["input_ids"]
-    assert example.cut_tokens == len(summary) - 8
+    assert example.input_ids[example.prompt_length :] == summary[:9]
+    assert example.cut_tokens == len(summary) + 1 - 9
     other = Dialogue(example_id="a", text=row.text, references=("짧은 요약",))
     shorter = encoder.encode(other, limits=limits, with_summary=True)
     assert shorter.input_ids[: shorter.prompt_length] == example.input_ids[: example.prompt_length]
+
+
+@pytest.mark.parametrize("name", ["llama", "bart"])
+def test_nothing_follows_a_cut_summary(causal, seq2seq, name: str) -> None:
+    encoder = (causal | seq2seq)[name]
+    summary = encoder.tokenizer(ROW.references[0], add_special_tokens=False)["input_ids"]
+    for limit in (len(summary) - 1, len(summary), len(summary) + 1):
+        limits = TokenLimits(max_source_tokens=512, max_summary_tokens=limit)
+        example = encoder.encode(ROW, limits=limits, with_summary=True)
+        learnt = [label for label in example.labels if label != IGNORE_INDEX]
+        if limit > len(summary):
+            assert (learnt, example.cut_tokens) == ([*summary, encoder.terminator_ids[0]], 0)
+        else:  # text to the last token
+            assert (learnt, example.cut_tokens) == (summary[:limit], len(summary) + 1 - limit)
 
 
 @pytest.fixture(params=["llama", "bart"])
@@ -257,5 +271,5 @@ def test_seq2seq_stays_within_its_limits(seq2seq, data, turns, limit) -> None:
     assert len(example.input_ids) <= limit
     assert list(example.input_ids).count(eos) == encoder._trailing.count(eos)
     assert len(example.labels) <= 12
-    assert list(example.labels).count(eos) == 1
-    assert example.labels[-1] == eos
+    assert list(example.labels).count(eos) == (example.cut_tokens == 0)
+    assert (example.labels[-1] == eos) == (example.cut_tokens == 0)

@@ -125,7 +125,7 @@ def test_every_row_is_the_template_tokenized_in_one_go(encoders, rows, name: str
         )
         completion = example.input_ids[example.prompt_length :]
         assert example.labels == [IGNORE_INDEX] * example.prompt_length + completion
-        assert completion[-1] == encoder.terminator_ids[0]
+        assert (completion[-1] == encoder.terminator_ids[0]) == (example.cut_tokens == 0)
         if example.truncated_tokens == 0:
             assert example.input_ids[: example.prompt_length] == whole
         assert example.prompt_length <= min(len(whole), 1024)

@@ -115,12 +115,40 @@ def test_completion_ends_in_a_whole_character(texts) -> None:
     summary = "뷁꿻뷁꿻"  # syllables that take three byte tokens each
     ids = text.ids(summary)
     assert len(ids) == 12
-    for max_tokens in range(4, 16):
+    for max_tokens in range(3, 16):
         kept, cut = text.completion_ids(summary, terminator_id=7, max_tokens=max_tokens, example_id="a")
-        whole = min((max_tokens - 1) // 3, 4) * 3
-        assert (kept, cut) == ([*ids[:whole], 7], 12 - whole)
-    with pytest.raises(ValueError, match=r"example 'a'.*nothing is left of its summary.*max_summary_tokens=3"):
-        text.completion_ids(summary, terminator_id=7, max_tokens=3, example_id="a")
+        if max_tokens > 12:
+            assert (kept, cut) == ([*ids, 7], 0)
+        else:  # nothing follows a cut, and the terminator is cut too
+            whole = max_tokens // 3 * 3
+            assert (kept, cut) == (ids[:whole], 13 - whole)
+    with pytest.raises(ValueError, match=r"example 'a'.*nothing is left of its summary.*max_summary_tokens=2"):
+        text.completion_ids(summary, terminator_id=7, max_tokens=2, example_id="a")
+
+
+@given(data=st.data())
+def test_a_cut_is_never_within_a_character_and_never_ended(texts, data) -> None:
+    text = texts[data.draw(st.sampled_from(sorted(texts)))]
+    summary = data.draw(st.text("가나 뷁꿻#Person1é漢🙂", min_size=1, max_size=20).filter(str.strip))
+    max_tokens = data.draw(st.integers(2, 40))
+    end = text.tokenizer.eos_token_id
+    ids = text.ids(text.mark(summary.strip(), is_answer=True))
+    try:
+        kept, cut = text.completion_ids(summary, terminator_id=end, max_tokens=max_tokens, example_id="a")
+    except ValueError:
+        assert max_tokens < 4  # of a character's bytes not all fit
+        return
+    assert len(kept) <= max_tokens
+    if len(ids) + 1 <= max_tokens:
+        assert (kept, cut) == ([*ids, end], 0)
+        return
+    assert kept == ids[: len(kept)]
+    assert cut == len(ids) + 1 - len(kept)
+    written = text.tokenizer.decode(kept)
+    assert "\ufffd" not in written
+    # As many as fit: with one more token the limit or a character would be broken.
+    more = ids[: len(kept) + 1]
+    assert len(more) > max_tokens or len(more) == len(kept) or text.tokenizer.decode(more).endswith("\ufffd")
 
 
 def test_decode_keeps_spaces_of_tags(texts) -> None:

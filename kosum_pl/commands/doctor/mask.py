@@ -44,7 +44,8 @@ class MaskCounts:
     Attributes:
         num_supervised: Tokens that are learnt.
         num_truncated: Rows whose dialogue lost turns; `num_cut`: whose summary was cut.
-        unended: Rows whose last label is no terminator.
+        unended: Rows with a whole summary whose last label is no terminator.
+        misended: Rows with a cut summary whose last label is one.
         doubled: Rows that begin with two BOS, or whose labels begin with one.
         shifted: Rows whose labels are not the ids beside them.
     """
@@ -54,6 +55,7 @@ class MaskCounts:
     num_truncated: int = 0
     num_cut: int = 0
     unended: list[str] = field(default_factory=list)
+    misended: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     unsupervised: list[str] = field(default_factory=list)
     learnt_prompts: list[str] = field(default_factory=list)
@@ -75,8 +77,8 @@ def count_mask(examples: Iterable[EncodedExample], *, encoder: Encoder, learns_h
         counts.num_cut += example.cut_tokens > 0
         if not supervised:
             counts.unsupervised.append(name)
-        elif labels[-1] not in encoder.terminator_ids:
-            counts.unended.append(name)
+        elif (labels[-1] in encoder.terminator_ids) == (example.cut_tokens > 0):
+            (counts.misended if example.cut_tokens else counts.unended).append(name)
         if bos is not None and (ids[:2] == [bos, bos] or (not encoder.is_causal and labels[:1] == [bos])):
             counts.doubled.append(name)
         if not encoder.is_causal:
@@ -99,6 +101,7 @@ def mask_findings(counts: MaskCounts, *, encoder: Encoder) -> Iterator[Finding]:
     unended = f"do not learn to stop, the last label is no terminator{reason}"
     for names, what, remedy in (
         (counts.unended, unended, _BY_LENGTH),
+        (counts.misended, "learn to stop where their summary was cut", "nothing may follow a cut summary"),
         (counts.doubled, "begin with two BOS", "let the template or the tokenizer write BOS, not both"),
         (counts.unsupervised, "have nothing to learn", "raise data.max_summary_tokens, or drop them"),
         (counts.learnt_prompts, "learn their prompt", "labels of the prompt must be -100"),
@@ -108,7 +111,8 @@ def mask_findings(counts: MaskCounts, *, encoder: Encoder) -> Iterator[Finding]:
             yield broken(f"{len(names):,} of {rows:,} rows {what}{_named(names)}", remedy)
     if not counts.unended and counts.num_supervised:
         ends = " or ".join(f"'{tokenizer.convert_ids_to_tokens(token)}'" for token in encoder.terminator_ids)
-        yield ok(f"every row's last label is a terminator, {ends}")
+        cut = f"; nothing follows the {counts.num_cut:,} cut ones" if counts.num_cut else ""
+        yield ok(f"every whole summary ends with a terminator, {ends}{cut}")
     for number, what, share, option in (
         (counts.num_truncated, "dialogues truncated", _MANY_TRUNCATED, "--data.max_source_tokens"),
         (counts.num_cut, "summaries cut", _MANY_CUT, "--data.max_summary_tokens"),

@@ -31,7 +31,6 @@ from kosum_pl.errors import UsageError
 from kosum_pl.files import write_atomically
 from kosum_pl.inference import InferenceSettings, find_device
 from kosum_pl.runs.folders import run_of
-from kosum_pl.types import IGNORE_INDEX
 
 # What of a config leaves the scores of a preset alone.
 _NOT_HASHED: Final = ("preset", "presets", "fit_preset", "slices")
@@ -132,7 +131,7 @@ def _make_plan(parts: Parts, options: Options) -> _Plan:
     serving = _serving(parts, rows, options.output)
     base = max(serving.values(), key=list(serving.values()).count)
     default = load_preset("default")
-    lengths = [sum(label != IGNORE_INDEX for label in encoded[row].labels) for row in tuning]
+    lengths = encoded.summary_lengths[tuning].tolist()
     return _Plan(
         parts=parts,
         options=options,

@@ -136,6 +136,7 @@ class Vocabulary:
         """Ids (U,) of a summary as it would be trained on, without the terminator."""
         row = Dialogue(example_id="charset", text="가", references=(text,))
         example = self._encoder.encode(row, limits=self._limits, with_summary=True)
+        # The limit cuts nothing, so that the last label is the terminator.
         return [label for label in example.labels if label != IGNORE_INDEX][:-1]
 
 

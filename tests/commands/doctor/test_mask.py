@@ -65,6 +65,23 @@ def test_rows_without_a_learnt_terminator(encoder: Encoder) -> None:
         assert line == "1 of 2 rows do not learn to stop, the last label is no terminator (a)"
 
 
+def test_a_cut_summary_has_no_end(encoder: Encoder) -> None:
+    limits = replace(LIMITS, max_summary_tokens=4)
+    cut, whole = encoder.encode(ROWS[0], limits=limits, with_summary=True), encode(encoder)[1]
+    counts = count_mask([cut, whole], encoder=encoder)
+    assert (counts.num_cut, counts.unended, counts.misended) == (1, [], [])
+    end = encoder.tokenizer.convert_ids_to_tokens(encoder.terminator_ids[0])
+    line = f"every whole summary ends with a terminator, '{end}'; nothing follows the 1 cut ones"
+    assert any(
+        text.startswith(line[:40]) and text.endswith(line[-36:])
+        for text in texts(mask_findings(counts, encoder=encoder), "ok")
+    )
+    stop = encoder.terminator_ids[0]
+    ids = [*cut.input_ids[:-1], stop] if encoder.is_causal else cut.input_ids
+    faulty = replace(cut, input_ids=ids, labels=[*cut.labels[:-1], stop])
+    assert broken(encoder, faulty, whole) == ["1 of 2 rows learn to stop where their summary was cut (a)"]
+
+
 def test_a_row_without_anything_to_learn(encoder: Encoder) -> None:
     first, second = encode(encoder)
     empty = replace(first, labels=[IGNORE_INDEX] * len(first.labels))
