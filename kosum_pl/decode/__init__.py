@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from kosum_pl.decode.constraint.processors import GenerationShape
     from kosum_pl.decode.constraint.table_cache import load_tables
-    from kosum_pl.decode.repetition import GeneratedNGramBan, generated_only_processors
+    from kosum_pl.decode.repetition.processors import generated_only_processors
 
 _LAZY: Final = {
     "constraint.kinds": (
@@ -39,7 +39,7 @@ _LAZY: Final = {
     ),
     "constraint.processors": ("GenerationShape",),
     "constraint.head": ("check_small_head", "compact_head", "constrained_head"),
-    "repetition": ("GeneratedNGramBan", "generated_only_processors"),
+    "repetition.processors": ("generated_only_processors",),
     "constraint.table_cache": ("load_tables",),
 }
 _FILE_OF: Final = {name: file for file, names in _LAZY.items() for name in names}
@@ -55,7 +55,6 @@ __all__ = [
     "ConstraintSettings",
     "DecodingPreset",
     "DecodingSettings",
-    "GeneratedNGramBan",
     "GenerationShape",
     "PrefixFunctionConstraint",
     "PresetRouter",

@@ -81,6 +81,8 @@ class DecodingPreset:
         max_new_tokens: Most tokens of a summary, its terminator included.
         min_new_tokens: Fewest tokens before a terminator is allowed.
         no_repeat_ngram_size: No n-gram of this size occurs twice in a summary; 0 switches it off.
+        no_repeat_ngram_unit: What an n-gram consists of: `word`s, as white space separates them, or `token`s, as
+            `generate` counts them, which forbids the more the smaller the pieces are that a vocabulary cuts words into.
         repetition_penalty: Above 1, tokens that the summary already holds become less likely.
         length_penalty: Exponent of the length in a beam's score; above 0 favours longer summaries.
         early_stopping: When beams stop: True at `num_beams` candidates, False when a better one is unlikely, `never`
@@ -112,6 +114,7 @@ class DecodingPreset:
     max_new_tokens: int = 128
     min_new_tokens: int = 0
     no_repeat_ngram_size: int = 0
+    no_repeat_ngram_unit: Literal["word", "token"] = "word"
     repetition_penalty: float = 1.0
     length_penalty: float = 1.0
     early_stopping: bool | Literal["never"] = False
@@ -209,6 +212,18 @@ def load_preset(name_or_path: str) -> DecodingPreset:
             hint = f"did you mean '{close[0]}'? " if close else ""
             raise ValueError(f"{path}: unknown field '{key}'; {hint}known: {', '.join(known)}")
     return DecodingPreset(**{"name": path.stem, **values})
+
+
+def unit_note(path: Path) -> str:
+    """What to say of a preset file that bans n-grams and was written before they had a unit; empty for any other."""
+    values = _read_yaml(path)
+    size = values.get("no_repeat_ngram_size")
+    if not size or "no_repeat_ngram_unit" in values:
+        return ""
+    return (
+        f"{path}: no_repeat_ngram_size: {size} counts words now, it counted tokens before; "
+        "add no_repeat_ngram_unit: word or token"
+    )
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

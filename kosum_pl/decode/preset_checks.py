@@ -120,6 +120,9 @@ def _check_switches(values: Mapping[str, Any], *, where: str) -> None:
     stopping = values["early_stopping"]
     if not isinstance(stopping, bool) and stopping != "never":
         raise ValueError(f"{where}: early_stopping is {stopping!r}; write true, false or never")
+    unit = values["no_repeat_ngram_unit"]
+    if unit not in ("word", "token"):
+        raise ValueError(f"{where}: no_repeat_ngram_unit is {unit!r}; write word or token")
 
 
 def _check_combinations(values: Mapping[str, Any], *, where: str) -> None:

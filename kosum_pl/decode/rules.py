@@ -7,7 +7,7 @@ In: a batch's dialogues and its preset. Out: logits processors in the order they
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +32,7 @@ from kosum_pl.decode.constraint.automaton import build_utf8_automaton
 from kosum_pl.decode.constraint.tables import TokenTables, build_tables
 from kosum_pl.decode.constraint.token_bytes import token_bytes
 from kosum_pl.decode.constraint.tracker import StateTracker
+from kosum_pl.decode.repetition.word_pieces import WordPieces
 from kosum_pl.encode import Encoder
 from kosum_pl.types import Dialogue
 
@@ -100,34 +101,58 @@ class DecodingRules:
             raise ValueError("no constraint is set; set model.constraint")
         return self.settings.build(self.encoder.tokenizer, eos_token_ids=self.encoder.terminator_ids)
 
-    def check(self, model: Any) -> None:
-        """Refuse, before anything is generated, a model that the constraint cannot serve.
+    def check(self, model: Any, presets: Iterable[DecodingPreset]) -> None:
+        """Refuse, before anything is generated, a model or a vocabulary that the rules cannot serve.
 
         Raises:
-            ValueError: The small head is on and the model's head is no plain linear layer.
+            ValueError: The small head is on and the model's head is no plain linear layer; or words are counted and it
+                is not known what the tokens write.
         """
         if self.settings is not None and self.settings.small_head:
             check_small_head(model)
+        if any(preset.no_repeat_ngram_size and preset.no_repeat_ngram_unit == "word" for preset in presets):
+            _ = self.word_pieces
 
     def for_batch(self, dialogues: Sequence[Dialogue], preset: DecodingPreset, *, prompt_length: int) -> BatchRules:
         """Rules of one batch, which allow its dialogues' words; `prompt_length` positions are not generated."""
-        if self.settings is None:
-            boundaries = self._boundaries(prompt_length) if preset.no_repeat_ngram_size else None
-            return BatchRules(
-                processors=generated_only_processors(preset, prompt_length=prompt_length, boundaries=boundaries)
+        constraint = None
+        if self.settings is not None:
+            constraint = self.constraint.for_rows(
+                [self.settings.row_words(dialogue.text) for dialogue in dialogues],
+                GenerationShape(
+                    prompt_length=prompt_length,
+                    max_new_tokens=preset.max_new_tokens,
+                    num_beams=preset.num_beams,
+                    overwrites_scores=True,
+                ),
             )
-        constraint = self.constraint.for_rows(
-            [self.settings.row_words(dialogue.text) for dialogue in dialogues],
-            GenerationShape(
-                prompt_length=prompt_length,
-                max_new_tokens=preset.max_new_tokens,
-                num_beams=preset.num_beams,
-                overwrites_scores=True,
-            ),
+        processors = generated_only_processors(
+            preset,
+            prompt_length=prompt_length,
+            pieces=lambda: self.word_pieces,
+            boundaries=lambda: self._boundaries(prompt_length) if constraint is None else constraint.tracker,
+            overwrites_scores=True,
         )
-        processors = generated_only_processors(preset, prompt_length=prompt_length, boundaries=constraint.tracker)
+        if constraint is None or self.settings is None:
+            return BatchRules(processors=processors)
         processors.append(constraint.processor)
         return BatchRules(processors=processors, constraint=constraint, has_small_head=self.settings.small_head)
+
+    @cached_property
+    def word_pieces(self) -> WordPieces:
+        """The vocabulary for bans on phrases; half a second at its first use.
+
+        Raises:
+            ValueError: What its tokens write is not known.
+        """
+        try:
+            written = token_bytes(self.encoder.tokenizer) if self.settings is None else self.constraint.tables.written
+        except ValueError as error:
+            remedy = "or set no_repeat_ngram_unit: token in the presets"
+            raise ValueError(
+                f"no_repeat_ngram_unit is word, and what tokens write is unknown: {error}, {remedy}"
+            ) from error
+        return WordPieces(written, eos_token_ids=self.encoder.terminator_ids)
 
     def _boundaries(self, prompt_length: int) -> StateTracker | None:
         if self._utf8_tables is None:
@@ -138,18 +163,17 @@ class DecodingRules:
 
     @cached_property
     def _utf8_tables(self) -> TokenTables | None:
-        """Where characters end, for rules on repetition without a constraint; None where no token is a piece of one."""
+        """Where characters end, for rules on tokens without a constraint; None where no token is a piece of one."""
         try:
             written = token_bytes(self.encoder.tokenizer)
         except ValueError:
             return None  # an unknown kind of vocabulary: the rules bind everywhere, as they do elsewhere
-        has_pieces = any(_is_piece(piece) for piece in written)
-        return build_tables(build_utf8_automaton(), written) if has_pieces else None
+        return None if all(map(_is_text, written)) else build_tables(build_utf8_automaton(), written)
 
 
-def _is_piece(written: bytes) -> bool:
+def _is_text(written: bytes) -> bool:
     try:
         written.decode()
     except UnicodeDecodeError:
-        return True
-    return False
+        return False
+    return True

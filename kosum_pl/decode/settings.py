@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkab
 from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.literals import DEFAULT_LITERALS, row_literals
 from kosum_pl.decode.postprocess.steps import check_steps
-from kosum_pl.decode.preset import find_preset, load_preset
+from kosum_pl.decode.preset import DecodingPreset, find_preset, load_preset, unit_note
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.decode.router import PresetRouter
 from kosum_pl.types import TAG_PATTERN
@@ -131,6 +131,7 @@ class DecodingSettings:
         fit_router: The same inside `fit`, where validation should be fast.
         constrained_stages: Out of `STAGES`: where the constraint is on.
         preset_files: Files that the presets were read from, the default's included.
+        notes: Lines worth showing once: what of a preset file has changed its meaning.
 
     Example:
         >>> decoding = DecodingSettings.load(presets=["saturday", "default"], constraint=ConstraintSettings())
@@ -145,6 +146,7 @@ class DecodingSettings:
     postprocess: tuple[str, ...] = ()
     regenerator: Regenerator | None = None
     preset_files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def load(
@@ -166,14 +168,22 @@ class DecodingSettings:
         routed = tuple(load_preset(name) for name in presets)
         fit_forced = forced or (load_preset(fit_preset) if fit_preset else None)
         names = ["default", *filter(None, (preset, fit_preset)), *presets]
+        files = (*map(find_preset, names), *(regenerator.preset_files if regenerator else ()))
         return cls(
             router=PresetRouter(forced=forced, presets=routed),
             fit_router=PresetRouter(forced=fit_forced, presets=routed),
             constraint=constraint,
             postprocess=check_steps(postprocess),
             regenerator=regenerator,
-            preset_files=(*map(find_preset, names), *(regenerator.preset_files if regenerator else ())),
+            preset_files=files,
+            notes=tuple(filter(None, map(unit_note, dict.fromkeys(files)))),
         )
+
+    @property
+    def reachable_presets(self) -> tuple[DecodingPreset, ...]:
+        """Presets that may serve a row, at any stage and attempt."""
+        again = self.regenerator.presets if self.regenerator else ()
+        return (*self.router.candidates, *self.fit_router.candidates, *again)
 
     @property
     def charset(self) -> Charset:

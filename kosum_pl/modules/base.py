@@ -148,14 +148,14 @@ class SummarizationModule(LightningModule):
         self.new_tokens = add_new_tokens(tokenizer, new_tokens)
         self.encoder = self.make_encoder(tokenizer, prompt)
         self.decoding = decoding = pick(DecodingSettings.load, arguments)
+        self.notes += decoding.notes
         judged_by = {"charset": decoding.charset, "literals": decoding.literals, "metrics": find_metrics(metrics)}
         scored_by = pick(ScoreSettings, arguments | judged_by)
         self.evaluation = EvaluationScores(scored_by, slices=slices, steps=decoding.postprocess)
         self.normalizer = StepNormalizer()
         self.model: PreTrainedModel | None = None
         self.new_token_rows: NewTokenRows | None = None
-        self.scores: dict[str, float] = {}
-        self.start_scores: dict[str, float] = {}
+        self.scores, self.start_scores = dict[str, float](), dict[str, float]()
         self.predictions: list[Prediction] = []
 
     @abstractmethod

@@ -31,8 +31,8 @@ class Summarizer:
         self._postprocess = Postprocessor(decoding.postprocess, charset=decoding.charset, literals=decoding.literals)
 
     def check(self, model: PreTrainedModel) -> None:
-        """Refuse, before anything is generated, a model that the constraint cannot serve."""
-        self._rules.check(model)
+        """Refuse, before anything is generated, a model or a vocabulary that the rules cannot serve."""
+        self._rules.check(model, self.decoding.reachable_presets)
 
     def summarize(
         self,

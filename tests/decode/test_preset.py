@@ -18,7 +18,7 @@ import torch
 import yaml
 from transformers import GenerationConfig, PreTrainedModel
 
-from kosum_pl.decode import DecodingPreset, load_preset
+from kosum_pl.decode import DecodingPreset, DecodingSettings, load_preset
 
 PRESETS = {
     "default": DecodingPreset(name="default", num_beams=4, no_repeat_ngram_size=4, early_stopping=True),
@@ -232,7 +232,9 @@ def test_shipped_presets(repository: Path) -> None:
     assert set(shipped) == {"default", "fast", "retry", "saturday", "topic_medical", "topics"}
     assert (shipped["retry"].do_sample, shipped["retry"].seed) == (True, 0)
     default, fast, saturday = shipped["default"], shipped["fast"], shipped["saturday"]
-    assert (default.num_beams, default.no_repeat_ngram_size, default.do_sample) == (4, 4, False)
+    assert (default.num_beams, default.do_sample) == (4, False)
+    sizes = {name: (preset.no_repeat_ngram_size, preset.no_repeat_ngram_unit) for name, preset in shipped.items()}
+    assert sizes == {name: (0 if name.startswith("topic") else 3, "word") for name in shipped}
     assert not default.when
     assert (fast.num_beams, fast.do_sample, dict(fast.when)) == (1, False, {})
     assert saturday.matches({"weekday": "7"})
@@ -301,3 +303,22 @@ def test_presets_load_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("no_repeat_ngram_size: 4", True),
+        ("no_repeat_ngram_size: 0", False),
+        ("num_beams: 2", False),
+        ("no_repeat_ngram_size: 4\nno_repeat_ngram_unit: token", False),
+    ],
+)
+def test_a_preset_of_old_is_told_that_words_are_counted(tmp_path: Path, lines: str, says: bool) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(lines)
+    expected = (
+        f"{path}: no_repeat_ngram_size: 4 counts words now, it counted tokens before; "
+        "add no_repeat_ngram_unit: word or token"
+    )
+    assert DecodingSettings.load(presets=[str(path)]).notes == ((expected,) if says else ())

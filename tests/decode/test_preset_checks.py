@@ -29,6 +29,7 @@ BEAMS = {"num_beams": 4}
         ({"max_new_tokens": 0}, "max_new_tokens is 0; write a whole number of at least 1"),
         ({"min_new_tokens": -1}, "min_new_tokens is -1; write a whole number of at least 0"),
         ({"no_repeat_ngram_size": -1}, "no_repeat_ngram_size is -1; write a whole number of at least 0"),
+        ({"no_repeat_ngram_unit": "words"}, "no_repeat_ngram_unit is 'words'; write word or token"),
         ({"seed": -1, **SAMPLING}, "seed is -1; write a whole number of at least 0"),
         ({"top_k": 0, **SAMPLING}, "top_k is 0; write a whole number of at least 1"),
         ({"top_p": 0, **SAMPLING}, "top_p is 0; write a number above 0 and at most 1"),

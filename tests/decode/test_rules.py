@@ -20,7 +20,9 @@ from tests.modules_fixtures import DIALOGUES, collate_rows, wide_module
 PRESETS = {
     "greedy": DecodingPreset(name="greedy", max_new_tokens=24),
     "sampling": DecodingPreset(name="sampling", max_new_tokens=24, do_sample=True, temperature=1.5),
-    "beams": DecodingPreset(name="beams", max_new_tokens=24, num_beams=4, no_repeat_ngram_size=3),
+    "beams": DecodingPreset(
+        name="beams", max_new_tokens=24, num_beams=4, no_repeat_ngram_size=3, no_repeat_ngram_unit="token"
+    ),
     "penalised": DecodingPreset(name="penalised", max_new_tokens=24, num_beams=2, repetition_penalty=1.3),
 }
 LATIN = replace(
@@ -159,7 +161,13 @@ def say(
     wanted = [*module.encoder.tokenizer.encode(text, add_special_tokens=False), module.encoder.terminator_ids[0]]
     batch = collate_rows(module, [LATIN], for_generation=True)
     handle = module.language_model.register_forward_hook(_insists_on(wanted))
-    preset = DecodingPreset(name="strict", max_new_tokens=40, no_repeat_ngram_size=no_repeat, num_beams=num_beams)
+    preset = DecodingPreset(
+        name="strict",
+        max_new_tokens=40,
+        no_repeat_ngram_size=no_repeat,
+        no_repeat_ngram_unit="token",
+        num_beams=num_beams,
+    )
     completion = completions_of(module, batch, preset=preset, settings=settings)[0]
     handle.remove()
     return module.encoder.decode(completion.ids)

@@ -15,8 +15,17 @@ from tests.modules_fixtures import DIALOGUES, collate_rows, wide_module
 
 PRESETS = {
     "greedy": DecodingPreset(name="greedy", max_new_tokens=12, min_new_tokens=6),
-    "beams": DecodingPreset(name="beams", num_beams=4, max_new_tokens=12, min_new_tokens=6, no_repeat_ngram_size=3),
-    "penalty": DecodingPreset(name="penalty", max_new_tokens=12, repetition_penalty=1.3, no_repeat_ngram_size=2),
+    "beams": DecodingPreset(
+        name="beams",
+        num_beams=4,
+        max_new_tokens=12,
+        min_new_tokens=6,
+        no_repeat_ngram_size=3,
+        no_repeat_ngram_unit="token",
+    ),
+    "penalty": DecodingPreset(
+        name="penalty", max_new_tokens=12, repetition_penalty=1.3, no_repeat_ngram_size=2, no_repeat_ngram_unit="token"
+    ),
 }
 
 
@@ -94,7 +103,7 @@ def test_a_causal_model_may_quote_its_prompt() -> None:
         return output
 
     module.language_model.forward = forward
-    preset = DecodingPreset(name="strict", max_new_tokens=5, no_repeat_ngram_size=2)
+    preset = DecodingPreset(name="strict", max_new_tokens=5, no_repeat_ngram_size=2, no_repeat_ngram_unit="token")
     rules = DecodingRules(module.encoder, None)
     completion = generate(module.language_model, batch, preset=preset, rules=rules)[0]
     assert list(completion.ids) == prompt[:5]

@@ -14,7 +14,8 @@ PRESET: Final = """\
 # python -m kosum_pl validate --config summarizer.yaml --preset mine --ckpt_path best
 # How summaries are generated. To let it serve some rows only, add for example  when: {weekday: [7]}
 num_beams: 4
-no_repeat_ngram_size: 4
+no_repeat_ngram_size: 3
+no_repeat_ngram_unit: word
 do_sample: false
 max_new_tokens: 128
 early_stopping: true

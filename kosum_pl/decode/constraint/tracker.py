@@ -17,6 +17,7 @@ from torch import Tensor
 from kosum_pl.decode.constraint.automaton import DEAD
 from kosum_pl.decode.constraint.row_tables import RowTables
 from kosum_pl.decode.constraint.tables import TokenTables
+from kosum_pl.decode.prefix_memo import PrefixMemo
 
 ENDED: Final = -2
 """State behind a terminator."""
@@ -44,7 +45,7 @@ class StateTracker:
         self.rows = rows
         self.prompt_length = prompt_length
         self._eos = frozenset(eos_token_ids)
-        self._known: dict[tuple[int, bytes], int] = {}
+        self._memo = PrefixMemo(tables.automaton.start, self.step)
 
     def row_of(self, sequence: int, num_sequences: int) -> int:
         """Row of a sequence: the beams of a row stand together."""
@@ -53,30 +54,14 @@ class StateTracker:
     def states(self, input_ids: Tensor) -> list[int]:
         """Row state of every sequence, or `ENDED`; the ids are (N, T), prompt included."""
         generated = input_ids[:, self.prompt_length :].cpu().numpy()
-        # All sequences of a call extend those of the call before, in greedy decoding as in beams; a second rule that
-        # asks in the same step finds its answer.
-        fresh: dict[tuple[int, bytes], int] = {}
-        states = []
-        for sequence, ids in enumerate(generated):
-            row = self.row_of(sequence, len(generated))
-            key = (row, ids.tobytes())
-            state = self._known.get(key)
-            if state is None:
-                before = self._known.get((row, ids[:-1].tobytes())) if len(ids) else None
-                state = self.fold(ids, row=row) if before is None else self.step(before, int(ids[-1]), row=row)
-            fresh[key] = state
-            states.append(state)
-        self._known = fresh
-        return states
+        rows = [self.row_of(sequence, len(generated)) for sequence in range(len(generated))]
+        return self._memo.states(generated, rows=rows)
 
     def fold(self, ids: Sequence[int] | NDArray[np.int64], *, row: int) -> int:
         """State behind ids that were generated from the start."""
-        state = self.tables.automaton.start
-        for token in ids:
-            state = self.step(state, int(token), row=row)
-        return state
+        return self._memo.fold(ids, row=row)
 
-    def step(self, state: int, token: int, *, row: int) -> int:
+    def step(self, state: int, token: int, row: int) -> int:
         """State behind one more token.
 
         A token that writes nothing (a forced BOS) leaves the state as it is; one that is not allowed, as a draft model

@@ -1,8 +1,8 @@
-"""Rules on the scores of a generation step: repetition within what was generated.
+"""No n-gram of tokens twice: transformers' rule, over what was generated.
 
 In: ids (B, T) of prompt and completion, scores (B, V). Out: scores. Causal models read prompt and completion as one
-sequence, and transformers' rules take it as a whole: a four-word phrase of the dialogue could never be quoted. Here
-the rules see the completion alone, as they do for encoder-decoders.
+sequence, and transformers' rule takes it as a whole: a phrase of the dialogue could never be quoted. Here it sees the
+completion alone, as it does for encoder-decoders.
 """
 
 from __future__ import annotations
@@ -11,14 +11,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from transformers import (
-    LogitsProcessor,
-    LogitsProcessorList,
-    NoRepeatNGramLogitsProcessor,
-    RepetitionPenaltyLogitsProcessor,
-)
-
-from kosum_pl.decode.preset import DecodingPreset
+from transformers import LogitsProcessor, NoRepeatNGramLogitsProcessor
 
 
 class CharacterBoundaries(Protocol):
@@ -28,7 +21,7 @@ class CharacterBoundaries(Protocol):
         """Whether each sequence, (N, T), has finished its last character."""
 
 
-class GeneratedNGramBan(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped to mypy
+class TokenNGramBan(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped to mypy
     """Forbids the tokens that would complete an n-gram for the second time in the completion.
 
     Stateless, so that beam search may reorder rows between steps.
@@ -41,7 +34,7 @@ class GeneratedNGramBan(LogitsProcessor):  # type: ignore[misc]  # transformers 
     Example:
         >>> import torch
         >>> ids = torch.tensor([[3, 4, 5, 6, 5]])  # prompt: 3 4; completion: 5 6 5
-        >>> GeneratedNGramBan(ngram_size=2, prompt_length=2)(ids, torch.zeros(1, 8))
+        >>> TokenNGramBan(ngram_size=2, prompt_length=2)(ids, torch.zeros(1, 8))
         tensor([[0., 0., 0., 0., 0., 0., -inf, 0.]])
     """
 
@@ -62,27 +55,3 @@ class GeneratedNGramBan(LogitsProcessor):  # type: ignore[misc]  # transformers 
             return banned
         binds = torch.tensor(self.boundaries.is_between_characters(input_ids), device=scores.device)
         return torch.where(binds[:, None], banned, scores)
-
-
-def generated_only_processors(
-    preset: DecodingPreset, *, prompt_length: int, boundaries: CharacterBoundaries | None = None
-) -> LogitsProcessorList:
-    """Repetition rules of a preset over generated tokens alone, in transformers' own order; see `GeneratedNGramBan`.
-
-    Example:
-        >>> len(generated_only_processors(DecodingPreset(name="plain"), prompt_length=5))
-        0
-    """
-    processors = LogitsProcessorList()
-    if preset.repetition_penalty != 1.0:
-        # An integer cuts the prompt off. A length per row would not survive beams, which multiply the rows.
-        processors.append(
-            RepetitionPenaltyLogitsProcessor(preset.repetition_penalty, prompt_ignore_length=prompt_length)
-        )
-    if preset.no_repeat_ngram_size:
-        processors.append(
-            GeneratedNGramBan(
-                ngram_size=preset.no_repeat_ngram_size, prompt_length=prompt_length, boundaries=boundaries
-            )
-        )
-    return processors

@@ -19,9 +19,18 @@ from transformers import (
     RepetitionPenaltyLogitsProcessor,
 )
 
-from kosum_pl.decode import DecodingPreset, GeneratedNGramBan, generated_only_processors
+from kosum_pl.decode import DecodingPreset, generated_only_processors
+from kosum_pl.decode.repetition.token_ban import TokenNGramBan
+from kosum_pl.decode.repetition.word_pieces import WordPieces
 
 VOCABULARY = 6
+
+
+def no_pieces() -> WordPieces:
+    """Rules on tokens ask for no words."""
+    raise AssertionError
+
+
 INFINITY = float("inf")
 
 
@@ -56,7 +65,7 @@ def apply_by_loop(ids: Tensor, scores: Tensor, *, size: int, penalty: float, pro
 @settings(max_examples=200, deadline=None)
 def test_ban_equals_transformers_on_the_generated_part(step: tuple[Tensor, Tensor, int], size: int) -> None:
     ids, scores, prompt_length = step
-    actual = GeneratedNGramBan(ngram_size=size, prompt_length=prompt_length)(ids, scores)
+    actual = TokenNGramBan(ngram_size=size, prompt_length=prompt_length)(ids, scores)
     generated = ids[:, prompt_length:]
     assert torch.equal(actual, NoRepeatNGramLogitsProcessor(size)(generated, scores))
     # An encoder-decoder's sequence is its start token and what was generated: the same rule, whatever the prompt was.
@@ -70,8 +79,10 @@ def test_ban_equals_transformers_on_the_generated_part(step: tuple[Tensor, Tenso
 def test_both_rules_equal_a_loop(step: tuple[Tensor, Tensor, int], size: int, penalty: float) -> None:
     """With nothing generated yet, too: then no score may change."""
     ids, scores, prompt_length = step
-    preset = DecodingPreset(name="a", no_repeat_ngram_size=size, repetition_penalty=penalty)
-    actual = generated_only_processors(preset, prompt_length=prompt_length)(ids, scores.clone())
+    preset = DecodingPreset(
+        name="a", no_repeat_ngram_size=size, no_repeat_ngram_unit="token", repetition_penalty=penalty
+    )
+    actual = generated_only_processors(preset, prompt_length=prompt_length, pieces=no_pieces)(ids, scores.clone())
     expected = apply_by_loop(ids, scores, size=size, penalty=penalty, prompt_length=prompt_length)
     torch.testing.assert_close(actual, expected, rtol=1e-6, atol=0)
     if prompt_length == ids.shape[1]:
@@ -83,23 +94,23 @@ def test_both_rules_equal_a_loop(step: tuple[Tensor, Tensor, int], size: int, pe
 def test_rows_do_not_depend_on_one_another(step: tuple[Tensor, Tensor, int], order: Any) -> None:
     """Beam search reorders and repeats rows between steps."""
     ids, scores, prompt_length = step
-    preset = DecodingPreset(name="a", no_repeat_ngram_size=2, repetition_penalty=1.7)
-    processors = generated_only_processors(preset, prompt_length=prompt_length)
+    preset = DecodingPreset(name="a", no_repeat_ngram_size=2, no_repeat_ngram_unit="token", repetition_penalty=1.7)
+    processors = generated_only_processors(preset, prompt_length=prompt_length, pieces=no_pieces)
     rows = torch.tensor([order.randrange(len(ids)) for _ in range(2 * len(ids))])
     assert torch.equal(processors(ids[rows], scores[rows]), processors(ids, scores)[rows])
 
 
 def test_which_processors_a_preset_needs() -> None:
-    both = DecodingPreset(name="a", no_repeat_ngram_size=4, repetition_penalty=1.1)
-    kinds = [type(processor) for processor in generated_only_processors(both, prompt_length=3)]
-    assert kinds == [RepetitionPenaltyLogitsProcessor, GeneratedNGramBan]
-    assert not generated_only_processors(DecodingPreset(name="b"), prompt_length=3)
+    both = DecodingPreset(name="a", no_repeat_ngram_size=4, no_repeat_ngram_unit="token", repetition_penalty=1.1)
+    kinds = [type(processor) for processor in generated_only_processors(both, prompt_length=3, pieces=no_pieces)]
+    assert kinds == [RepetitionPenaltyLogitsProcessor, TokenNGramBan]
+    assert not generated_only_processors(DecodingPreset(name="b"), prompt_length=3, pieces=no_pieces)
 
 
 @pytest.mark.parametrize(("size", "length"), [(0, 3), (2, -1)])
 def test_nonsense_is_refused(size: int, length: int) -> None:
     with pytest.raises(ValueError, match="ngram_size is"):
-        GeneratedNGramBan(ngram_size=size, prompt_length=length)
+        TokenNGramBan(ngram_size=size, prompt_length=length)
 
 
 class Wish(LogitsProcessor):  # type: ignore[misc]
@@ -118,7 +129,7 @@ def say(model: PreTrainedModel, text: list[int], *, prompt: list[int], preset: D
     """What comes of a wish under the preset's rules: our own ones, or transformers'."""
     ids = torch.tensor([prompt])
     kwargs = preset.generation_kwargs() | ({} if own else {"no_repeat_ngram_size": preset.no_repeat_ngram_size})
-    rules = generated_only_processors(preset, prompt_length=len(prompt)) if own else []
+    rules = generated_only_processors(preset, prompt_length=len(prompt), pieces=no_pieces) if own else []
     result = model.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
@@ -132,7 +143,7 @@ def say(model: PreTrainedModel, text: list[int], *, prompt: list[int], preset: D
 @pytest.mark.parametrize("num_beams", [1, 3])
 def test_a_causal_model_may_quote_its_prompt(make_llama: Callable[[], PreTrainedModel], num_beams: int) -> None:
     prompt = [5, 6, 7, 8, 9, 10]
-    preset = DecodingPreset(name="a", no_repeat_ngram_size=4, num_beams=num_beams)
+    preset = DecodingPreset(name="a", no_repeat_ngram_size=4, no_repeat_ngram_unit="token", num_beams=num_beams)
     model = make_llama()
     assert say(model, prompt, prompt=prompt, preset=preset, own=True) == prompt
     assert say(model, prompt, prompt=prompt, preset=preset, own=False) != prompt
@@ -141,7 +152,7 @@ def test_a_causal_model_may_quote_its_prompt(make_llama: Callable[[], PreTrained
 def test_but_not_quote_it_twice(make_llama: Callable[[], PreTrainedModel]) -> None:
     prompt = [5, 6, 7, 8, 9, 10]
     twice = prompt + prompt
-    preset = DecodingPreset(name="a", no_repeat_ngram_size=4)
+    preset = DecodingPreset(name="a", no_repeat_ngram_size=4, no_repeat_ngram_unit="token")
     said = say(make_llama(), twice, prompt=prompt, preset=preset, own=True)
     assert said[:9] == twice[:9]
     assert said[9] != twice[9]
@@ -160,8 +171,10 @@ def test_generation_repeats_no_ngram(
     width = batch["input_ids"].shape[1]
     repeats = {}
     for size in (0, 2):
-        preset = DecodingPreset(name="a", num_beams=num_beams, no_repeat_ngram_size=size, max_new_tokens=40)
-        rules = generated_only_processors(preset, prompt_length=width)
+        preset = DecodingPreset(
+            name="a", num_beams=num_beams, no_repeat_ngram_size=size, no_repeat_ngram_unit="token", max_new_tokens=40
+        )
+        rules = generated_only_processors(preset, prompt_length=width, pieces=no_pieces)
         repeats[size] = 0
         for seed in range(4):
             sequences = make_llama(seed).generate(
@@ -180,14 +193,19 @@ def test_batch_equals_single_rows(
     """Left padding counts as prompt: a row's text does not depend on its neighbours."""
     prompts = [[5, 6, 7, 8, 9, 10, 11], [1 + 8, 10], [11, 12, 13]]
     preset = DecodingPreset(
-        name="a", num_beams=num_beams, no_repeat_ngram_size=3, repetition_penalty=1.4, max_new_tokens=25
+        name="a",
+        num_beams=num_beams,
+        no_repeat_ngram_size=3,
+        no_repeat_ngram_unit="token",
+        repetition_penalty=1.4,
+        max_new_tokens=25,
     )
     model = make_llama(1)
 
     def summarize(rows: list[list[int]]) -> list[list[int]]:
         batch = left_padded(rows)
         width = batch["input_ids"].shape[1]
-        rules = generated_only_processors(preset, prompt_length=width)
+        rules = generated_only_processors(preset, prompt_length=width, pieces=no_pieces)
         sequences = model.generate(**batch, logits_processor=rules, **preset.generation_kwargs())
         generated: list[list[int]] = sequences[:, width:].tolist()
         return [row[: row.index(2) + 1] if 2 in row else row for row in generated]
@@ -200,8 +218,10 @@ def test_batch_equals_single_rows(
 def test_greedy_equals_a_loop_over_the_model(make_llama: Callable[..., PreTrainedModel]) -> None:
     """Every step of generation, done by hand."""
     model, prompt = make_llama(2), [5, 6, 7, 8]
-    preset = DecodingPreset(name="a", no_repeat_ngram_size=2, repetition_penalty=1.5, max_new_tokens=20)
-    rules = generated_only_processors(preset, prompt_length=len(prompt))
+    preset = DecodingPreset(
+        name="a", no_repeat_ngram_size=2, no_repeat_ngram_unit="token", repetition_penalty=1.5, max_new_tokens=20
+    )
+    rules = generated_only_processors(preset, prompt_length=len(prompt), pieces=no_pieces)
     ids = torch.tensor([prompt])
     actual = model.generate(
         input_ids=ids, attention_mask=torch.ones_like(ids), logits_processor=rules, **preset.generation_kwargs()

@@ -1,0 +1,1 @@
+"""Rules on repetition within what was generated: bans on n-grams of words or tokens, and the penalty."""
