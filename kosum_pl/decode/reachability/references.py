@@ -190,9 +190,9 @@ class References:
             return name, replace(preset, min_new_tokens=lengths[0] - 1)
         if name == "bad_words":
             return name, replace(preset, bad_words=())
-        if getattr(preset, "no_repeat_ngram_unit", "") == "token":
-            by_word: dict[str, Any] = {"no_repeat_ngram_unit": "word"}
-            return "no_repeat_ngram_unit", replace(preset, **by_word)
+        by_word = replace(preset, no_repeat_ngram_unit="word")
+        if len(self._forbidden_by(name, by_word, rows)) < len(self._forbidden_by(name, preset, rows)):
+            return "no_repeat_ngram_unit", by_word
         for size in range(preset.no_repeat_ngram_size + 1, preset.no_repeat_ngram_size + 1 + _SIZE_STEPS):
             changed = replace(preset, no_repeat_ngram_size=size)
             if len(self._forbidden_by(name, changed, rows)) <= (1 - _HELD_SHARE) * len(rows):
