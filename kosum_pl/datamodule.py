@@ -34,7 +34,10 @@ from kosum_pl.data import (
     with_topics,
 )
 from kosum_pl.data.read.source import STAGE_SPLITS
+from kosum_pl.decode import DecodingSettings
 from kosum_pl.decode.constraint.table_cache import default_cache_dir
+from kosum_pl.decode.reachability.report import Reachability
+from kosum_pl.decode.reachability.split import measure_split
 from kosum_pl.decode.router import PresetRouter
 from kosum_pl.encode import Batch, Collator, Encoder, TokenLimits
 from kosum_pl.encode.table import EncodedRows, EncodedTable, encode_table
@@ -213,6 +216,14 @@ class SummarizationDataModule(LightningDataModule):
         table = self._read(source, needs_summary=has_summary, split=split)
         return table, encode_table(
             table, encoder=self.encoder, limits=self._limits, with_summary=has_summary, cache_dir=self._cache_dir
+        )
+
+    def measure_reachability(
+        self, split: str, *, decoding: DecodingSettings, max_rows: int
+    ) -> tuple[Reachability, Reachability]:
+        """How many references of a split can be generated; see `measure_split`. Cached, once `setup` has run."""
+        return measure_split(
+            self.tables[split], encoder=self.encoder, decoding=decoding, max_rows=max_rows, cache_dir=self._cache_dir
         )
 
     def _find_topics(self, stage: str) -> TopicClusters | None:

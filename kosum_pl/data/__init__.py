@@ -10,7 +10,7 @@ from kosum_pl.data.clean import CLEANING_STEPS, DEFAULT_CLEANING, make_cleaner
 from kosum_pl.data.read.columns import Columns
 from kosum_pl.data.read.dialogues import read_dialogues
 from kosum_pl.data.slices import SliceFilter
-from kosum_pl.data.table import DialogueTable, count_leakage
+from kosum_pl.data.table import DialogueTable, count_leakage, spread_rows
 from kosum_pl.data.topics.clusters import TOPICS_FILE, TopicClusters, TopicSettings
 from kosum_pl.data.topics.fit import add_topics, find_clusters, with_topics
 
@@ -31,5 +31,6 @@ __all__ = [
     "find_clusters",
     "make_cleaner",
     "read_dialogues",
+    "spread_rows",
     "with_topics",
 ]

@@ -144,6 +144,16 @@ class DialogueTable:
             yield from chunk.to_pylist()
 
 
+def spread_rows(num_all: int, num_wanted: int) -> list[int]:
+    """Indices of at most so many rows, spread evenly over all.
+
+    Example:
+        >>> spread_rows(10, 4), spread_rows(2, 4)
+        ([0, 3, 6, 9], [0, 1])
+    """
+    return list(dict.fromkeys(int(index) for index in np.linspace(0, num_all - 1, min(num_all, num_wanted)).round()))
+
+
 def count_leakage(train: DialogueTable, validation: DialogueTable) -> int:
     """How many rows of `validation` have a dialogue that stands in `train` too.
 

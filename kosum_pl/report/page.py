@@ -15,6 +15,7 @@ from jinja2 import UndefinedError
 from markupsafe import Markup
 
 from kosum_pl import __version__
+from kosum_pl.decode.reachability.report import Reachability
 from kosum_pl.files import write_atomically
 from kosum_pl.metrics.score_table import ScoreTable
 from kosum_pl.report.config_diff import config_differences
@@ -114,6 +115,11 @@ def drift(runs: Sequence[ScoredRun]) -> Sequence[tuple[ScoredRun | None, Any]]:
     return [(None, found[0][1])] if is_same else found
 
 
+def reachability(scored: ScoredRun) -> dict[str, Reachability]:
+    """How many references the run could generate, by split."""
+    return {split: Reachability.from_values(values) for split, values in scored.run.record.reachability.items()}
+
+
 def _differences(
     runs: Sequence[ScoredRun], comparisons: Sequence[Comparison]
 ) -> list[tuple[ScoredRun, Comparison, list[tuple[str, str, str]]]]:
@@ -132,6 +138,9 @@ SECTIONS: Final[tuple[Section, ...]] = (
     Section("scores", "Scores", "neither metrics.json nor predictions.jsonl holds scores"),
     Section("differences", "Differences", ""),
     Section("curves", "Training", "no fit: only that writes metrics.jsonl", curves),
+    Section(
+        "reachability", "What can be said", "no reachability in run.json: only fit measures it", per_run(reachability)
+    ),
     Section("slices", "Slices", "no slices.csv", slices),
     Section("drift", "Drift of the data", "no drift.json", drift),
     Section("contamination", "Contamination", _ROWS, per_run(contamination)),

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from kosum_pl.files import read_json, write_json
 from kosum_pl.runs.files import RECORD_FILE
@@ -45,6 +45,7 @@ class RunRecord:
         versions: Package to version, of everything that the project needs.
         hashes: SHA-256 by file, for each kind of file: `data`, `presets` (a template too) and `weights` to start from.
         not_compared: Data without files of its own.
+        reachability: Of a `fit`, by split: how many references can be generated, as `Reachability.values` has it.
     """
 
     state: State = ""
@@ -63,6 +64,7 @@ class RunRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     not_compared: Sequence[str] = ()
+    reachability: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def started_as(self) -> str:

@@ -29,6 +29,7 @@ from kosum_pl.runs.files import (
 from kosum_pl.runs.folders import RunFolders, point_latest_at
 from kosum_pl.runs.history import ValidationHistory
 from kosum_pl.runs.predictions import filled_line, write_predictions
+from kosum_pl.runs.reachability import measure_fit, reachability_lines
 from kosum_pl.runs.record import RunRecord, State, now
 from kosum_pl.runs.reproduce import Reproduction
 from kosum_pl.runs.slice_table import evaluated_slice, write_slices
@@ -111,8 +112,20 @@ class RunRecorder(Callback):
             write_json_lines(rejected, output_dir / REJECTED_FILE)
         for line in (*scored(pl_module).notes, *getattr(datamodule, "report_lines", ())):
             print(line)
+        if trainer.state.fn == "fit":
+            self._measure_reachability(datamodule, pl_module)
 
     on_validation_start = on_test_start = on_predict_start = on_fit_start
+
+    def _measure_reachability(self, datamodule: Any, pl_module: LightningModule) -> None:
+        """Say what can be generated of what is trained for, and note it in the record."""
+        found = measure_fit(datamodule, pl_module)
+        for line in reachability_lines(found):
+            print(line, flush=True)
+        if self._record is not None:
+            values = {name: each.values() for name, each in found.items()}
+            self._record = replace(self._record, reachability=values)
+            self._record.write(self.folders.output_dir)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """From here on there is something to find: this run is the latest one."""

@@ -59,6 +59,29 @@ def test_a_bare_run_leaves_sections_out_with_a_word(tmp_path: Path) -> None:
             },
             [f'<td class="number">{number}</td>' for number in ("4", "3.50", "0.88", "1")],
         ),
+        (
+            {
+                "run.json": {
+                    "schema_version": 1,
+                    "reachability": {
+                        "val": {
+                            "num_rows": 8,
+                            "num_all": 8,
+                            "unreachable": ["dev_1"],
+                            "charset": ["dev_2"],
+                            "forbidden": {"no_repeat_ngram_size": ["dev_1"]},
+                            "share": 0.875,
+                            "remedy": "no_repeat_ngram_unit: word in preset 'old'",
+                            "remedy_share": 1.0,
+                        }
+                    },
+                }
+            },
+            [
+                "<li>val: 87.5 % of 8 references can be said (1 repeat a phrase: dev_1); the charset forbids 1 more",
+                "no_repeat_ngram_unit: word in preset &#39;old&#39;: then 100 % can be said",
+            ],
+        ),
         ({"drift.json": {"splits": [1]}}, ["Drift: a file of it holds something unexpected"]),
         ({"plan.json": {"peak": "x", "bytes": {"weights": "much"}}}, ["Memory: "]),
         (

@@ -33,6 +33,7 @@ from kosum_pl.commands.doctor.report import DoctorReport, MaskedRow
 from kosum_pl.commands.doctor.template import template_findings
 from kosum_pl.commands.doctor.tokens import ModelFiles, read_model_files, token_findings
 from kosum_pl.commands.doctor.versions import installed_version, shipped_pins, version_findings
+from kosum_pl.data import spread_rows
 from kosum_pl.decode import ConstraintSettings
 from kosum_pl.decode.constraint.table_cache import default_cache_dir
 from kosum_pl.encode import TokenLimits
@@ -103,7 +104,7 @@ def _examine_tokens(report: DoctorReport, parts: Parts) -> ModelFiles:
 def _examine_rows(report: DoctorReport, parts: Parts, files: ModelFiles) -> None:
     tables, encoded, encoder = parts.datamodule.tables, parts.datamodule.encoded, parts.module.encoder
     limits = TokenLimits.from_config(parts.config["data"])
-    chosen = {split: _spread(len(table), MAX_ROWS) for split, table in tables.items()}
+    chosen = {split: spread_rows(len(table), MAX_ROWS) for split, table in tables.items()}
     dialogues = {split: [table[index] for index in chosen[split]] for split, table in tables.items()}
     examples = {split: [encoded[split][index] for index in chosen[split]] for split in tables}
     _examine_language(report, parts, dialogues["train"])
@@ -144,7 +145,7 @@ def _examine_mask(
 ) -> None:
     encoder, limits = parts.module.encoder, TokenLimits.from_config(parts.config["data"])
     report.counts = count_mask(examples, encoder=encoder, learns_history=limits.supervised_turns == "all")
-    sample = [(rows[index], examples[index]) for index in _spread(len(rows), _NUM_PROMPTS)]
+    sample = [(rows[index], examples[index]) for index in spread_rows(len(rows), _NUM_PROMPTS)]
     report.add("mask", mask_findings(report.counts, encoder=encoder))
     report.add("mask", batch_findings(examples[:_NUM_BATCHED], encoder=encoder))
     report.add("mask", prompt_findings(sample, encoder=encoder, limits=limits))
@@ -153,16 +154,6 @@ def _examine_mask(
     for index in dict.fromkeys(int(order[rank]) for rank in (0, len(order) // 2, -1)):
         example = encoded[index]
         report.rows.append(MaskedRow(example_id=example.example_id, pieces=pieces(example, encoder=encoder)))
-
-
-def _spread(num_all: int, num_wanted: int) -> list[int]:
-    """Indices of at most so many rows, spread evenly over all.
-
-    Example:
-        >>> _spread(10, 4), _spread(2, 4)
-        ([0, 3, 6, 9], [0, 1])
-    """
-    return list(dict.fromkeys(int(index) for index in np.linspace(0, num_all - 1, min(num_all, num_wanted)).round()))
 
 
 def _sample_findings(numbers: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:

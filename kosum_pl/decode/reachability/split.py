@@ -1,0 +1,51 @@
+"""Reachability of one split, measured once and read from the cache from then on.
+
+In: a table of rows, and everything that decides what may be generated for them. Out: a `Reachability` for each router.
+The cached file's name is a hash of all that decides its content; a cache that cannot be written costs seconds only.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from kosum_pl.data import DialogueTable, spread_rows
+from kosum_pl.decode import DecodingSettings
+from kosum_pl.decode.reachability.references import References
+from kosum_pl.decode.reachability.report import Reachability
+from kosum_pl.encode import Encoder
+from kosum_pl.files import read_json, write_json
+
+_FORMAT: Final = 1
+
+
+def measure_split(
+    table: DialogueTable, *, encoder: Encoder, decoding: DecodingSettings, max_rows: int, cache_dir: Path
+) -> tuple[Reachability, Reachability]:
+    """Hold at most `max_rows` references of a split, spread evenly, against presets and constraint.
+
+    Returns:
+        Under the presets of `predict`, and under those of validations inside `fit`.
+
+    Raises:
+        ValueError: The constraint or a preset does not fit the tokenizer.
+    """
+    dialogues = [table[row] for row in spread_rows(len(table), max_rows)]
+    constraint = decoding.constraint if decoding.is_constrained("predict") else None
+    routers = decoding.router, decoding.fit_router
+    content = (
+        *(_FORMAT, encoder.fingerprint, constraint, constraint and constraint.character_set.fingerprint, len(table)),
+        *((row, *(router.preset_for(row.profile) for router in routers)) for row in dialogues),
+    )
+    key = sha256(repr(content).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    path = cache_dir / "reachability" / f"{key}.json"
+    with suppress(OSError, ValueError, TypeError):
+        found, inside = map(Reachability.from_values, read_json(path))
+        return found, inside
+    references = References(dialogues, encoder=encoder, constraint=constraint)
+    found, inside = (references.measure(router.preset_for, num_all=len(table)) for router in routers)
+    with suppress(OSError):
+        write_json(path, [found.values(), inside.values()])
+    return found, inside
