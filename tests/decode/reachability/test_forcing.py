@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LogitsProcessor, NoRepeatNGramLogitsProcessor
 
@@ -24,6 +24,7 @@ class Overwrites(LogitsProcessor):  # type: ignore[misc]  # transformers is unty
         return scores
 
 
+@settings(deadline=None)
 @given(st.lists(IDS, min_size=1, max_size=40), st.integers(1, 3))
 def test_positions_are_those_of_a_naive_loop(references: list[list[int]], size: int) -> None:
     def naive(ids: list[int]) -> list[int]:
