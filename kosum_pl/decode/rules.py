@@ -146,7 +146,7 @@ class DecodingRules:
             ValueError: What its tokens write is not known.
         """
         try:
-            written = token_bytes(self.encoder.tokenizer) if self.settings is None else self.constraint.tables.written
+            written = token_bytes(self.encoder.tokenizer)
         except ValueError as error:
             remedy = "or set no_repeat_ngram_unit: token in the presets"
             raise ValueError(

@@ -5,7 +5,7 @@ One encoder object serves fit, validate, test and predict, so that no prompt at 
 """
 
 from kosum_pl.encode.collate import Batch, CollateItem, Collator
-from kosum_pl.encode.example import CausalEncoder, Encoder, Seq2SeqEncoder
+from kosum_pl.encode.example import CausalEncoder, Encoder, Seq2SeqEncoder, summary_ids
 from kosum_pl.encode.limits import TokenLimits
 from kosum_pl.encode.prompt import ChatPrompt, ChatRenderer, SourcePrompt
 from kosum_pl.encode.text import TextTokenizer
@@ -25,4 +25,5 @@ __all__ = [
     "TokenLimits",
     "add_new_tokens",
     "load_tokenizer",
+    "summary_ids",
 ]

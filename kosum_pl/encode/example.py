@@ -19,6 +19,7 @@ from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample
 
 _VERSION: Final = 2
 """Part of every fingerprint: raise it when the same input would give other ids, or old caches are read."""
+_NO_LIMITS: Final = TokenLimits(max_source_tokens=1_000_000, max_summary_tokens=1_000_000)
 
 
 class Encoder(Protocol):
@@ -163,6 +164,13 @@ def _completion(
         max_tokens=limits.max_summary_tokens,
         example_id=dialogue.example_id,
     )
+
+
+def summary_ids(summary: str, *, encoder: Encoder, example_id: str) -> list[int]:
+    """Ids (U,) of a summary as it is learnt where no limit cuts it, the terminator last."""
+    row = Dialogue(example_id=example_id, text="가", references=(summary,))  # short, as prompts take the time
+    labels = encoder.encode(row, limits=_NO_LIMITS, with_summary=True).labels
+    return [label for label in labels if label != IGNORE_INDEX]
 
 
 def _forced(own: list[int], token_id: int | None, wanted: bool | None, *, at_end: bool) -> list[int]:

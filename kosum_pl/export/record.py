@@ -141,10 +141,15 @@ def _router_values(router: PresetRouter) -> dict[str, Any]:
 
 def _router(values: Mapping[str, Any]) -> PresetRouter:
     return PresetRouter(
-        forced=DecodingPreset(**values["preset"]) if values["preset"] else None,
-        presets=tuple(DecodingPreset(**preset) for preset in values["presets"]),
-        default=DecodingPreset(**values["default_preset"]),
+        forced=_preset(values["preset"]) if values["preset"] else None,
+        presets=tuple(map(_preset, values["presets"])),
+        default=_preset(values["default_preset"]),
     )
+
+
+def _preset(values: Mapping[str, Any]) -> DecodingPreset:
+    # A folder that was written before n-grams had a unit counts tokens, as it always did.
+    return DecodingPreset(**{"no_repeat_ngram_unit": "token", **values})
 
 
 def _regenerator_values(regenerator: Regenerator | None) -> dict[str, Any] | None:
@@ -162,5 +167,5 @@ def _regenerator(values: Mapping[str, Any] | None) -> Regenerator | None:
     if values is None:
         return None
     regenerator = Regenerator(**{name: value for name, value in values.items() if name != "presets"})
-    regenerator.presets = tuple(DecodingPreset(**preset) for preset in values["presets"])
+    regenerator.presets = tuple(map(_preset, values["presets"]))
     return regenerator

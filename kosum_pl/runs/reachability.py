@@ -12,7 +12,7 @@ from typing import Any, Final
 from kosum_pl.decode.reachability.report import WARNING_SHARE, Reachability
 
 MAX_ROWS: Final = 500
-"""References that are looked at before a `fit`; `doctor` looks at more."""
+"""References that are looked at before a `fit`, spread evenly."""
 
 
 def measure_fit(datamodule: Any, module: Any) -> dict[str, Reachability]:

@@ -13,15 +13,11 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from kosum_pl.decode import AutomatonConstraint, ConstraintSettings, StaticMaskConstraint, foreign_places
 from kosum_pl.decode.constraint.table_cache import load_tables
 from kosum_pl.decode.constraint.tables import TokenTables
-from kosum_pl.encode import Encoder, TokenLimits
-from kosum_pl.types import IGNORE_INDEX, Dialogue
-
-_NO_LIMIT: Final = 1_000_000
+from kosum_pl.encode import Encoder, summary_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +78,6 @@ class Vocabulary:
     def __init__(self, encoder: Encoder, settings: ConstraintSettings) -> None:
         self._encoder = encoder
         self._settings = settings
-        self._limits = TokenLimits(max_source_tokens=_NO_LIMIT, max_summary_tokens=_NO_LIMIT)
         tables, build_seconds, load_seconds = _timed_tables(encoder, settings)
         self._is_static = settings.kind == "static_mask"
         self._constraint = (
@@ -134,10 +129,7 @@ class Vocabulary:
 
     def summary_ids(self, text: str) -> list[int]:
         """Ids (U,) of a summary as it would be trained on, without the terminator."""
-        row = Dialogue(example_id="charset", text="가", references=(text,))
-        example = self._encoder.encode(row, limits=self._limits, with_summary=True)
-        # The limit cuts nothing, so that the last label is the terminator.
-        return [label for label in example.labels if label != IGNORE_INDEX][:-1]
+        return summary_ids(text, encoder=self._encoder, example_id="charset")[:-1]
 
 
 def split_unwritable(characters: Iterable[str], pieces: AbstractSet[bytes]) -> tuple[str, str]:

@@ -20,11 +20,10 @@ from kosum_pl.decode import ConstraintSettings, DecodingPreset
 from kosum_pl.decode.reachability.forcing import PROMPT_LENGTH, forbidden_positions
 from kosum_pl.decode.reachability.report import REASONS, WARNING_SHARE, Reachability
 from kosum_pl.decode.rules import DecodingRules
-from kosum_pl.encode import Encoder, TokenLimits
-from kosum_pl.types import IGNORE_INDEX, Dialogue
+from kosum_pl.encode import Encoder, summary_ids
+from kosum_pl.types import Dialogue
 
 _NO_LIMIT: Final = 1_000_000
-_LIMITS: Final = TokenLimits(max_source_tokens=_NO_LIMIT, max_summary_tokens=_NO_LIMIT)
 # Fields that make a rule, by the field that names it.
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     name: tuple(item.name for item in fields(DecodingPreset) if item.name.startswith(name.removesuffix("_size")))
@@ -50,7 +49,9 @@ class References:
         self, dialogues: Sequence[Dialogue], *, encoder: Encoder, constraint: ConstraintSettings | None
     ) -> None:
         self.dialogues = list(dialogues)
-        self.ids = [reference_ids(row, encoder=encoder) for row in self.dialogues]
+        self.ids = [
+            summary_ids(reference_text(row), encoder=encoder, example_id=row.example_id) for row in self.dialogues
+        ]
         self._encoder = encoder
         self._constraint = constraint
         self._rules = DecodingRules(encoder, None)
@@ -216,13 +217,6 @@ def own_processors(preset: DecodingPreset, encoder: Encoder) -> Iterator[LogitsP
 def reference_text(row: Dialogue) -> str:
     """The text that is learnt of a row: its first reference, or the last turn of a chat."""
     return (row.messages[-1].content if row.messages else row.references[0]).strip()
-
-
-def reference_ids(row: Dialogue, *, encoder: Encoder) -> list[int]:
-    """Its ids (U,), the terminator last, without any limit; the dialogue, which takes the time, is left out."""
-    alone = Dialogue(example_id=row.example_id, text="가", references=(reference_text(row),))
-    labels = encoder.encode(alone, limits=_LIMITS, with_summary=True).labels
-    return [label for label in labels if label != IGNORE_INDEX]
 
 
 def _yaml(value: Any) -> str:

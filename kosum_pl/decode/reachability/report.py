@@ -12,8 +12,6 @@ from typing import Any, Final
 
 WARNING_SHARE: Final = 0.95
 """Below this share of references that can be said, somebody should look at the presets."""
-BROKEN_SHARE: Final = 0.80
-"""Below this share, what is trained cannot be generated."""
 
 REASONS: Final[Mapping[str, str]] = {
     "no_repeat_ngram_size": "repeat a phrase",

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kosum_pl.decode import ConstraintSettings, DecodingPreset, PresetRouter
-from kosum_pl.decode.reachability.references import References, own_processors, reference_ids
+from kosum_pl.decode.reachability.references import References, own_processors, reference_text
 from kosum_pl.decode.reachability.report import Reachability
 from kosum_pl.decode.rules import DecodingRules
-from kosum_pl.encode import Encoder, Seq2SeqEncoder, SourcePrompt
+from kosum_pl.encode import Encoder, Seq2SeqEncoder, SourcePrompt, summary_ids
 from kosum_pl.modules.generation import generate, generation_config
 from kosum_pl.types import Dialogue, Message
 from tests.modules_fixtures import collate_rows, small_module, wide_module
 
 TEXT = "#Person1#: 내일 Jimmy랑 부산에 가요.\n#Person2#: 표를 예매했어요?"
-BY_TOKEN: dict[str, Any] = {"no_repeat_ngram_unit": "token"} if hasattr(DecodingPreset, "no_repeat_ngram_unit") else {}
+BY_TOKEN: dict[str, Any] = {"no_repeat_ngram_unit": "token"}
 PLANTED = {
     "plain": "#Person1#은 부산에 간다.",
     "short": "간다.",
@@ -47,6 +47,10 @@ def rows_of(texts: dict[str, str]) -> list[Dialogue]:
     return [Dialogue(example_id=name, text=TEXT, references=(text,)) for name, text in texts.items()]
 
 
+def ids_of(row: Dialogue, encoder: Encoder) -> list[int]:
+    return summary_ids(reference_text(row), encoder=encoder, example_id=row.example_id)
+
+
 def measure(
     rows: list[Dialogue], encoder: Encoder, preset: DecodingPreset, constraint: ConstraintSettings | None = None
 ) -> Reachability:
@@ -55,7 +59,7 @@ def measure(
 
 def test_each_reason_is_found_and_the_charset_is_counted_apart(encoder: Encoder) -> None:
     rows = rows_of(PLANTED)
-    lengths = {row.example_id: len(reference_ids(row, encoder=encoder)) for row in rows}
+    lengths = {row.example_id: len(ids_of(row, encoder)) for row in rows}
     assert lengths["short"] <= 4 < lengths["plain"], "the planted rows do not show what they should"
     assert max(length for name, length in lengths.items() if name != "long") <= 40 < lengths["long"]
     found = measure(rows, encoder, PRESET, ConstraintSettings())
@@ -211,5 +215,5 @@ def test_a_chats_reference_is_its_last_turn_and_a_rows_the_first_one(encoder: En
         messages=(Message(role="user", content=TEXT), Message(role="assistant", content=" 간다. ")),
     )
     two = Dialogue(example_id="two", text=TEXT, references=("간다.", "가지 않는다."))
-    assert reference_ids(chat, encoder=encoder) == reference_ids(two, encoder=encoder)
-    assert encoder.decode(reference_ids(two, encoder=encoder)[:-1]) == "간다."
+    assert ids_of(chat, encoder) == ids_of(two, encoder)
+    assert encoder.decode(ids_of(two, encoder)[:-1]) == "간다."
