@@ -88,6 +88,9 @@ class TestRuns:
         out = capsys.readouterr().out
         assert f"run directory: {run_dir}" in out
         assert "lead-1" in out
+        said = "val: 0.0 % of 4 references can be said (4 longer than max_new_tokens: dev_0, dev_1, dev_2, …)"
+        assert f"warning: {said}; max_new_tokens: 64 in preset 'tiny_preset': then 100 % can be said" in out
+        assert read_json(run_dir / "run.json")["reachability"]["val"]["share"] == 0
         assert "why: step " in out
 
         for command in ("validate", "test", "predict"):
