@@ -44,6 +44,16 @@ def encoders(tokenizers: Path, gguf: Path | None) -> Iterator[tuple[str, Encoder
         yield gguf.stem, CausalEncoder(tokenizer, ChatPrompt(template_file=str(template)))
 
 
+def read_rows(files: Sequence[Path]) -> list[Dialogue]:
+    """Rows of several files."""
+    read = partial(read_dialogues, columns=Columns(), cleaning=DEFAULT_CLEANING, on_bad_rows="error")
+    dialogues: list[Dialogue] = []
+    for path in files:
+        table = read(str(path), needs_summary=True, split=path.stem, cache_dir=default_cache_dir())
+        dialogues += (table[index] for index in range(len(table)))
+    return dialogues
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -51,11 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tokenizers", type=Path, required=True)
     parser.add_argument("--gguf", type=Path)
     options = parser.parse_args(arguments)
-    read = partial(read_dialogues, columns=Columns(), cleaning=DEFAULT_CLEANING, on_bad_rows="error")
-    dialogues: list[Dialogue] = []
-    for path in options.rows:
-        table = read(str(path), needs_summary=True, split=path.stem, cache_dir=default_cache_dir())
-        dialogues += (table[index] for index in range(len(table)))
+    dialogues = read_rows(options.rows)
     print(f"{len(dialogues):,} references", f"| tokenizer | {' | '.join(RULES)} |", sep="\n\n")
     print("| --- " * (len(RULES) + 1) + "|")
     for name, encoder in encoders(options.tokenizers, options.gguf):
