@@ -14,6 +14,7 @@ from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.literals import DEFAULT_LITERALS, foreign_places, row_literals
 from kosum_pl.decode.preset import DecodingPreset, load_preset
 from kosum_pl.decode.router import PresetRouter
+from kosum_pl.decode.row_length import RowLength
 from kosum_pl.decode.settings import STAGES, ChangesDecoding, ConstraintSettings, DecodingSettings
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ __all__ = [
     "GenerationShape",
     "PrefixFunctionConstraint",
     "PresetRouter",
+    "RowLength",
     "StaticMaskConstraint",
     "check_small_head",
     "compact_head",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 from kosum_pl.decode.preset_checks import check_conditions, check_preset
+from kosum_pl.decode.row_length import RowLength
 from kosum_pl.lookup import find_config
 from kosum_pl.types import profile_text
 
@@ -78,7 +79,8 @@ class DecodingPreset:
         temperature: Divides the logits; sampling only.
         top_p: Probability mass that is drawn from; sampling only.
         top_k: Number of tokens that is drawn from; sampling only, None for no limit.
-        max_new_tokens: Most tokens of a summary, its terminator included.
+        max_new_tokens: Most tokens of a summary, its terminator included: a number, or a `RowLength`, which a file
+            writes as `{per_source_token: 0.4, min: 48, max: 256}`.
         min_new_tokens: Fewest tokens before a terminator is allowed.
         no_repeat_ngram_size: No n-gram of this size occurs twice in a summary; 0 switches it off.
         no_repeat_ngram_unit: What an n-gram consists of: `word`s, as white space separates them, or `token`s, as
@@ -111,7 +113,7 @@ class DecodingPreset:
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
-    max_new_tokens: int = 128
+    max_new_tokens: int | RowLength = 128
     min_new_tokens: int = 0
     no_repeat_ngram_size: int = 0
     no_repeat_ngram_unit: Literal["word", "token"] = "word"
@@ -132,8 +134,24 @@ class DecodingPreset:
         conditions = check_conditions(self.when, where=f"preset '{self.name}'")
         return all(name in profile and profile_text(profile[name]) in texts for name, texts in conditions.items())
 
+    @property
+    def most_new_tokens(self) -> int:
+        """`max_new_tokens` of the longest rows."""
+        return self.max_new_tokens.max if isinstance(self.max_new_tokens, RowLength) else self.max_new_tokens
+
+    def max_new_tokens_of(self, num_source_tokens: int) -> int:
+        """`max_new_tokens` of a row whose prompt, as the model reads it, has so many tokens.
+
+        Example:
+            >>> limit = {"per_source_token": 0.4, "min": 48, "max": 256}
+            >>> DecodingPreset(name="long", max_new_tokens=limit).max_new_tokens_of(250)
+            100
+        """
+        limit = self.max_new_tokens
+        return limit.tokens(num_source_tokens) if isinstance(limit, RowLength) else limit
+
     def generation_kwargs(self, *, tokenizer: WordEncoder | None = None) -> dict[str, Any]:
-        """Keyword arguments for `model.generate`; special tokens stay the model's.
+        """Keyword arguments for `model.generate`; special tokens stay the model's, and `RowLimits` a row's own limit.
 
         In a `GenerationConfig` they do the same once `model.generation_config` holds nothing but special tokens.
         Repetition rules are left to `generated_only_processors`: transformers' own count a causal model's prompt, and
@@ -159,7 +177,7 @@ class DecodingPreset:
             "top_k": (self.top_k or 0) if self.do_sample else None,
             "top_p": (self.top_p or 1.0) if self.do_sample else None,
             "temperature": (self.temperature or 1.0) if self.do_sample else None,
-            "max_new_tokens": self.max_new_tokens,
+            "max_new_tokens": self.most_new_tokens,
             # A zero would clash, with a warning, with a `min_length` of the checkpoint's.
             "min_new_tokens": self.min_new_tokens or None,
             "no_repeat_ngram_size": 0,

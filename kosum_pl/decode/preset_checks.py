@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from typing import Any, Final
 
+from kosum_pl.decode.row_length import RowLength
 from kosum_pl.types import profile_text
 
 _LEAST_INTEGER: Final = {
     "num_beams": 1,
     "max_new_tokens": 1,
+    "max_new_tokens.min": 1,
+    "max_new_tokens.max": 1,
     "min_new_tokens": 0,
     "no_repeat_ngram_size": 0,
     "top_k": 1,
@@ -23,6 +27,7 @@ _LEAST_INTEGER: Final = {
 }
 # Exclusive lower end, inclusive upper end.
 _NUMBER_RANGE: Final = {
+    "max_new_tokens.per_source_token": (0.0, math.inf),
     "temperature": (0.0, math.inf),
     "top_p": (0.0, 1.0),
     "repetition_penalty": (0.0, math.inf),
@@ -49,7 +54,9 @@ def check_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in values.items():
         if value is None and key in _OPTIONAL:
             continue
-        if key in _LEAST_INTEGER:
+        if key == "max_new_tokens" and isinstance(value, Mapping | RowLength):
+            checked[key] = _check_row_length(value, where=where)
+        elif key in _LEAST_INTEGER:
             _check_integer(key, value, where=where)
         elif key in _NUMBER_RANGE:
             checked[key] = _check_number(key, value, where=where)
@@ -108,6 +115,23 @@ def _check_number(key: str, value: Any, *, where: str) -> float:
     return float(value)
 
 
+def _check_row_length(value: Mapping[str, Any] | RowLength, *, where: str) -> RowLength:
+    given = asdict(value) if isinstance(value, RowLength) else value
+    names = [item.name for item in fields(RowLength)]
+    if set(given) != set(names):
+        found = ", ".join(map(str, given)) or "nothing"
+        raise ValueError(
+            f"{where}: max_new_tokens holds {found}; write a number, or {{per_source_token: 0.4, min: 48, max: 256}}"
+        )
+    shortest, longest = given["min"], given["max"]
+    _check_integer("max_new_tokens.min", shortest, where=where)
+    _check_integer("max_new_tokens.max", longest, where=where)
+    share = _check_number("max_new_tokens.per_source_token", given["per_source_token"], where=where)
+    if shortest > longest:
+        raise ValueError(f"{where}: max_new_tokens.min is {shortest}, above its max {longest}; lower the first")
+    return RowLength(per_source_token=share, min=shortest, max=longest)
+
+
 def _check_words(value: Any, *, where: str) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(word, str) and word.strip() for word in value):
         raise ValueError(f"{where}: bad_words is {value!r}; write a list of texts, none of them empty")
@@ -136,6 +160,8 @@ def _check_combinations(values: Mapping[str, Any], *, where: str) -> None:
             if values[key] != neutral:
                 remedy = f"set num_beams above 1 or take {key} out"
                 raise ValueError(f"{where}: {key} is {values[key]!r} with one beam, where it does nothing; {remedy}")
-    shortest, longest = values["min_new_tokens"], values["max_new_tokens"]
-    if shortest > longest:
-        raise ValueError(f"{where}: min_new_tokens is {shortest}, above max_new_tokens {longest}; lower the first")
+    shortest, limit = values["min_new_tokens"], values["max_new_tokens"]
+    # A row is never asked for more tokens than it may have.
+    name, least = ("max_new_tokens.min", limit.min) if isinstance(limit, RowLength) else ("max_new_tokens", limit)
+    if shortest > least:
+        raise ValueError(f"{where}: min_new_tokens is {shortest}, above {name} {least}; lower the first")

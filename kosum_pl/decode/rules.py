@@ -43,11 +43,13 @@ class BatchRules:
 
     Attributes:
         processors: Logits processors, the constraint last.
+        limits: Most tokens of each row, (B,).
         constraint: None where everything may be generated.
         has_small_head: Whether the head computes allowed ids only.
     """
 
     processors: LogitsProcessorList
+    limits: tuple[int, ...]
     constraint: BatchConstraint | None = None
     has_small_head: bool = False
 
@@ -113,15 +115,30 @@ class DecodingRules:
         if any(preset.no_repeat_ngram_size and preset.no_repeat_ngram_unit == "word" for preset in presets):
             _ = self.word_pieces
 
-    def for_batch(self, dialogues: Sequence[Dialogue], preset: DecodingPreset, *, prompt_length: int) -> BatchRules:
-        """Rules of one batch, which allow its dialogues' words; `prompt_length` positions are not generated."""
+    def for_batch(
+        self,
+        dialogues: Sequence[Dialogue],
+        preset: DecodingPreset,
+        *,
+        prompt_length: int,
+        num_source_tokens: Sequence[int],
+    ) -> BatchRules:
+        """Rules of one batch, which allow its dialogues' words.
+
+        Args:
+            dialogues: The rows, B of them.
+            preset: Serves all of them.
+            prompt_length: Leading positions that are not generated.
+            num_source_tokens: Tokens of each row's prompt, padding left out, (B,); a limit may depend on them.
+        """
+        limits = tuple(map(preset.max_new_tokens_of, num_source_tokens))
         constraint = None
         if self.settings is not None:
             constraint = self.constraint.for_rows(
                 [self.settings.row_words(dialogue.text) for dialogue in dialogues],
                 GenerationShape(
                     prompt_length=prompt_length,
-                    max_new_tokens=preset.max_new_tokens,
+                    max_new_tokens=limits if len(set(limits)) > 1 else limits[0],
                     num_beams=preset.num_beams,
                     overwrites_scores=True,
                 ),
@@ -134,9 +151,11 @@ class DecodingRules:
             overwrites_scores=True,
         )
         if constraint is None or self.settings is None:
-            return BatchRules(processors=processors)
+            return BatchRules(processors=processors, limits=limits)
         processors.append(constraint.processor)
-        return BatchRules(processors=processors, constraint=constraint, has_small_head=self.settings.small_head)
+        return BatchRules(
+            processors=processors, limits=limits, constraint=constraint, has_small_head=self.settings.small_head
+        )
 
     @cached_property
     def word_pieces(self) -> WordPieces:

@@ -19,6 +19,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from kosum_pl.decode import DecodingPreset
 from kosum_pl.decode.rules import BatchRules, DecodingRules
+from kosum_pl.decode.stopping import row_criteria
 from kosum_pl.encode import Batch
 from kosum_pl.modules.loss import row_log_probs, shift_right, supervised_logits
 from kosum_pl.types import IGNORE_INDEX
@@ -58,17 +59,26 @@ def generate(
     # What nobody generated stands in front: a causal model's prompt, an encoder-decoder's start token.
     encoder = rules.encoder
     prompt_length = batch.prompt_ids.shape[1] if encoder.is_causal else 1
-    batch_rules = rules.for_batch(batch.dialogues, preset, prompt_length=prompt_length)
+    batch_rules = rules.for_batch(
+        batch.dialogues,
+        preset,
+        prompt_length=prompt_length,
+        num_source_tokens=batch.prompt_mask.sum(dim=1).tolist(),
+    )
+    limits = batch_rules.limits
+    config = generation_config(model, preset, tokenizer=encoder.tokenizer)
+    config.max_new_tokens = max(limits)
     with _seeded(preset, row=batch.rows[0], attempt=attempt), batch_rules.head(model):
         sequences = model.generate(
             input_ids=batch.prompt_ids,
             attention_mask=batch.prompt_mask,
-            generation_config=generation_config(model, preset, tokenizer=encoder.tokenizer),
+            generation_config=config,
             logits_processor=batch_rules.processors,
+            stopping_criteria=row_criteria(limits, prompt_length=prompt_length),
             **_encoded(encoder_states),
         )
     generated = sequences[:, prompt_length:]
-    labels, lengths, finished = completion_labels(generated, encoder.terminator_ids)
+    labels, lengths, finished = completion_labels(generated, encoder.terminator_ids, limits=limits)
     log_probs = _log_probs(
         model, batch, labels=labels, num_tokens=sum(lengths), rules=batch_rules, encoder_states=encoder_states
     )
@@ -92,22 +102,32 @@ def encode_prompts(model: PreTrainedModel, batch: Batch) -> Tensor | None:
     return cast("Tensor", states.last_hidden_state)
 
 
-def completion_labels(generated: Tensor, terminator_ids: Sequence[int]) -> tuple[Tensor, list[int], list[bool]]:
-    """What of generated ids, (B, G), was generated: everything to the first terminator.
+def completion_labels(
+    generated: Tensor, terminator_ids: Sequence[int], *, limits: Sequence[int]
+) -> tuple[Tensor, list[int], list[bool]]:
+    """What of generated ids, (B, G), was generated: everything to the first terminator, or to the row's limit.
 
-    The pad id decides nothing, as it may be a terminator itself.
+    The pad id decides nothing, as it may be a terminator itself: behind its limit a row has not ended.
+
+    Args:
+        generated: Ids, without the prompt.
+        terminator_ids: Ids that end a summary.
+        limits: Most tokens of each row, (B,).
 
     Returns:
         The ids with `IGNORE_INDEX` behind the end, (B, G); lengths; whether each row reached a terminator.
 
     Example:
-        >>> completion_labels(torch.tensor([[5, 1, 1], [5, 6, 7]]), [1])[1:]
-        ([2, 3], [True, False])
+        >>> completion_labels(torch.tensor([[5, 1, 1], [5, 6, 7], [5, 6, 1]]), [1], limits=[3, 3, 2])[1:]
+        ([2, 3, 2], [True, False, False])
     """
-    ends = torch.isin(generated, torch.tensor(list(terminator_ids), device=generated.device))
+    device = generated.device
+    most = torch.tensor(list(limits), device=device).clamp(max=generated.shape[1])
+    places = torch.arange(generated.shape[1], device=device)
+    ends = torch.isin(generated, torch.tensor(list(terminator_ids), device=device)) & (places < most[:, None])
     has_end = ends.any(dim=1)
-    lengths = torch.where(has_end, ends.int().argmax(dim=1) + 1, generated.shape[1])
-    behind = torch.arange(generated.shape[1], device=generated.device) >= lengths[:, None]
+    lengths = torch.where(has_end, ends.int().argmax(dim=1) + 1, most)
+    behind = places >= lengths[:, None]
     return generated.masked_fill(behind, IGNORE_INDEX), lengths.tolist(), has_end.tolist()
 
 

@@ -90,7 +90,7 @@ def test_log_prob_is_over_what_the_row_may_say(kind: str) -> None:
     batch = collate_rows(module, [LATIN], for_generation=True)
     completion = completions_of(module, batch, preset=PRESETS["greedy"], settings=settings)[0]
     rules = DecodingRules(module.encoder, settings)
-    held = rules.for_batch(batch.dialogues, PRESETS["greedy"], prompt_length=1)
+    held = rules.for_batch(batch.dialogues, PRESETS["greedy"], prompt_length=1, num_source_tokens=[9])
     assert held.constraint is not None
     ids = torch.tensor([completion.ids])
     with torch.inference_mode():

@@ -64,13 +64,16 @@ def test_log_prob_is_that_of_the_ids(kind: str) -> None:
     assert completion.log_prob == pytest.approx(float(expected), abs=1e-4)
 
 
-@given(st.lists(st.lists(st.integers(0, 5), min_size=6, max_size=6), min_size=1, max_size=4))
-def test_completions_end_at_the_first_terminator(rows: list[list[int]]) -> None:
-    labels, lengths, finished = completion_labels(torch.tensor(rows), (4, 0))
-    for row, label, length, is_finished in zip(rows, labels.tolist(), lengths, finished, strict=True):
-        ends = [place for place, token in enumerate(row) if token in (4, 0)]
+@given(
+    st.lists(st.tuples(st.lists(st.integers(0, 5), min_size=6, max_size=6), st.integers(1, 8)), min_size=1, max_size=4)
+)
+def test_completions_end_at_the_first_terminator_or_at_their_limit(rows: list[tuple[list[int], int]]) -> None:
+    given_ids, limits = zip(*rows, strict=True)
+    labels, lengths, finished = completion_labels(torch.tensor(given_ids), (4, 0), limits=limits)
+    for (row, limit), label, length, is_finished in zip(rows, labels.tolist(), lengths, finished, strict=True):
+        ends = [place for place, token in enumerate(row[:limit]) if token in (4, 0)]
         assert is_finished == bool(ends)
-        assert length == (ends[0] + 1 if ends else 6)
+        assert length == (ends[0] + 1 if ends else min(limit, 6))
         assert label == row[:length] + [IGNORE_INDEX] * (6 - length)
 
 

@@ -69,8 +69,8 @@ def length_findings(
     """
     usual = max((entry.p95 for entry in lengths if entry.part == "summary"), default=0)
     for preset in presets:
-        if preset.max_new_tokens < usual:
-            stop = f"preset '{preset.name}' stops at {preset.max_new_tokens} tokens"
+        if preset.most_new_tokens < usual:
+            stop = f"preset '{preset.name}' stops at {preset.most_new_tokens} tokens"
             text = f"{stop}, and one reference in twenty has {usual} or more"
             yield warning(text, f"max_new_tokens: {usual} in configs/presets/{preset.name}.yaml")
     longest: dict[str, int] = {}

@@ -176,5 +176,5 @@ def plan_settings(parts: Parts) -> PlanSettings:
         is_smoothed=module.label_smoothing > 0,
         eval_batch_size=int(data["eval_batch_size"]) if is_generating else 0,
         num_beams=max(preset.num_beams for preset in presets),
-        max_new_tokens=max(preset.max_new_tokens for preset in presets),
+        max_new_tokens=max(preset.most_new_tokens for preset in presets),
     )

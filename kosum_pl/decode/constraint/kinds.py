@@ -56,6 +56,9 @@ class Constraint(Protocol):
         Args:
             row_words: By row, strings outside the charset that are allowed in it: `row_literals` of its dialogue.
             shape: The call of `generate`.
+
+        Raises:
+            ValueError: The shape has limits by row, and not one for each row.
         """
 
 
@@ -100,6 +103,9 @@ class AutomatonConstraint:
 
     def for_rows(self, row_words: Sequence[Sequence[str]], shape: GenerationShape) -> BatchConstraint:
         """The constraint of one batch, as `Constraint` has it."""
+        limits = shape.max_new_tokens
+        if not isinstance(limits, int) and len(limits) != len(row_words):
+            raise ValueError(f"max_new_tokens has {len(limits)} limits for {len(row_words)} rows; give one a row")
         tracker = self.tracker(row_words, prompt_length=shape.prompt_length)
         columns = ever_allowed(self.columns, tracker.rows)
         processor = self._processor(tracker, columns, shape)
@@ -150,7 +156,7 @@ class PrefixFunctionConstraint(AutomatonConstraint):
                 return list(range(len(self.tables.written)))
             state = tracker.fold(generated, row=row)
             common = tracker.common_state(state, row=row)
-            left = shape.tokens_left(len(generated))
+            left = shape.tokens_left(len(generated), row=row)
             index = {ENDED: -1, DEAD: -2}.get(common, common)
             tokens: list[int] = self.columns[cost[index] <= left].tolist()
             added = tracker.rows[row]

@@ -33,7 +33,8 @@ class GenerationShape:
     Attributes:
         prompt_length: Leading positions that nobody generates: the width of a padded prompt; 1, the start token, for
             an encoder-decoder; 0 where `inputs_embeds` are given.
-        max_new_tokens: Most tokens that are generated; a character is never begun that could not be finished.
+        max_new_tokens: Most tokens that are generated, by row where rows differ; a character is never begun that could
+            not be finished.
         num_beams: Beams of each row.
         has_forced_bos: Whether `forced_bos_token_id` takes the first step.
         has_forced_eos: Whether `forced_eos_token_id` takes the last step.
@@ -42,15 +43,20 @@ class GenerationShape:
     """
 
     prompt_length: int
-    max_new_tokens: int
+    max_new_tokens: int | tuple[int, ...]
     num_beams: int = 1
     has_forced_bos: bool = False
     has_forced_eos: bool = False
     overwrites_scores: bool = False
 
-    def tokens_left(self, num_generated: int) -> int:
-        """Tokens of the model's own choice that may follow the next one."""
-        return min(max(self.max_new_tokens - num_generated - 1 - self.has_forced_eos, 0), UNREACHABLE - 1)
+    def __post_init__(self) -> None:
+        if self.has_forced_eos and not isinstance(self.max_new_tokens, int):
+            raise ValueError("a forced EOS takes the call's last step, not a row's; give max_new_tokens one number")
+
+    def tokens_left(self, num_generated: int, *, row: int = 0) -> int:
+        """Tokens of the model's own choice that may follow the next one of a row."""
+        limit = self.max_new_tokens if isinstance(self.max_new_tokens, int) else self.max_new_tokens[row]
+        return min(max(limit - num_generated - 1 - self.has_forced_eos, 0), UNREACHABLE - 1)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,7 +114,7 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
         # Beyond the longest finite cost, more tokens that are left allow nothing more.
         self._longest = int(cost[cost < UNREACHABLE].max(initial=0))
         self._denied_by_index: tuple[int, Tensor] | None = None
-        self._allowed_by_index: tuple[int, dict[int, NDArray[np.int64]]] = (-1, {})
+        self._allowed_by_index: dict[tuple[int, int], NDArray[np.int64]] = {}
         self._ids = columns.ids.numpy()
         self._row_columns: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.uint8]]] = {}
 
@@ -118,7 +124,7 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
         if self.shape.has_forced_bos and num_generated == 0:
             return scores
         states = self.tracker.states(input_ids)
-        left = self.shape.tokens_left(num_generated)
+        left = self._tokens_left(num_generated, num_sequences=len(states))
         if self.shape.num_beams == 1 and scores.is_cpu and scores.dtype == torch.float32:
             return self._kept_row_by_row(scores.detach(), states, left=left)
         self._columns = self._columns.to(scores.device)
@@ -137,16 +143,23 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
             kept.masked_fill_(is_empty & ~is_denied, REFILL)
         return self._columns.spread(kept, like=scores, overwrite=self.shape.overwrites_scores)
 
-    def _kept_row_by_row(self, scores: Tensor, states: Sequence[int], *, left: int) -> Tensor:
+    def _tokens_left(self, num_generated: int, *, num_sequences: int) -> list[int]:
+        """Tokens that may follow the next one of each sequence."""
+        if isinstance(self.shape.max_new_tokens, int):
+            return [self.shape.tokens_left(num_generated)] * num_sequences
+        rows = [self.shape.tokens_left(num_generated, row=row) for row in range(len(self.tracker.rows))]
+        return [rows[self.tracker.row_of(sequence, num_sequences)] for sequence in range(num_sequences)]
+
+    def _kept_row_by_row(self, scores: Tensor, states: Sequence[int], *, left: Sequence[int]) -> Tensor:
         """Scores, (N, V), as a call returns them: a row stays in the cache from its reading to its writing."""
         full = scores if self.shape.overwrites_scores else torch.empty_like(scores)
         for sequence, (state, source, target) in enumerate(zip(states, scores.numpy(), full.numpy(), strict=True)):
             row = self.tracker.row_of(sequence, len(states))
-            allowed = [self._allowed(self._index(state, row=row), left=left)]
+            allowed = [self._allowed(self._index(state, row=row), left=left[sequence])]
             added = self.tracker.rows[row]
             if added is not None and state in added.tokens:
                 # What a row adds is allowed as well or earlier than without it, never later.
-                allowed.append(added.tokens[state][added.cost[state] <= left])
+                allowed.append(added.tokens[state][added.cost[state] <= left[sequence]])
             kept = [source.take(tokens) for tokens in allowed]
             # The first score nearly always tells; not a number is something left, as for all rows at once.
             is_left = any(part.size and (part[0] != -math.inf or part.max() != -math.inf) for part in kept)
@@ -156,14 +169,11 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
         return full
 
     def _allowed(self, index: int, *, left: int) -> NDArray[np.int64]:
-        """Ids that every row is allowed in a state; those of the last step's `left` are remembered."""
-        left = min(left, self._longest)
-        if self._allowed_by_index[0] != left:
-            self._allowed_by_index = (left, {})
-        known = self._allowed_by_index[1]
-        if index not in known:
-            known[index] = self._ids[self._cost[index].numpy() <= left]
-        return known[index]
+        """Ids that every row is allowed in a state."""
+        key = (min(left, self._longest), index)
+        if key not in self._allowed_by_index:
+            self._allowed_by_index[key] = self._ids[self._cost[index].cpu().numpy() <= key[0]]
+        return self._allowed_by_index[key]
 
     def _index(self, state: int, *, row: int) -> int:
         """Row of the costs that belongs to a row state."""
@@ -171,10 +181,9 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
         num_common = len(self._cost) - 2
         return num_common + 1 if common == ENDED else num_common if common == DEAD else common
 
-    def _denied(self, states: Sequence[int], *, left: int, device: torch.device) -> Tensor:
+    def _denied(self, states: Sequence[int], *, left: Sequence[int], device: torch.device) -> Tensor:
         """Columns that are not allowed in each sequence's state, or from which no text can be finished, (N, C)."""
-        table = self._denied_table(min(left, self._longest), device=device)
-        indices, sequences, columns, costs = [], [], [], []
+        indices, sequences, columns, excess = [], [], [], []
         for sequence, state in enumerate(states):
             row = self.tracker.row_of(sequence, len(states))
             indices.append(self._index(state, row=row))
@@ -182,12 +191,20 @@ class AutomatonProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers
             if len(added):
                 sequences.append(np.full(len(added), sequence))
                 columns.append(added)
-                costs.append(cost)
-        is_denied = table.index_select(0, torch.tensor(indices, device=device))
+                excess.append(cost > left[sequence])
+        is_denied = self._denied_commonly(torch.tensor(indices, device=device), left=left)
         if sequences:
             where = torch.from_numpy(np.stack([np.concatenate(sequences), np.concatenate(columns)])).to(device)
-            is_denied[where[0], where[1]] = torch.from_numpy(np.concatenate(costs) > left).to(device)
+            is_denied[where[0], where[1]] = torch.from_numpy(np.concatenate(excess)).to(device)
         return is_denied
+
+    def _denied_commonly(self, indices: Tensor, *, left: Sequence[int]) -> Tensor:
+        """Columns that no row may have in the states of these indices, (N,), so many tokens before the end, (N, C)."""
+        distinct = {min(each, self._longest) for each in set(left)}
+        if len(distinct) == 1:
+            return self._denied_table(*distinct, device=indices.device).index_select(0, indices)
+        self._cost = self._cost.to(indices.device)
+        return self._cost.index_select(0, indices) > torch.tensor(left, device=indices.device)[:, None]
 
     def _denied_table(self, left: int, *, device: torch.device) -> Tensor:
         """Columns that are not allowed in each state, (Q + 2, C); the same at nearly every step."""

@@ -67,3 +67,38 @@ def test_rows_one_by_one_are_as_all_at_once(
         within += sum(state >= len(tables.distance) for state in constraint.tracker(
             WORDS, prompt_length=PROMPT).states(ids))  # fmt: skip
     assert within > 0
+
+
+@pytest.mark.parametrize("kind", ["byte_level", "fallback_bpe"])
+@pytest.mark.parametrize("num_beams", [1, 2])
+def test_rows_with_limits_of_their_own_are_as_each_with_its_limit_for_all(
+    tables_of: Callable[[str], TokenTables], kind: str, num_beams: int
+) -> None:
+    tables = tables_of(kind)
+    constraint = AutomatonConstraint(tables, eos_token_ids=[EOS])
+    num_differing = 0
+    for seed in range(6):
+        num_tokens = 1 + seed
+        ids = walked(constraint, num_tokens, seed=seed).repeat_interleave(num_beams, dim=0)
+        # The last of them is behind its limit while others go on.
+        limits = (num_tokens + 40, num_tokens + 2, num_tokens + 1, max(num_tokens - 1, 1))
+        scores = torch.randn(len(ids), len(tables.written) + 7, generator=torch.Generator().manual_seed(seed))
+        found = {
+            limit: constraint.for_rows(
+                WORDS, GenerationShape(prompt_length=PROMPT, max_new_tokens=limit, num_beams=num_beams)
+            ).processor(ids, scores.clone())
+            for limit in (limits, *limits)
+        }
+        for row, limit in enumerate(limits):
+            sequences = slice(row * num_beams, (row + 1) * num_beams)
+            assert torch.equal(found[limits][sequences], found[limit][sequences])
+            num_differing += not torch.equal(found[limits][sequences], found[limits[0]][sequences])
+    assert num_differing, "limits that change nothing prove nothing"
+
+
+def test_limits_by_row_are_one_a_row(tables_of: Callable[[str], TokenTables]) -> None:
+    constraint = AutomatonConstraint(tables_of("byte_level"), eos_token_ids=[EOS])
+    with pytest.raises(ValueError, match="max_new_tokens has 2 limits for 3 rows; give one a row"):
+        constraint.for_rows([(), (), ()], GenerationShape(prompt_length=PROMPT, max_new_tokens=(4, 5)))
+    with pytest.raises(ValueError, match="give max_new_tokens one number"):
+        GenerationShape(prompt_length=PROMPT, max_new_tokens=(4, 5), has_forced_eos=True)
