@@ -8,6 +8,7 @@ A preset cannot force tokens, and a penalty forbids none, so neither is a reason
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from typing import Any, Final
 import torch
 from transformers import LogitsProcessor, MinNewTokensLengthLogitsProcessor, NoBadWordsLogitsProcessor
 
-from kosum_pl.decode import ConstraintSettings, DecodingPreset
+from kosum_pl.decode import ConstraintSettings, DecodingPreset, RowLength
 from kosum_pl.decode.reachability.forcing import PROMPT_LENGTH, forbidden_positions
 from kosum_pl.decode.reachability.report import REASONS, WARNING_SHARE, Reachability
 from kosum_pl.decode.rules import DecodingRules
@@ -31,6 +32,7 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _HELD_SHARE: Final = 0.995
 _LENGTH_STEP: Final = 64
+_SHARE_STEP: Final = 0.05
 _SIZE_STEPS: Final = 3
 
 
@@ -40,13 +42,19 @@ class References:
     Args:
         dialogues: The rows.
         constraint: None where everything may be generated.
+        limits: Of the prompts, which are read only where a preset's `max_new_tokens` depends on them.
 
     Attributes:
         ids: Each reference with its terminator, as it is learnt without any limit.
     """
 
     def __init__(
-        self, dialogues: Sequence[Dialogue], *, encoder: Encoder, constraint: ConstraintSettings | None
+        self,
+        dialogues: Sequence[Dialogue],
+        *,
+        encoder: Encoder,
+        constraint: ConstraintSettings | None,
+        limits: TokenLimits = _LIMITS,
     ) -> None:
         self.dialogues = list(dialogues)
         self.ids = [
@@ -54,6 +62,8 @@ class References:
         ]
         self._encoder = encoder
         self._constraint = constraint
+        self._limits = limits
+        self._num_source_tokens: dict[int, int] = {}
         self._rules = DecodingRules(encoder, None)
         self._known: dict[tuple[DecodingPreset, tuple[int, ...]], frozenset[int]] = {}
 
@@ -99,7 +109,7 @@ class References:
 
     def _forbidden_by(self, name: str, preset: DecodingPreset, rows: Sequence[int]) -> frozenset[int]:
         if name == "max_new_tokens":
-            return frozenset(row for row in rows if len(self.ids[row]) > preset.max_new_tokens)
+            return frozenset(row for row in rows if len(self.ids[row]) > self._limit(preset, row))
         # The rule alone, and greedy.
         values: dict[str, Any] = {each: getattr(preset, each) for each in _FIELDS[name]}
         alone = DecodingPreset(name=name, max_new_tokens=_NO_LIMIT, **values)
@@ -111,11 +121,24 @@ class References:
     def _forced(self, preset: DecodingPreset, rows: Sequence[int]) -> frozenset[int]:
         def make(batch: Sequence[int]) -> list[LogitsProcessor]:
             dialogues = [self.dialogues[rows[index]] for index in batch]
-            rules = self._rules.for_batch(dialogues, preset, prompt_length=PROMPT_LENGTH)
+            rules = self._rules.for_batch(
+                dialogues, preset, prompt_length=PROMPT_LENGTH, num_source_tokens=[0] * len(batch)
+            )
             return [*own_processors(preset, self._encoder), *rules.processors]
 
         found = forbidden_positions([self.ids[row] for row in rows], make, width=self._width)
         return frozenset(row for row, positions in zip(rows, found, strict=True) if positions)
+
+    def _limit(self, preset: DecodingPreset, row: int) -> int:
+        """Most tokens of a row's summary."""
+        is_by_row = isinstance(preset.max_new_tokens, RowLength)
+        return preset.max_new_tokens_of(self._source_length(row)) if is_by_row else preset.most_new_tokens
+
+    def _source_length(self, row: int) -> int:
+        if row not in self._num_source_tokens:
+            encoded = self._encoder.encode(self.dialogues[row], limits=self._limits, with_summary=False)
+            self._num_source_tokens[row] = encoded.prompt_length
+        return self._num_source_tokens[row]
 
     # What stands beside them.
 
@@ -130,7 +153,8 @@ class References:
 
         def make(batch: Sequence[int]) -> list[LogitsProcessor]:
             dialogues = [self.dialogues[row] for row in batch]
-            return list(rules.for_batch(dialogues, free, prompt_length=PROMPT_LENGTH).processors)
+            held = rules.for_batch(dialogues, free, prompt_length=PROMPT_LENGTH, num_source_tokens=[0] * len(batch))
+            return list(held.processors)
 
         unknown = self._encoder.tokenizer.unk_token_id
         found = forbidden_positions(self.ids, make, width=self._width)
@@ -182,13 +206,11 @@ class References:
 
     def _changed(self, name: str, preset: DecodingPreset, rows: Sequence[int]) -> tuple[str, DecodingPreset]:
         """The field that would be changed where a rule forbids too much, and the preset with it."""
-        lengths = sorted(len(self.ids[row]) for row in rows)
         if name == "max_new_tokens":
-            needed = lengths[min(int(_HELD_SHARE * len(lengths)), len(lengths) - 1)]
-            return name, replace(preset, max_new_tokens=-(-needed // _LENGTH_STEP) * _LENGTH_STEP)
+            return name, replace(preset, max_new_tokens=self._longer(preset.max_new_tokens, rows))
         if name == "min_new_tokens":
             # The rule counts the tokens before the terminator.
-            return name, replace(preset, min_new_tokens=lengths[0] - 1)
+            return name, replace(preset, min_new_tokens=min(len(self.ids[row]) for row in rows) - 1)
         if name == "bad_words":
             return name, replace(preset, bad_words=())
         by_word = replace(preset, no_repeat_ngram_unit="word")
@@ -199,6 +221,20 @@ class References:
             if len(self._forbidden_by(name, changed, rows)) <= (1 - _HELD_SHARE) * len(rows):
                 return name, changed
         return name, replace(preset, no_repeat_ngram_size=0)
+
+    def _longer(self, limit: int | RowLength, rows: Sequence[int]) -> int | RowLength:
+        """A limit like this one that holds nearly all references."""
+        needed = _LENGTH_STEP * math.ceil(_nearly_longest([len(self.ids[row]) for row in rows]) / _LENGTH_STEP)
+        if not isinstance(limit, RowLength):
+            return needed
+        lengths = {row: len(self.ids[row]) for row in rows if len(self.ids[row]) > limit.min}
+        share = _nearly_longest([length / self._source_length(row) for row, length in lengths.items()])
+        share = round(_SHARE_STEP * math.ceil(share / _SHARE_STEP), 6)
+        return RowLength(per_source_token=max(share, limit.per_source_token), min=limit.min, max=max(needed, limit.max))
+
+
+def _nearly_longest(lengths: Sequence[float]) -> float:
+    return sorted(lengths)[min(int(_HELD_SHARE * len(lengths)), len(lengths) - 1)]
 
 
 def own_processors(preset: DecodingPreset, encoder: Encoder) -> Iterator[LogitsProcessor]:

@@ -10,14 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kosum_pl.decode import ConstraintSettings, DecodingPreset, PresetRouter
+from kosum_pl.decode import ConstraintSettings, DecodingPreset, PresetRouter, RowLength
 from kosum_pl.decode.reachability.references import References, own_processors, reference_text
 from kosum_pl.decode.reachability.report import Reachability
 from kosum_pl.decode.rules import DecodingRules
 from kosum_pl.encode import Encoder, Seq2SeqEncoder, SourcePrompt, summary_ids
 from kosum_pl.modules.generation import generate, generation_config
 from kosum_pl.types import Dialogue, Message
-from tests.modules_fixtures import collate_rows, small_module, wide_module
+from tests.modules_fixtures import LIMITS, collate_rows, small_module, wide_module
 
 TEXT = "#Person1#: 내일 Jimmy랑 부산에 가요.\n#Person2#: 표를 예매했어요?"
 BY_TOKEN: dict[str, Any] = {"no_repeat_ngram_unit": "token"}
@@ -99,6 +99,26 @@ def test_a_router_decides_by_the_rows_profile(encoder: Encoder) -> None:
     assert found.presets == ["short", "long"]
     assert found.num_all == 40
     assert found.remedy == "max_new_tokens: 64 in preset 'short'"
+
+
+def test_a_limit_by_row_is_that_of_the_rows_own_prompt(encoder: Encoder) -> None:
+    texts = [TEXT, "\n".join([TEXT] * 3)]
+    rows = [Dialogue(example_id=str(len(text)), text=text, references=(PLANTED["long"],)) for text in texts]
+    length = len(reference_ids(rows[0], encoder=encoder))
+    sources = [encoder.encode(row, limits=LIMITS, with_summary=False).prompt_length for row in rows]
+    assert sources[0] < length < sources[1]
+    enough_for_the_long_row = -(-20 * length // sources[1]) / 20
+    both = [row.example_id for row in rows]
+    for share, expected in ((enough_for_the_long_row, both[:1]), (0.05, both)):
+        limit = RowLength(per_source_token=share, min=4, max=400)
+        by_hand = [row.example_id for row, source in zip(rows, sources, strict=True) if length > limit.tokens(source)]
+        assert by_hand == expected
+        router = PresetRouter(forced=DecodingPreset(name="rows", max_new_tokens=limit))
+        found = References(rows, encoder=encoder, constraint=None, limits=LIMITS).measure(router.preset_for)
+        assert found.unreachable == expected
+        assert found.remedy_share == 1.0
+        needed = -(-20 * length // sources[0]) / 20
+        assert found.remedy == f"max_new_tokens: {{per_source_token: {needed:g}, min: 4, max: 400}} in preset 'rows'"
 
 
 @pytest.mark.parametrize(
