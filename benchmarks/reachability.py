@@ -17,9 +17,18 @@ from kosum_pl.data import DEFAULT_CLEANING, Columns, read_dialogues
 from kosum_pl.decode import DecodingPreset
 from kosum_pl.decode.constraint.table_cache import default_cache_dir
 from kosum_pl.decode.reachability.references import References
-from kosum_pl.encode import CausalEncoder, ChatPrompt, Encoder, Seq2SeqEncoder, SourcePrompt, load_tokenizer
+from kosum_pl.encode import (
+    CausalEncoder,
+    ChatPrompt,
+    Encoder,
+    Seq2SeqEncoder,
+    SourcePrompt,
+    TokenLimits,
+    load_tokenizer,
+)
 from kosum_pl.types import Dialogue
 
+LIMITS = TokenLimits(max_source_tokens=1536, max_summary_tokens=192)
 RULES = {
     f"{unit} {size}": DecodingPreset(
         name=f"{unit}{size}", no_repeat_ngram_size=size, no_repeat_ngram_unit=unit, max_new_tokens=1_000_000
@@ -65,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{len(dialogues):,} references", f"| tokenizer | {' | '.join(RULES)} |", sep="\n\n")
     print("| --- " * (len(RULES) + 1) + "|")
     for name, encoder in encoders(options.tokenizers, options.gguf):
-        references = References(dialogues, encoder=encoder, constraint=None)
+        references = References(dialogues, encoder=encoder, constraint=None, limits=LIMITS)
         shares = (f"{references.share(preset):.1%}" for preset in RULES.values())
         print(f"| {name} | {' | '.join(shares)} |", flush=True)
 

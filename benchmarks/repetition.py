@@ -50,7 +50,10 @@ def step_times(rows: Sequence[Dialogue], encoder: Encoder, constraint: Constrain
     """Median ms of a step by ban."""
     dialogues, ids = generated(rows, encoder)
     rules = DecodingRules(encoder, constraint)
-    processors = {name: rules.for_batch(dialogues, ban, prompt_length=1).processors for name, ban in BANS.items()}
+    processors = {
+        name: rules.for_batch(dialogues, ban, prompt_length=1, num_source_tokens=[0] * len(dialogues)).processors
+        for name, ban in BANS.items()
+    }
     scores = torch.randn(len(ids), len(encoder.tokenizer)).log_softmax(dim=1)
     times: dict[str, list[float]] = {name: [] for name in BANS}
     for step in range(1, NUM_STEPS):

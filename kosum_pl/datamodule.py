@@ -223,7 +223,12 @@ class SummarizationDataModule(LightningDataModule):
     ) -> tuple[Reachability, Reachability]:
         """How many references of a split can be generated; see `measure_split`. Cached, once `setup` has run."""
         return measure_split(
-            self.tables[split], encoder=self.encoder, decoding=decoding, max_rows=max_rows, cache_dir=self._cache_dir
+            self.tables[split],
+            encoder=self.encoder,
+            limits=self._limits,
+            decoding=decoding,
+            max_rows=max_rows,
+            cache_dir=self._cache_dir,
         )
 
     def _find_topics(self, stage: str) -> TopicClusters | None:

@@ -21,7 +21,7 @@ from kosum_pl.decode import ConstraintSettings, DecodingPreset, RowLength
 from kosum_pl.decode.reachability.forcing import PROMPT_LENGTH, forbidden_positions
 from kosum_pl.decode.reachability.report import REASONS, WARNING_SHARE, Reachability
 from kosum_pl.decode.rules import DecodingRules
-from kosum_pl.encode import Encoder, summary_ids
+from kosum_pl.encode import Encoder, TokenLimits, summary_ids
 from kosum_pl.types import Dialogue
 
 _NO_LIMIT: Final = 1_000_000
@@ -42,7 +42,7 @@ class References:
     Args:
         dialogues: The rows.
         constraint: None where everything may be generated.
-        limits: Of the prompts, which are read only where a preset's `max_new_tokens` depends on them.
+        limits: Of the prompts, whose lengths a preset's `max_new_tokens` may depend on.
 
     Attributes:
         ids: Each reference with its terminator, as it is learnt without any limit.
@@ -54,7 +54,7 @@ class References:
         *,
         encoder: Encoder,
         constraint: ConstraintSettings | None,
-        limits: TokenLimits = _LIMITS,
+        limits: TokenLimits,
     ) -> None:
         self.dialogues = list(dialogues)
         self.ids = [

@@ -15,14 +15,20 @@ from kosum_pl.data import DialogueTable, spread_rows
 from kosum_pl.decode import DecodingSettings
 from kosum_pl.decode.reachability.references import References
 from kosum_pl.decode.reachability.report import Reachability
-from kosum_pl.encode import Encoder
+from kosum_pl.encode import Encoder, TokenLimits
 from kosum_pl.files import read_json, write_json
 
 _FORMAT: Final = 1
 
 
 def measure_split(
-    table: DialogueTable, *, encoder: Encoder, decoding: DecodingSettings, max_rows: int, cache_dir: Path
+    table: DialogueTable,
+    *,
+    encoder: Encoder,
+    limits: TokenLimits,
+    decoding: DecodingSettings,
+    max_rows: int,
+    cache_dir: Path,
 ) -> tuple[Reachability, Reachability]:
     """Hold at most `max_rows` references of a split, spread evenly, against presets and constraint.
 
@@ -36,7 +42,14 @@ def measure_split(
     constraint = decoding.constraint if decoding.is_constrained("predict") else None
     routers = decoding.router, decoding.fit_router
     content = (
-        *(_FORMAT, encoder.fingerprint, constraint, constraint and constraint.character_set.fingerprint, len(table)),
+        *(
+            _FORMAT,
+            encoder.fingerprint,
+            limits,
+            constraint,
+            constraint and constraint.character_set.fingerprint,
+            len(table),
+        ),
         *((row, *(router.preset_for(row.profile) for router in routers)) for row in dialogues),
     )
     key = sha256(repr(content).encode("utf-8", "surrogatepass")).hexdigest()[:32]
@@ -44,7 +57,7 @@ def measure_split(
     with suppress(OSError, ValueError, TypeError):
         found, inside = map(Reachability.from_values, read_json(path))
         return found, inside
-    references = References(dialogues, encoder=encoder, constraint=constraint)
+    references = References(dialogues, encoder=encoder, constraint=constraint, limits=limits)
     found, inside = (references.measure(router.preset_for, num_all=len(table)) for router in routers)
     with suppress(OSError):
         write_json(path, [found.values(), inside.values()])

@@ -54,7 +54,7 @@ def ids_of(row: Dialogue, encoder: Encoder) -> list[int]:
 def measure(
     rows: list[Dialogue], encoder: Encoder, preset: DecodingPreset, constraint: ConstraintSettings | None = None
 ) -> Reachability:
-    return References(rows, encoder=encoder, constraint=constraint).measure(lambda _: preset)
+    return References(rows, encoder=encoder, constraint=constraint, limits=LIMITS).measure(lambda _: preset)
 
 
 def test_each_reason_is_found_and_the_charset_is_counted_apart(encoder: Encoder) -> None:
@@ -94,7 +94,7 @@ def test_a_router_decides_by_the_rows_profile(encoder: Encoder) -> None:
         presets=(DecodingPreset(name="long", when={"weekday": 7}),),
         default=DecodingPreset(name="short", max_new_tokens=24),
     )
-    found = References(rows, encoder=encoder, constraint=None).measure(router.preset_for, num_all=40)
+    found = References(rows, encoder=encoder, constraint=None, limits=LIMITS).measure(router.preset_for, num_all=40)
     assert found.unreachable == ["1", "6"]
     assert found.presets == ["short", "long"]
     assert found.num_all == 40
@@ -104,7 +104,7 @@ def test_a_router_decides_by_the_rows_profile(encoder: Encoder) -> None:
 def test_a_limit_by_row_is_that_of_the_rows_own_prompt(encoder: Encoder) -> None:
     texts = [TEXT, "\n".join([TEXT] * 3)]
     rows = [Dialogue(example_id=str(len(text)), text=text, references=(PLANTED["long"],)) for text in texts]
-    length = len(reference_ids(rows[0], encoder=encoder))
+    length = len(ids_of(rows[0], encoder))
     sources = [encoder.encode(row, limits=LIMITS, with_summary=False).prompt_length for row in rows]
     assert sources[0] < length < sources[1]
     enough_for_the_long_row = -(-20 * length // sources[1]) / 20
@@ -143,7 +143,7 @@ def test_the_one_change_that_helps_most_is_tried_and_not_guessed(
 
 
 def test_share_of_one_preset_is_that_of_its_report(encoder: Encoder) -> None:
-    references = References(rows_of(PLANTED), encoder=encoder, constraint=ConstraintSettings())
+    references = References(rows_of(PLANTED), encoder=encoder, constraint=ConstraintSettings(), limits=LIMITS)
     assert references.share(PRESET) == references.measure(lambda _: PRESET).share == pytest.approx(3 / 9)
     assert references.share(DecodingPreset(name="free")) == 1.0
 
@@ -174,7 +174,7 @@ def test_generate_says_exactly_what_can_be_said(kind: str) -> None:
     """A model that insists on each reference under the preset ends with it, or was kept from it."""
     module = wide_module(kind).eval()
     rows = rows_of(PLANTED)
-    references = References(rows, encoder=module.encoder, constraint=ConstraintSettings())
+    references = References(rows, encoder=module.encoder, constraint=ConstraintSettings(), limits=LIMITS)
     found = references.measure(lambda _: PRESET)
     rules = DecodingRules(module.encoder, ConstraintSettings(small_head=False))
     said = []

@@ -13,12 +13,13 @@ import yaml
 from kosum_pl.data import DEFAULT_CLEANING, Columns, read_dialogues
 from kosum_pl.decode import ConstraintSettings, DecodingSettings
 from kosum_pl.decode.reachability.references import References
-from kosum_pl.encode import CausalEncoder, ChatPrompt, Seq2SeqEncoder, SourcePrompt, load_tokenizer
+from kosum_pl.encode import CausalEncoder, ChatPrompt, Seq2SeqEncoder, SourcePrompt, TokenLimits, load_tokenizer
 
 pytestmark = pytest.mark.shared
 
 CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
 CHARSET_FORBIDS = 8
+LIMITS = TokenLimits(max_source_tokens=1536, max_summary_tokens=192)
 """Dev references with names that their dialogue has not."""
 
 
@@ -36,7 +37,9 @@ def references(shared_dir: Path, tokenizer_name: str, cache_dir: Path) -> Refere
         cache_dir=cache_dir,
     )
     encoder = CausalEncoder(tokenizer, ChatPrompt()) if is_causal else Seq2SeqEncoder(tokenizer, SourcePrompt())
-    return References([table[row] for row in range(len(table))], encoder=encoder, constraint=ConstraintSettings())
+    return References(
+        [table[row] for row in range(len(table))], encoder=encoder, constraint=ConstraintSettings(), limits=LIMITS
+    )
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from kosum_pl.decode.reachability import split as split_module
 from kosum_pl.decode.reachability.report import Reachability
 from kosum_pl.decode.reachability.split import measure_split
 from kosum_pl.encode import Encoder
-from tests.modules_fixtures import small_module
+from tests.modules_fixtures import LIMITS, small_module
 
 REPEATING = "부산에 간다. 부산에 간다. 부산에 간다. 부산에 간다."
 STRICT = PresetRouter(forced=DecodingPreset(name="strict", no_repeat_ngram_size=3))
@@ -47,20 +47,25 @@ def write_table(folder: Path, summaries: list[str]) -> DialogueTable:
 def test_predict_and_fit_are_measured_under_their_own_presets(
     table: DialogueTable, encoder: Encoder, tmp_path: Path
 ) -> None:
-    found, inside = measure_split(table, encoder=encoder, decoding=DECODING, max_rows=500, cache_dir=tmp_path)
+    found, inside = measure_split(
+        table, encoder=encoder, limits=LIMITS, decoding=DECODING, max_rows=500, cache_dir=tmp_path
+    )
     foreign, repeating = ([f"row_{number}" for number in range(first, 12, 3)] for first in (2, 1))
     assert (found.share, found.presets, found.charset) == (1.0, ["free"], foreign)
     assert (inside.unreachable, inside.presets, inside.charset) == (repeating, ["strict"], foreign)
     unconstrained = replace(DECODING, constrained_stages=("validation",))
     assert (
-        measure_split(table, encoder=encoder, decoding=unconstrained, max_rows=5, cache_dir=tmp_path)[0].charset == []
+        measure_split(table, encoder=encoder, limits=LIMITS, decoding=unconstrained, max_rows=5, cache_dir=tmp_path)[
+            0
+        ].charset
+        == []
     )
 
 
 def test_rows_are_spread_evenly_and_the_number_of_all_is_said(
     table: DialogueTable, encoder: Encoder, tmp_path: Path
 ) -> None:
-    _, inside = measure_split(table, encoder=encoder, decoding=DECODING, max_rows=5, cache_dir=tmp_path)
+    _, inside = measure_split(table, encoder=encoder, limits=LIMITS, decoding=DECODING, max_rows=5, cache_dir=tmp_path)
     assert (inside.num_rows, inside.num_all) == (5, 12)
     assert [*inside.unreachable, *inside.charset] == ["row_8", "row_11"]  # of rows 0, 3, 6, 8, 11
 
@@ -69,7 +74,13 @@ def test_a_second_start_measures_nothing_and_a_change_does(
     table: DialogueTable, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measure(table: DialogueTable, **changed: Any) -> tuple[Reachability, Reachability]:
-        arguments = {"encoder": encoder, "decoding": DECODING, "max_rows": 500, "cache_dir": tmp_path / "reach"}
+        arguments = {
+            "encoder": encoder,
+            "limits": LIMITS,
+            "decoding": DECODING,
+            "max_rows": 500,
+            "cache_dir": tmp_path / "reach",
+        }
         return measure_split(table, **{**arguments, **changed})
 
     first = measure(table)
@@ -78,6 +89,7 @@ def test_a_second_start_measures_nothing_and_a_change_does(
     other_rows = write_table(tmp_path, ["간다.", REPEATING, "온다."] * 4)
     changes: list[dict[str, Any]] = [
         {"table": other_rows},
+        {"limits": replace(LIMITS, max_source_tokens=9)},
         {"encoder": small_module("causal").encoder},
         {"decoding": replace(DECODING, router=STRICT)},
         {"decoding": replace(DECODING, constraint=ConstraintSettings(characters="é"))},
@@ -90,8 +102,11 @@ def test_a_second_start_measures_nothing_and_a_change_does(
 
 
 def test_a_broken_cache_is_measured_again(table: DialogueTable, encoder: Encoder, tmp_path: Path) -> None:
-    first = measure_split(table, encoder=encoder, decoding=DECODING, max_rows=500, cache_dir=tmp_path)
+    first = measure_split(table, encoder=encoder, limits=LIMITS, decoding=DECODING, max_rows=500, cache_dir=tmp_path)
     (path,) = (tmp_path / "reachability").iterdir()
     for content in ("", "[]", '[{"num_rows": 3}, 4]', "{}"):
         path.write_text(content, encoding="utf-8")
-        assert measure_split(table, encoder=encoder, decoding=DECODING, max_rows=500, cache_dir=tmp_path) == first
+        assert (
+            measure_split(table, encoder=encoder, limits=LIMITS, decoding=DECODING, max_rows=500, cache_dir=tmp_path)
+            == first
+        )
