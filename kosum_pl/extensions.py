@@ -11,7 +11,7 @@ What each kind must be:
 | `cleaning_steps` | `data.cleaning` | `step(text: str) -> str` |
 | `readers` | `format:` of a file in `data.train_file` and its siblings | `read(path: Path)`: mappings by column name |
 | `charsets` | `model.constraint.charset` | a string of characters, or pairs of first and last code point |
-| `postprocess_steps` | `model.postprocess` | `step(text: str, row) -> str`; `row.dialogue` is the row's dialogue |
+| `postprocess_steps` | `model.postprocess` | `step(text: str, row) -> str`; a row has `dialogue` and `is_finished` |
 | `metrics` | `model.metrics` | a `kosum_pl.metrics.RowMetric`, or a class of one without arguments |
 """
 

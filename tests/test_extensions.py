@@ -25,7 +25,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     """An importable module with one of each, opened as a plug-in."""
     (tmp_path / "my_parts.py").write_text(
         "import re\n\n\ndef drop_urls(text):\n    return re.sub(r'https?://\\S+', '', text)\n\n\n"
-        "def end_with_da(text, row):\n    return text.replace('해요.', '한다.')\n\n\n"
+        "def end_with_da(text, row):\n    return text.replace('해요.', '한다.') if row.is_finished else text\n\n\n"
         "def piped(path):\n"
         "    for line in path.read_text().splitlines():\n"
         "        yield dict(zip(('dialogue', 'summary'), line.split('|')))\n\n\n"
@@ -65,8 +65,11 @@ def test_a_reader_and_a_step_give_rows_and_an_edited_step_other_ones(module: Mod
 
 
 def test_a_postprocessing_step_sees_text_and_row(module: ModuleType) -> None:
-    final = Postprocessor(["end_with_da"])("운동해요.", dialogue="#Person1#: 운동해요.")
+    postprocess = Postprocessor(["end_with_da", "complete_sentence"])
+    final = postprocess("운동해요.", dialogue="#Person1#: 운동해요.")
     assert (final.text, final.changed) == ("운동한다.", ("end_with_da",))
+    cut = postprocess("운동해요. 둘은", dialogue="#Person1#: 운동해요.", is_finished=False)
+    assert (cut.text, cut.changed) == ("운동해요.", ("complete_sentence",))
 
 
 def test_a_charset_of_characters_or_of_ranges(module: ModuleType) -> None:

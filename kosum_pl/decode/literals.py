@@ -199,6 +199,7 @@ class AllowedText:
         row_words: Words of the dialogue that hold a character outside the charset.
         tags: Tags of the dialogue, each once. They are allowed even where `literals` lacks them: a tag without its
             letters (`##`) would serve nobody.
+        is_finished: Whether the model ended the summary by itself, where there is one.
     """
 
     dialogue: str
@@ -206,6 +207,7 @@ class AllowedText:
     literals: tuple[str, ...]
     row_words: tuple[str, ...]
     tags: tuple[str, ...]
+    is_finished: bool = True
 
     def foreign_places(self, text: str) -> list[int]:
         """Indices of the characters in a text that nothing allows."""
@@ -213,7 +215,9 @@ class AllowedText:
         return foreign_places(text, charset=self.charset, literals=literals, row_words=self.row_words)
 
 
-def allowed_text(dialogue: str, *, charset: CharacterSet, literals: Sequence[str]) -> AllowedText:
+def allowed_text(
+    dialogue: str, *, charset: CharacterSet, literals: Sequence[str], is_finished: bool = True
+) -> AllowedText:
     """What the summary of a dialogue may hold.
 
     Example:
@@ -228,4 +232,5 @@ def allowed_text(dialogue: str, *, charset: CharacterSet, literals: Sequence[str
         literals=tuple(literals),
         row_words=row_literals(dialogue, charset),
         tags=tuple(dict.fromkeys(TAG_PATTERN.findall(dialogue))),
+        is_finished=is_finished,
     )

@@ -78,7 +78,7 @@ class Summarizer:
 
     def _prediction(self, dialogue: Dialogue, completion: Completion, *, preset: str) -> Prediction:
         raw_text = self.encoder.decode(completion.ids)
-        final = self._postprocess(raw_text, dialogue=dialogue.text)
+        final = self._postprocess(raw_text, dialogue=dialogue.text, is_finished=completion.reached_eos)
         return Prediction(
             example_id=dialogue.example_id,
             text=final.text,

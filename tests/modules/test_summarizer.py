@@ -26,15 +26,21 @@ GREEDY = DecodingPreset(name="greedy", max_new_tokens=8)
 def say(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[Any, ...]]]:
     """Replaces generation: attempt by attempt, what is said to each row; returns the calls."""
 
-    def script(module: SummarizationModule, *attempts: dict[str, str]) -> list[tuple[Any, ...]]:
+    def script(
+        module: SummarizationModule, *attempts: dict[str, str], unfinished: Sequence[str] = ()
+    ) -> list[tuple[Any, ...]]:
         calls: list[tuple[Any, ...]] = []
 
         def generate(model: Any, batch: Batch, *, preset: DecodingPreset, attempt: int, **_: Any) -> list[Completion]:
             calls.append((preset.name, batch.example_ids, attempt))
             encode = module.encoder.tokenizer.encode
             eos = module.encoder.terminator_ids[0]
-            ids = [[*encode(attempts[attempt][name], add_special_tokens=False), eos] for name in batch.example_ids]
-            return [Completion(ids=tuple(row), log_prob=-1.0, reached_eos=True) for row in ids]
+            completions = []
+            for name in batch.example_ids:
+                end = () if name in unfinished else (eos,)
+                ids = (*encode(attempts[attempt][name], add_special_tokens=False), *end)
+                completions.append(Completion(ids=ids, log_prob=-1.0, reached_eos=bool(end)))
+            return completions
 
         monkeypatch.setattr(summarizer_file, "generate", generate)
         return calls
@@ -68,6 +74,22 @@ def test_without_steps_the_text_is_what_was_said(say: Callable[..., Any]) -> Non
     say(module, {"row_1": "會議  ."})
     (prediction,) = summarize(module, rows("#Person1#: 가자."))
     assert (prediction.text, prediction.changed_steps) == ("會議  .", ())
+
+
+def test_a_row_that_was_cut_loses_its_last_sentence_where_that_is_asked_for(say: Callable[..., Any]) -> None:
+    said = {"row_1": "민수가 간다. 민수가 온", "row_2": "민수가 간다. 민수가 온"}
+    texts = {}
+    for step in ("complete_sentence", "whitespace"):
+        module = wide_module("causal", postprocess=[step])
+        say(module, said, unfinished=["row_2"])
+        found = summarize(module, rows("#Person1#: 가자.", "#Person1#: 온다."))
+        assert [row.reached_eos for row in found] == [True, False]
+        texts[step] = [(row.text, row.changed_steps) for row in found]
+    whole = (said["row_1"], ())
+    assert texts == {
+        "complete_sentence": [whole, ("민수가 간다.", ("complete_sentence",))],
+        "whitespace": [whole, whole],
+    }
 
 
 def test_failed_rows_alone_are_generated_again_and_the_best_attempt_is_kept(

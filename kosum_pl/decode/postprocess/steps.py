@@ -1,7 +1,8 @@
 """`Postprocessor`: what the model wrote → what the user gets, by named steps.
 
-In: a raw text and its dialogue. Out: the final text, and which steps changed it. Models without a constraint need
-mending; under an exact one the script filter changes nothing, and the counts of changed rows show it.
+In: a raw text, its dialogue and whether the model ended it. Out: the final text, and which steps changed it. Models
+without a constraint need mending; under an exact one the script filter changes nothing, and the counts of changed rows
+show it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 
 from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.literals import DEFAULT_LITERALS, AllowedText, allowed_text
+from kosum_pl.decode.postprocess.last_sentence import complete_sentence
 from kosum_pl.decode.postprocess.script_filter import filter_scripts
 from kosum_pl.decode.postprocess.tag_repair import repair_tags
 from kosum_pl.extensions import find_extension
@@ -84,6 +86,7 @@ POSTPROCESS_STEPS: Final[Mapping[str, Callable[[str, AllowedText], str]]] = Mapp
         "script_filter": filter_scripts,
         "whitespace": _trim_spaces,
         "repeated_sentences": _drop_repeated_sentences,
+        "complete_sentence": complete_sentence,
     }
 )
 """What each step does to a text, by the name the config uses.
@@ -92,11 +95,12 @@ POSTPROCESS_STEPS: Final[Mapping[str, Callable[[str, AllowedText], str]]] = Mapp
 is allowed stays. `nfc`: Hangul written as jamo is composed. `tag_repair`: `#Person1 #` becomes `#Person1#` where the
 dialogue has that tag; before the filter, which would take the letters of a damaged one. `script_filter`: what nothing
 allows goes. `whitespace`: one space for many, none before a closing mark, lines trimmed, blank lines dropped.
-`repeated_sentences`: a sentence that an earlier one says word for word goes.
+`repeated_sentences`: a sentence that an earlier one says word for word goes. `complete_sentence`: the last sentence of
+a summary that was cut goes, where a whole one stands before it.
 """
 
-DEFAULT_STEPS: Final[tuple[str, ...]] = tuple(POSTPROCESS_STEPS)
-"""All steps."""
+DEFAULT_STEPS: Final[tuple[str, ...]] = tuple(step for step in POSTPROCESS_STEPS if step != "complete_sentence")
+"""All steps that mend; dropping what a model said is the user's to choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +163,14 @@ class Postprocessor:
         self.charset = charset
         self.literals = tuple(literals)
 
-    def __call__(self, text: str, *, dialogue: str) -> Postprocessed:
-        """Run the steps over one text; its row's dialogue allows words and tags."""
+    def __call__(self, text: str, *, dialogue: str, is_finished: bool = True) -> Postprocessed:
+        """Run the steps over one text; its row's dialogue allows words and tags.
+
+        `is_finished` says whether the model ended it by itself, which the text does not show.
+        """
         if not self.steps:
             return Postprocessed(text, ())
-        row = allowed_text(dialogue, charset=self.charset, literals=self.literals)
+        row = allowed_text(dialogue, charset=self.charset, literals=self.literals, is_finished=is_finished)
         changed: set[str] = set()
         for _ in range(_MAX_ROUNDS):
             before = text
