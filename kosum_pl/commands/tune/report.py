@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ import yaml
 
 from kosum_pl.commands.tune.space import Knob, Params
 from kosum_pl.commands.tune.study import Tried
-from kosum_pl.decode import DecodingPreset
+from kosum_pl.decode import DecodingPreset, RowLength
 from kosum_pl.metrics.bootstrap import Difference, mean_interval, paired_difference
 
 _TOP: Final = 5
@@ -94,11 +94,16 @@ def trial_table(tried: Sequence[Tried], *, taken: Tried) -> Iterator[str]:
 def preset_text(
     preset: DecodingPreset, space: Sequence[Knob], *, when: Mapping[str, Sequence[str]], comments: Sequence[str]
 ) -> str:
-    """A preset file: comments, then what was searched, and of what was not only bad words."""
+    """A preset file: comments, then what was searched; of what was not, the unit of n-grams and bad words."""
     values: dict[str, Any] = {}
     if when:
         values["when"] = {column: _when(texts) for column, texts in when.items()}
-    values |= {knob.name: getattr(preset, knob.name) for knob in space if preset.num_beams > 1 or not knob.needs_beams}
+    for knob in space:
+        if preset.num_beams > 1 or knob.needs != "num_beams":
+            value = getattr(preset, knob.field)
+            values[knob.field] = asdict(value) if isinstance(value, RowLength) else value
+    # A file without a unit would count words.
+    values["no_repeat_ngram_unit"] = preset.no_repeat_ngram_unit
     values["do_sample"] = False
     if preset.bad_words:
         values["bad_words"] = list(preset.bad_words)

@@ -131,7 +131,6 @@ def _make_plan(parts: Parts, options: Options) -> _Plan:
     serving = _serving(parts, rows, options.output)
     base = max(serving.values(), key=list(serving.values()).count)
     default = load_preset("default")
-    lengths = encoded.summary_lengths[tuning].tolist()
     return _Plan(
         parts=parts,
         options=options,
@@ -141,7 +140,11 @@ def _make_plan(parts: Parts, options: Options) -> _Plan:
         serving=serving,
         base=base,
         default=default,
-        space=make_space(lengths, [base, default]),
+        space=make_space(
+            encoded.summary_lengths[tuning].tolist(),
+            [base, default],
+            prompt_lengths=encoded.prompt_lengths[tuning].tolist(),
+        ),
         study_file=options.study or _study_file(options),
     )
 

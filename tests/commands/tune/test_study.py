@@ -15,7 +15,8 @@ from kosum_pl.decode import DecodingPreset
 
 BASE = DecodingPreset(name="base", when={"weekday": 7}, num_beams=4, max_new_tokens=100, bad_words=("욕",))
 DEFAULT = DecodingPreset(name="default", num_beams=4, max_new_tokens=128, early_stopping=True)
-SPACE = make_space([20, 30, 40], [BASE, DEFAULT])
+PROMPTS = [90, 100, 110]
+SPACE = make_space([20, 30, 40], [BASE, DEFAULT], prompt_lengths=PROMPTS)
 NOISE = np.random.default_rng(0).normal(0, 5, size=40)
 
 
@@ -126,7 +127,7 @@ def test_near_means_one_standard_error_of_the_difference() -> None:
 def test_the_space_holds_the_presets_it_starts_from() -> None:
     odd = DecodingPreset(name="odd", num_beams=9, max_new_tokens=300, min_new_tokens=90, length_penalty=4.1,
                          repetition_penalty=1.73, early_stopping="never", no_repeat_ngram_size=8)  # fmt: skip
-    space = {knob.name: knob for knob in make_space([20, 30, 40], [BASE, odd])}
+    space = {knob.name: knob for knob in make_space([20, 30, 40], [BASE, odd], prompt_lengths=PROMPTS)}
     params = params_of(odd, tuple(space.values()))
     exact = ("num_beams", "max_new_tokens", "min_new_tokens", "early_stopping", "no_repeat_ngram_size")
     assert all(params[name] == getattr(odd, name) for name in exact)
