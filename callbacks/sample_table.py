@@ -20,13 +20,14 @@ from rich.text import Text
 from kosum_pl.files import read_json_lines, write_json_lines
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.runs.files import SAMPLES_FILE
+from kosum_pl.runs.predictions import UNFINISHED_MARK
 from kosum_pl.types import Prediction
 
 COLUMNS: Final = ("dialogue", "reference", "prediction")
 
 
 class SampleTable(Callback):
-    """Show a fixed set of validation rows: dialogue, reference and prediction.
+    """Show a fixed set of validation rows: dialogue, reference and prediction, marked where it has no end.
 
     The rows are chosen among those that are evaluated, and are the same at every validation and after a resume. Where
     validation does not generate (`model.generate_during_fit: false`) there is nothing to show. Rank zero alone shows
@@ -93,8 +94,7 @@ class SampleTable(Callback):
         table = Table("id", *COLUMNS, title=f"samples at step {step:,}", show_lines=True)
         for line in lines:
             # Not as strings: rich would read [square brackets] as its own markup.
-            texts = (Text(shorten(line[name], self.max_characters)) for name in COLUMNS)
-            table.add_row(Text(line["example_id"]), *texts)
+            table.add_row(Text(line["example_id"]), *map(Text, shown_texts(line, max_characters=self.max_characters)))
         return table
 
 
@@ -122,6 +122,7 @@ def sample_lines(samples: Iterable[Prediction], *, step: int, epoch: int) -> lis
             "dialogue": sample.dialogue,
             "reference": sample.references[0] if sample.references else "",
             "prediction": sample.text,
+            "reached_eos": sample.reached_eos,
         }
         for sample in samples
     ]
@@ -148,6 +149,21 @@ def shorten(text: str, max_characters: int) -> str:
     return text if len(text) <= max_characters else f"{text[: max_characters - 1].rstrip()}…"
 
 
+def shown_texts(line: Mapping[str, Any], *, max_characters: int) -> list[str]:
+    """A sample's texts in the order of `COLUMNS`; behind a prediction that the model did not end stands a mark.
+
+    Example:
+        >>> line = {"dialogue": "가자.", "reference": "간다.", "prediction": "간다. 그", "reached_eos": False}
+        >>> shown_texts(line, max_characters=4)
+        ['가자.', '간다.', '간다.… [unfinished]']
+    """
+    texts = [shorten(line[name], max_characters) for name in COLUMNS]
+    # Lines of a run that an older version began do not say.
+    if not line.get("reached_eos", True):
+        texts[-1] = f"{texts[-1]} {UNFINISHED_MARK}"
+    return texts
+
+
 def markdown_table(lines: Iterable[Mapping[str, Any]], *, max_characters: int) -> str:
     r"""Sample lines as a Markdown table, one row each.
 
@@ -160,7 +176,7 @@ def markdown_table(lines: Iterable[Mapping[str, Any]], *, max_characters: int) -
     """
     rows = [["id", *COLUMNS], ["---"] * (1 + len(COLUMNS))]
     rows += [
-        [_cell(line["example_id"]), *(_cell(shorten(line[name], max_characters)) for name in COLUMNS)] for line in lines
+        list(map(_cell, (line["example_id"], *shown_texts(line, max_characters=max_characters)))) for line in lines
     ]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from kosum_pl.report.diff import diff_words
 from kosum_pl.report.texts import mark_tags
 from kosum_pl.report.training import gigabytes
+from kosum_pl.runs.predictions import UNFINISHED_MARK
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -40,6 +41,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"grouped": grouped, "score": score_text, "gigabytes": gigabytes}
     environment.filters |= {"json_block": json_text, "markdown": markdown_text}
+    environment.globals["unfinished_mark"] = UNFINISHED_MARK
     environment.filters |= {"diff": diff_words, "mark_tags": mark_tags}
     return environment
 

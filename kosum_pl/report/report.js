@@ -33,7 +33,7 @@
   function haystack(number) {
     if (haystacks[number] === undefined) {
       const row = data.rows[number];
-      const texts = [row.i, row.d, ...row.r, ...row.t, ...row.w, ...Object.values(row.p)];
+      const texts = [row.i, row.d, ...row.r, ...row.t, ...row.w, ...row.u, ...Object.values(row.p)];
       haystacks[number] = folded(texts.filter((text) => text).join("\n"));
     }
     return haystacks[number];
@@ -107,6 +107,7 @@
       const prediction = make("div", undefined, "prediction");
       if (several) prediction.append(make("b", data.runs[run], `run c${run % 6}`), " ");
       prediction.append(text === null ? make("i", "(not in this run)") : text === "" ? make("i", "(empty)") : text);
+      if (row.u[run]) prediction.append(" ", make("span", row.u[run], "unfinished"));
       texts.append(prediction);
     });
     row.r.forEach((text) => texts.append(make("div", text, "reference")));

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kosum_pl.report.scored import MAIN_SCORE, ScoredRun
+from kosum_pl.runs.predictions import UNFINISHED_MARK
 from kosum_pl.types import Prediction, natural_key, profile_text
 
 _COLUMNS: Final = (
@@ -37,8 +38,9 @@ def row_data(runs: Sequence[ScoredRun]) -> dict[str, Any] | None:
 
     Returns:
         `columns` (label, decimals, title), `filters` (column, values), `runs` (letters) and `rows`. A row has `i` its
-        id, `d` dialogue, `r` references, `p` profile, and for each run `t` text, null where the run lacks the row, and
-        `w` raw text, null where it is the same; `v` are the numbers of all columns, null where there is none.
+        id, `d` dialogue, `r` references, `p` profile, and for each run `t` text, null where the run lacks the row, `w`
+        raw text, null where it is the same, and `u` the mark of a text that the model did not end, else null; `v` are
+        the numbers of all columns, null where there is none.
     """
     several = len(runs) > 1
     ids = dict.fromkeys(row.example_id for scored in runs for row in scored.predictions)
@@ -90,6 +92,7 @@ def _texts(found: Sequence[Prediction | None]) -> dict[str, Any]:
         "p": {name: profile_text(value) for name, value in first.profile.items()},
         "t": [None if row is None else row.text for row in found],
         "w": [None if row is None or row.raw_text == row.text else row.raw_text for row in found],
+        "u": [None if row is None or row.reached_eos else UNFINISHED_MARK for row in found],
     }
 
 

@@ -1,7 +1,8 @@
 """Predictions as files: the submission and everything known of each row.
 
 In: predictions in input order. Out: `predictions.csv` (unnamed index, `fname`, `summary`, one line a row, no empty
-summary) and `predictions.jsonl`. A board refuses a file with an empty summary: one is filled in, and counted.
+summary) and `predictions.jsonl`. A board refuses a file with an empty summary: one is filled in, and counted. So is one
+that the model did not end, which is marked wherever people read it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from kosum_pl.metrics import lead_summary
 from kosum_pl.runs.files import PREDICTIONS_FILE, SUBMISSION_FILE
 from kosum_pl.types import Prediction
 
+UNFINISHED_MARK: Final = "[unfinished]"
+"""Stands behind a summary that the model did not end by itself, where it is shown; never in a file of summaries."""
 _FIELDS: Final = tuple(Prediction.__dataclass_fields__)
+_NUM_NAMED: Final = 5
 
 
 def submitted_summary(prediction: Prediction) -> str:
@@ -65,3 +69,20 @@ def filled_line(num_filled: int) -> list[str]:
     if not num_filled:
         return []
     return [f"{num_filled:,} empty summaries were filled with the dialogue's first turn in {SUBMISSION_FILE}"]
+
+
+def unfinished_line(predictions: Sequence[Prediction]) -> list[str]:
+    """What to say of summaries that the model did not end, with the first ids; no line where there are none.
+
+    Example:
+        >>> row = {"text": "간다. 온", "raw_text": "간다. 온", "dialogue": "", "references": (), "profile": {},
+        ...        "log_prob": 0.0, "num_tokens": 4, "attempts": 1, "preset": "fast"}
+        >>> rows = [Prediction(example_id=f"dev_{n}", reached_eos=n not in (3, 7), **row) for n in range(1, 201)]
+        >>> unfinished_line(rows), unfinished_line(rows[:2])
+        (['2 of 200 summaries were cut at max_new_tokens (dev_3, dev_7)'], [])
+    """
+    ids = [prediction.example_id for prediction in predictions if not prediction.reached_eos]
+    if not ids:
+        return []
+    named = ", ".join([*ids[:_NUM_NAMED], *["…"] * (len(ids) > _NUM_NAMED)])
+    return [f"{len(ids):,} of {len(predictions):,} summaries were cut at max_new_tokens ({named})"]

@@ -28,7 +28,7 @@ from kosum_pl.runs.files import (
 )
 from kosum_pl.runs.folders import RunFolders, point_latest_at
 from kosum_pl.runs.history import ValidationHistory
-from kosum_pl.runs.predictions import filled_line, write_predictions
+from kosum_pl.runs.predictions import filled_line, unfinished_line, write_predictions
 from kosum_pl.runs.reachability import measure_fit, reachability_lines
 from kosum_pl.runs.record import RunRecord, State, now
 from kosum_pl.runs.reproduce import Reproduction
@@ -197,6 +197,7 @@ class RunRecorder(Callback):
                 f"best checkpoint: {checkpoint or ('none was written' if self._history.lines else _NO_VALIDATION)}",
                 *([f"why: {choice}"] if choice else []),
                 *filled_line(record.get("num_empty_predictions", 0)),
+                *unfinished_line(self._best_predictions),
                 f"run directory: {self.folders.run_dir}",
                 *self._write_pages(self.folders.output_dir, table=self._best_table, tables=tables),
             ],
@@ -261,6 +262,7 @@ class RunRecorder(Callback):
                 *([slice_line] if slice_line else []),
                 f"checkpoint: {checkpoint or 'none; the model as the config makes it'}",
                 *filled_line(num_filled),
+                *unfinished_line(predictions),
                 f"{len(predictions):,} summaries: {(run_dir if is_copied else output_dir) / SUBMISSION_FILE}",
                 *([f"this evaluation: {output_dir}"] if output_dir != run_dir else []),
                 f"run directory: {run_dir}",

@@ -18,7 +18,7 @@ from rich.text import Text
 from kosum_pl.errors import one_line
 from kosum_pl.metrics import get_tokenizer, score_rows
 from kosum_pl.metrics.score_table import SliceScore
-from kosum_pl.runs.predictions import submitted_summary
+from kosum_pl.runs.predictions import UNFINISHED_MARK, submitted_summary
 from kosum_pl.runs.slice_table import slice_table
 from kosum_pl.types import Prediction
 
@@ -89,11 +89,12 @@ def shown_rows(predictions: Sequence[Prediction], number: int = NUM_SHOWN) -> li
 
 
 def dialogue_panel(prediction: Prediction) -> Panel:
-    """One dialogue with its first reference and what the model made of it."""
+    """One dialogue with its first reference and what the model made of it, marked where that has no end."""
     parts = [Text(shorten(prediction.dialogue))]
     if prediction.references:
         parts.append(Text.assemble(("reference: ", "bold"), shorten(one_line(prediction.references[0]))))
-    parts.append(Text.assemble(("generated: ", "bold"), shorten(one_line(prediction.text)) or "(empty)"))
+    mark = "" if prediction.reached_eos else f" {UNFINISHED_MARK}"
+    parts.append(Text.assemble(("generated: ", "bold"), shorten(one_line(prediction.text)) or "(empty)", mark))
     title = Text(f"{prediction.example_id}, preset {prediction.preset}")
     return Panel(Group(*parts), title=title, title_align="left")
 

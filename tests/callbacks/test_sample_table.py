@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,22 @@ class Noter(Callback):
     def __init__(self) -> None:
         self.losses: list[float] = []
         self.texts: dict[int, dict[str, str]] = {}
+        self.ends: dict[int, dict[str, bool]] = {}
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
         self.losses.append(outputs["loss"].item())
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.texts[trainer.global_step] = {row.example_id: row.text for row in pl_module.predictions}
+        self.ends[trainer.global_step] = {row.example_id: row.reached_eos for row in pl_module.predictions}
+
+
+class EndsOnce(Callback):
+    """Has all summaries end at the first validation, and none at a later one."""
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        ends = trainer.global_step <= 2
+        pl_module.predictions = [replace(row, reached_eos=ends) for row in pl_module.predictions]
 
 
 @pytest.fixture
@@ -73,17 +84,19 @@ def written(folder: Path) -> list[dict[str, Any]]:
 def test_the_same_rows_are_shown_and_kept_at_every_validation(
     tmp_path: Path, files: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    noter = fit(files, tmp_path, [SampleTable(num_samples=3)])
+    noter = fit(files, tmp_path, [EndsOnce(), SampleTable(num_samples=3)])
     lines = written(tmp_path)
     assert [line["step"] for line in lines] == [2, 2, 2, 4, 4, 4]
     ids = [line["example_id"] for line in lines]
     assert ids[:3] == ids[3:]
     assert len(set(ids)) == 3
     for line in lines:
-        assert set(line) == {"step", "epoch", "example_id", "dialogue", "reference", "prediction"}
+        assert set(line) == {"step", "epoch", "example_id", "dialogue", "reference", "prediction", "reached_eos"}
         assert line["prediction"] == noter.texts[line["step"]][line["example_id"]]
+        assert line["reached_eos"] is noter.ends[line["step"]][line["example_id"]]
         assert line["reference"]
     shown = capsys.readouterr().out
+    assert shown.count("[unfinished]") == sum(not line["reached_eos"] for line in lines) == 3
     assert "samples at step 2" in shown
     assert "samples at step 4" in shown
     assert "samples at step 0" not in shown, "the sanity check is no validation"
@@ -179,6 +192,13 @@ def test_every_cell_stays_in_its_line_and_column(reference: str, text: str) -> N
     plain = row[2].replace("\\\\", "").replace("\\|", "")
     assert plain.count("|") == 5
     assert "<" not in plain.replace("<br>", "")
+
+
+def test_a_mark_stands_behind_what_the_model_did_not_end() -> None:
+    line = {"example_id": "a", "dialogue": "가자.", "reference": "간다.", "prediction": "간다. 그러고 나서"}
+    known = [{**line, "reached_eos": True}, {**line, "reached_eos": False}]
+    rows = markdown_table([line, *known], max_characters=5).split("\n")[2:]
+    assert [row.split(" | ")[-1] for row in rows] == ["간다.… |", "간다.… |", "간다.… [unfinished] |"]
 
 
 @given(st.text(max_size=30), st.integers(1, 30))

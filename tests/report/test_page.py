@@ -136,6 +136,14 @@ def test_texts_are_shown_as_they_are(make_run: MakeRun, open_report: Open) -> No
     assert raw.locator(".raw").text_content() == "raw: 눈이 雨 온다."
 
 
+def test_rows_that_the_model_did_not_end_are_marked_and_found(make_run: MakeRun, open_report: Open) -> None:
+    page = open_report(make_run(rows=[*ROWS, row(7, text="비가 온다. 눈", reached_eos=False)]))
+    assert page.locator("#list .unfinished").count() == 1
+    search(page, "[unfinished]")
+    assert ids(page) == ["dev_7"]
+    assert page.locator("#list .prediction").all_text_contents() == ["비가 온다. 눈 [unfinished]"]
+
+
 @pytest.mark.parametrize("num_runs", [1, 2])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_page_scrolls_sideways(make_run: MakeRun, open_report: Open, width: int, num_runs: int) -> None:

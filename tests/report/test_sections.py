@@ -104,6 +104,26 @@ def test_samples_show_a_summary_grow(make_run: MakeRun) -> None:
     assert text.index("step 10") < text.index("<ins>눈</ins> 온다.") < text.index("step 20")
 
 
+def test_what_the_model_did_not_end_is_marked_in_every_section(make_run: MakeRun) -> None:
+    rows = [row(0, text="비가 온다."), row(1, text="비가 온다. #Person1#은", reached_eos=False)]
+    sample = {"step": 1, "example_id": "dev_1", "dialogue": "d", "reference": "", "prediction": "비"}
+    samples = [{**sample, **known} for known in ({}, {"reached_eos": True}, {"reached_eos": False})]
+    folder = make_run(rows=rows, files={"samples.jsonl": samples})
+    text = page(folder)
+    mark = ' <span class="unfinished">[unfinished]</span></div>'
+    sections = {part.split('"')[0]: part.count(mark) for part in text.split('<section id="')[1:]}
+    # One of the two rows is the lowest, the other the highest.
+    assert {name: number for name, number in sections.items() if number} == {
+        "tags": 1,
+        "best-and-worst": 1,
+        "samples": 1,
+    }
+    data = row_data(score_runs([open_run(folder)] * 2))
+    assert data is not None
+    assert [values["u"] for values in data["rows"]] == [[None, None], ["[unfinished]", "[unfinished]"]]
+    assert "[unfinished]</span>" not in page(make_run("demo/b", rows=rows[:1]))
+
+
 def test_nothing_of_the_data_becomes_markup(make_run: MakeRun) -> None:
     sample = {"step": 1, "example_id": NASTY, "prediction": NASTY, "reference": "", "dialogue": NASTY}
     slices = [*SLICES, "<b id='planted'>=1,6,rouge_sum,5,1,9,-45"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosum_pl.runs.predictions import submitted_summary, write_predictions
+from kosum_pl.runs.predictions import submitted_summary, unfinished_line, write_predictions
 from tests.metrics.rows import prediction
 
 DIALOGUE = "#Person1#: 첫 말\n#Person2#: 둘째 말"
@@ -40,3 +40,18 @@ def test_a_dialogue_without_words_stands_in_for_itself() -> None:
 def test_nothing_predicted_is_a_file_with_a_header(tmp_path: Path) -> None:
     assert write_predictions([], tmp_path) == 0
     assert (tmp_path / "predictions.csv").read_text() == ",fname,summary\n"
+
+
+def test_what_the_model_did_not_end_is_counted_and_the_submission_is_as_ever(tmp_path: Path) -> None:
+    rows = [prediction("간다. 온", example_id=f"dev_{number}", reached_eos=number % 2 == 0) for number in range(20)]
+    assert unfinished_line(rows) == [
+        "10 of 20 summaries were cut at max_new_tokens (dev_1, dev_3, dev_5, dev_7, dev_9, …)"
+    ]
+    assert unfinished_line(rows[:4]) == ["2 of 4 summaries were cut at max_new_tokens (dev_1, dev_3)"]
+    assert unfinished_line(rows[::2]) == unfinished_line([]) == []
+    write_predictions(rows[:2], tmp_path)
+    assert (tmp_path / "predictions.csv").read_text(encoding="utf-8") == (
+        ",fname,summary\n0,dev_0,간다. 온\n1,dev_1,간다. 온\n"
+    )
+    details = (tmp_path / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["reached_eos"] for line in details] == [True, False]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,8 +38,11 @@ def prediction(row: int, text: str) -> Prediction:
 class Scored(LightningModule):
     """Counts optimizer steps; an evaluation has the scripted score of that step, and says its step in its texts."""
 
-    def __init__(self, rouge: dict[int, float], *, empty_rows: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, rouge: dict[int, float], *, empty_rows: tuple[int, ...] = (), cut_rows: tuple[int, ...] = ()
+    ) -> None:
         super().__init__()
+        self.cut_rows = cut_rows
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.rouge, self.empty_rows = rouge, empty_rows
         self.scores: dict[str, float] = {}
@@ -61,7 +64,9 @@ class Scored(LightningModule):
     def finish(self, stage: str) -> None:
         step = round(self.weight.item())
         texts = ["" if row in self.empty_rows else f"요약 {step}" for row in range(3)]
-        self.predictions = [prediction(row, text) for row, text in enumerate(texts)]
+        self.predictions = [
+            replace(prediction(row, text), reached_eos=row not in self.cut_rows) for row, text in enumerate(texts)
+        ]
         self.scores = {f"{stage}/rouge_sum": self.rouge[step], f"{stage}/loss": 1.0}
         if self.trainer.sanity_checking:
             self.start_scores = self.scores
@@ -108,9 +113,17 @@ def make_trainer(recorder: RunRecorder, *callbacks: Callback, **options: Any) ->
     return quiet_trainer(callbacks=[recorder, checkpoint, *callbacks], default_root_dir=folder, **settings)
 
 
-def fit(folder: Path, rouge: dict[int, float], *, empty_rows: tuple[int, ...] = (), **options: Any) -> RunRecorder:
+def fit(
+    folder: Path,
+    rouge: dict[int, float],
+    *,
+    empty_rows: tuple[int, ...] = (),
+    cut_rows: tuple[int, ...] = (),
+    **options: Any,
+) -> RunRecorder:
     recorder = RunRecorder(new_run(folder), config_text="model: {}\n", write_pages=finish_report)
-    make_trainer(recorder, **options).fit(Scored(rouge, empty_rows=empty_rows), datamodule=Rows())
+    module = Scored(rouge, empty_rows=empty_rows, cut_rows=cut_rows)
+    make_trainer(recorder, **options).fit(module, datamodule=Rows())
     return recorder
 
 
@@ -181,6 +194,26 @@ def test_an_empty_prediction_is_filled_and_a_partial_sanity_check_is_no_score(tm
     assert recorder.report is not None
     assert any(line.startswith("1 empty summaries were filled") for line in recorder.report.lines)
     assert recorder.report.columns["before training"] == {}
+
+
+CUT = "2 of 3 summaries were cut at max_new_tokens (dev_0, dev_2)"
+
+
+def test_a_fit_ends_with_the_rows_that_the_model_did_not_end(tmp_path: Path, finished: RunRecorder) -> None:
+    report = fit(tmp_path, ROUGE, cut_rows=(0, 2)).report
+    assert report is not None
+    assert CUT in report.lines
+    assert finished.report is not None
+    assert not any("max_new_tokens" in line for line in finished.report.lines)
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_an_evaluation_says_which_rows_the_model_did_not_end(tmp_path: Path, command: str) -> None:
+    recorder = RunRecorder(new_run(tmp_path), config_text="")
+    options = {"return_predictions": False} if command == "predict" else {}
+    getattr(make_trainer(recorder), command)(Scored(ROUGE, cut_rows=(0, 2)), datamodule=Rows(), **options)
+    assert recorder.report is not None
+    assert CUT in recorder.report.lines
 
 
 def test_only_fit_moves_latest_and_not_before_the_first_step(tmp_path: Path) -> None:

@@ -84,6 +84,13 @@ def test_an_empty_summary_is_shown_as_empty() -> None:
     assert "generated: (empty)" in shown(RunReport(columns={}, predictions=[prediction(0, " ")], lines=[]))
 
 
+def test_a_summary_that_the_model_did_not_end_is_marked_however_long_it_is() -> None:
+    for text in ("간다. 온", "가" * 1000, " "):
+        rows = [replace(prediction(0, text), reached_eos=reached_eos) for reached_eos in (True, False)]
+        marks = [shown(RunReport(columns={}, predictions=[row], lines=[])).count("[unfinished]") for row in rows]
+        assert marks == [0, 1]
+
+
 def slice_score(name: str, score: str, value: float, width: float | None = 10.0) -> SliceScore:
     low, high = (None, None) if width is None else (value - width, value + width)
     return SliceScore(

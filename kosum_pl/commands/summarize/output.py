@@ -2,6 +2,7 @@
 
 In: predictions in the order of their dialogues, some of them perhaps not made. Out: one string, for a file or standard
 output. CSV and JSON lines are what `predict` writes; text has one summary a line, so that line n answers dialogue n.
+Only who reads it on a screen gets marks in it: a file of summaries holds summaries.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
-from kosum_pl.runs.predictions import submitted_summary
+from kosum_pl.runs.predictions import UNFINISHED_MARK, submitted_summary
 from kosum_pl.types import Prediction
 
 FORMATS: Final = ("text", "csv", "jsonl")
 
 
-def render_predictions(predictions: Sequence[Prediction | None], output_format: str) -> str:
+def render_predictions(predictions: Sequence[Prediction | None], output_format: str, *, is_marked: bool = False) -> str:
     r"""All predictions in one of `FORMATS`, with a line end at the end; a None leaves an empty line in text.
+
+    `is_marked` puts a mark behind each summary of a text that the model did not end; JSON lines say `reached_eos`.
 
     Example:
         >>> row = {"raw_text": "", "dialogue": "A: 네", "references": (), "profile": {}, "log_prob": 0.0,
@@ -30,8 +33,7 @@ def render_predictions(predictions: Sequence[Prediction | None], output_format: 
         ('\n간다. 온다.\n', ['1,b,"간다.', '온다."'])
     """
     if output_format == "text":
-        summaries = ("" if prediction is None else submitted_summary(prediction) for prediction in predictions)
-        return "".join(f"{' '.join(summary.split())}\n" for summary in summaries)
+        return "".join(f"{_text_line(prediction, is_marked=is_marked)}\n" for prediction in predictions)
     rows = [
         (number, prediction, submitted_summary(prediction))
         for number, prediction in enumerate(predictions)
@@ -45,3 +47,10 @@ def render_predictions(predictions: Sequence[Prediction | None], output_format: 
     writer.writerow(["", "fname", "summary"])
     writer.writerows([number, prediction.example_id, summary] for number, prediction, summary in rows)
     return text.getvalue()
+
+
+def _text_line(prediction: Prediction | None, *, is_marked: bool) -> str:
+    if prediction is None:
+        return ""
+    mark = UNFINISHED_MARK if is_marked and not prediction.reached_eos else ""
+    return " ".join(f"{submitted_summary(prediction)} {mark}".split())

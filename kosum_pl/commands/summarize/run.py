@@ -30,6 +30,7 @@ from kosum_pl.export.folder import load_exported_weights, open_folder
 from kosum_pl.files import write_atomically
 from kosum_pl.inference import InferenceSettings, encode_dialogues, find_device, summarize_dialogues
 from kosum_pl.modules import SummarizationModule
+from kosum_pl.runs.predictions import unfinished_line
 from kosum_pl.types import Dialogue, EncodedExample, Prediction
 
 
@@ -114,12 +115,14 @@ def _generate(
 
 
 def _write(predictions: Sequence[Prediction | None], options: Options) -> None:
-    text = render_predictions(predictions, options.format)
+    """Write what is done, and say what of it the model did not end."""
     if options.output is not None:
-        write_atomically(options.output, text)
+        write_atomically(options.output, render_predictions(predictions, options.format))
     else:
-        sys.stdout.write(text)
+        sys.stdout.write(render_predictions(predictions, options.format, is_marked=sys.stdout.isatty()))
         sys.stdout.flush()
+    for line in unfinished_line([prediction for prediction in predictions if prediction is not None]):
+        print(line, file=sys.stderr)
 
 
 def _write_some(predictions: Sequence[Prediction | None], options: Options, *, error: BaseException) -> None:

@@ -158,6 +158,28 @@ def test_the_input_is_read_before_the_weights(
     assert message in error_line(capsys, "summarize", target[0], source, *target[1:], "--device", "cpu")
 
 
+@pytest.mark.parametrize("is_screen", [False, True])
+def test_summaries_that_the_model_did_not_end_are_named_and_marked_on_a_screen(
+    folder: Path, work: Path, is_screen: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert summarize(folder, "--format", "jsonl") == 0
+    captured = capsys.readouterr()
+    ends = [json.loads(line)["reached_eos"] for line in captured.out.splitlines()]
+    names = [f"r{number}" for number, is_ended in enumerate(ends) if not is_ended]
+    assert names  # five tokens of an untrained model
+    said = f"{len(names)} of 4 summaries were cut at max_new_tokens ({', '.join(names)})\n"
+    assert said in captured.err
+    monkeypatch.setattr("sys.stdout.isatty", lambda: is_screen)
+    assert summarize(folder) == 0
+    captured = capsys.readouterr()
+    assert said in captured.err
+    marked = [line.endswith(" [unfinished]") for line in captured.out.splitlines()]
+    assert marked == [is_screen and not is_ended for is_ended in ends]
+    assert summarize(folder, "--output", "out.txt") == 0
+    assert said in capsys.readouterr().err
+    assert "[unfinished]" not in (work / "out.txt").read_text(encoding="utf-8")
+
+
 def test_truncated_dialogues_are_counted(folder: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert summarize(folder) == 0
     assert "summarize: 4 rows; 0 dialogues truncated (0 tokens)\n" in capsys.readouterr().err
