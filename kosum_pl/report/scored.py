@@ -20,6 +20,7 @@ from kosum_pl.metrics.rouge import score_rows
 from kosum_pl.metrics.score_table import SEED, ScoreTable
 from kosum_pl.metrics.settings import ScoreSettings
 from kosum_pl.metrics.tokenize import get_tokenizer
+from kosum_pl.runs.predictions import unfinished_line
 from kosum_pl.runs.run import Run
 from kosum_pl.types import Prediction
 
@@ -89,7 +90,7 @@ def score_run(run: Run, *, letter: str = "A", table: ScoreTable | None = None) -
         return ScoredRun(
             run=run, letter=letter, settings=settings, scores=scores, intervals={}, values={}, notes=run.notes
         )
-    notes = list(run.notes)
+    notes = [*run.notes, *unfinished_line(run.predictions)]
     if table is None or not _are_same(table.predictions, run.predictions):
         table = ScoreTable.of(run.predictions, settings)
         notes += _left_out(run, settings)

@@ -121,7 +121,10 @@ def test_what_the_model_did_not_end_is_marked_in_every_section(make_run: MakeRun
     data = row_data(score_runs([open_run(folder)] * 2))
     assert data is not None
     assert [values["u"] for values in data["rows"]] == [[None, None], ["[unfinished]", "[unfinished]"]]
-    assert "[unfinished]</span>" not in page(make_run("demo/b", rows=rows[:1]))
+    assert "1 of 2 summaries were cut at max_new_tokens (dev_1)</p>" in text
+    text = page(make_run("demo/b", rows=rows[:1]))
+    assert "[unfinished]</span>" not in text
+    assert "were cut" not in text
 
 
 def test_nothing_of_the_data_becomes_markup(make_run: MakeRun) -> None:
