@@ -7,7 +7,7 @@ and inference cannot render different prompts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -40,10 +40,13 @@ from kosum_pl.decode.reachability.report import Reachability
 from kosum_pl.decode.reachability.split import measure_split
 from kosum_pl.decode.router import PresetRouter
 from kosum_pl.encode import Batch, Collator, Encoder, TokenLimits
-from kosum_pl.encode.table import EncodedRows, EncodedTable, encode_table
+from kosum_pl.encode.limit_rules import LimitArgument, LimitRules
+from kosum_pl.encode.long_rows import LongRowRules, OnLongDialogue, OnLongSummary
+from kosum_pl.encode.splits import SplitEncoder
+from kosum_pl.encode.table import EncodedRows, EncodedTable
+from kosum_pl.modules.arguments import pick
 
 Source = str | list[str | dict[str, Any]]
-_REFERENCED_SPLITS = ("train", "val", "test")
 
 
 @runtime_checkable
@@ -55,6 +58,9 @@ class LendsEncoder(Protocol):
     @property
     def active_router(self) -> PresetRouter:
         """Decides which preset serves which row, at this stage."""
+
+    def max_positions(self) -> int | None:
+        """Positions that the model has for a sequence; None for no such limit."""
 
 
 class SummarizationDataModule(LightningDataModule):
@@ -70,9 +76,14 @@ class SummarizationDataModule(LightningDataModule):
         topics: Clusters of train, as the profile column `topic_cluster` of every split; null for none.
         cleaning: Names of the cleaning steps, in order.
         on_bad_rows: `error` stops at the first bad row, `drop` goes on and writes `rejected.jsonl`.
-        max_source_tokens: Limit of the prompt, instructions included.
-        max_summary_tokens: Limit of the summary, its terminator included.
+        max_source_tokens: Limit of the prompt, instructions included: a number; `auto` for the smallest multiple of 64
+            that holds 99.5 % of train, within the model's positions; `{auto_up_to: 1536}` for one with a ceiling.
+        max_summary_tokens: Limit of the summary, its terminator included; the same.
         truncation: Which turns of a long dialogue go first: `oldest` or `middle`.
+        on_long_dialogue: What of a row whose dialogue is over its limit: `truncate`; `drop` leaves it out of train and
+            truncates it elsewhere; `error` stops.
+        on_long_summary: What of a row whose summary is over its limit: `cut`; `drop` leaves it out of train and cuts it
+            elsewhere, which matters for the loss alone; `error` stops.
         supervised_turns: Assistant turns of a `messages` row that are trained: `last` or `all`.
         max_batch_tokens: Padded tokens of a training batch: rows times the longest.
         batch_size: Rows of a training batch, instead of `max_batch_tokens`.
@@ -88,6 +99,7 @@ class SummarizationDataModule(LightningDataModule):
         slice_name: The conditions of `slice`; empty without any.
         slice_line: How many rows the slice has, once `setup` has run.
         topics: The clusters, where any are asked for.
+        splits: Reads and encodes the splits, and knows their limits.
     """
 
     def __init__(
@@ -102,9 +114,11 @@ class SummarizationDataModule(LightningDataModule):
         topics: TopicSettings | None = None,
         cleaning: Sequence[str] = DEFAULT_CLEANING,
         on_bad_rows: Literal["error", "drop"] = "error",
-        max_source_tokens: int = 1024,
-        max_summary_tokens: int = 128,
+        max_source_tokens: LimitArgument = 1024,
+        max_summary_tokens: LimitArgument = 128,
         truncation: Literal["oldest", "middle"] = "oldest",
+        on_long_dialogue: OnLongDialogue = "truncate",
+        on_long_summary: OnLongSummary = "cut",
         supervised_turns: Literal["last", "all"] = "last",
         max_batch_tokens: int | None = None,
         batch_size: int | None = None,
@@ -114,18 +128,13 @@ class SummarizationDataModule(LightningDataModule):
         seed: int = 42,
         cache_dir: str | None = None,
     ) -> None:
+        arguments = locals()
         super().__init__()
         if (max_batch_tokens is None) == (batch_size is None):
             raise ValueError(
                 f"data.max_batch_tokens is {max_batch_tokens} and data.batch_size is {batch_size}; set exactly one"
             )
         self._files = {"train": train_file, "val": val_file, "test": test_file, "predict": predict_file}
-        self._limits = TokenLimits(
-            max_source_tokens=max_source_tokens,
-            max_summary_tokens=max_summary_tokens,
-            truncation=truncation,
-            supervised_turns=supervised_turns,
-        )
         self._max_batch_tokens = max_batch_tokens
         self._batch_size = batch_size
         self._eval_batch_size = eval_batch_size
@@ -140,6 +149,8 @@ class SummarizationDataModule(LightningDataModule):
             on_bad_rows=on_bad_rows,
             cache_dir=folder,
         )
+        rules, long_rows = pick(LimitRules.parse, arguments), pick(LongRowRules, arguments)
+        self.splits = SplitEncoder(self._read, self._files, rules=rules, long_rows=long_rows, cache_dir=folder)
         self._topic_settings = topics
         self._filter = SliceFilter.parse(slice)
         self._slice_rows: dict[str, np.ndarray[Any, Any]] = {}
@@ -148,24 +159,33 @@ class SummarizationDataModule(LightningDataModule):
         self.report_lines: list[str] = []
         self.topics: TopicClusters | None = None
         self.encoded: dict[str, EncodedTable] = {}
-        self._encoder: Encoder | None = None
         self._router = PresetRouter()
 
-    def bind(self, encoder: Encoder, *, router: PresetRouter) -> None:
-        """Borrow an encoder, and a router that groups evaluation rows; a Trainer's stages borrow their module's."""
-        self._encoder, self._router = encoder, router
+    def bind(
+        self, encoder: Encoder, *, router: PresetRouter, max_positions: Callable[[], int | None] = lambda: None
+    ) -> None:
+        """Borrow an encoder, and a router that groups evaluation rows; a Trainer's stages borrow their module's.
+
+        `max_positions` is asked where a limit is `auto`: positions that the model has, None for no such limit.
+        """
+        self.splits.bind(encoder, max_positions=max_positions)
+        self._router = router
 
     def _bind_to_trainer(self) -> None:
         if self.trainer is not None:
             module = self.trainer.lightning_module
             assert isinstance(module, LendsEncoder), f"{type(module).__name__} has no encoder to borrow"
-            self.bind(module.encoder, router=module.active_router)
+            self.bind(module.encoder, router=module.active_router, max_positions=module.max_positions)
 
     @property
     def encoder(self) -> Encoder:
         """What renders the prompts; there once the data module is bound."""
-        assert self._encoder is not None, "the data module has no encoder yet: call bind, or attach a Trainer"
-        return self._encoder
+        return self.splits.encoder
+
+    @property
+    def limits(self) -> TokenLimits:
+        """Limits of every row; those that are `auto` are measured on train, once, at the first look."""
+        return self.splits.limits
 
     def prepare_data(self) -> None:
         """Read and encode once a node, so that the ranks' own `setup` finds everything cached."""
@@ -184,13 +204,14 @@ class SummarizationDataModule(LightningDataModule):
         for split in self._splits(stage):
             table, self.encoded[split] = self.load(split)
             self.tables[split] = table if self.topics is None else with_topics(table, clusters=self.topics)
-            self.report_lines.append(self.encoded[split].counts.line(split))
+            self.report_lines += self.splits.lines(split, self.encoded[split])
             if self._filter:
                 self._slice_rows[split] = self._filter.rows(self.tables[split], split=split)
                 self.slice_line = self._filter.line(len(self._slice_rows[split]), len(self.tables[split]))
                 self.report_lines.append(self.slice_line)
             if self.tables[split].num_rejected:
                 self.report_lines.append(f"{split}: {self.tables[split].num_rejected:,} bad rows dropped")
+        self.report_lines[:0] = self.splits.limit_lines
         if stage == "fit" and "val" in self.tables:
             num_leaked = count_leakage(self.tables["train"], self.tables["val"])
             if num_leaked:
@@ -209,14 +230,8 @@ class SummarizationDataModule(LightningDataModule):
         return splits
 
     def load(self, split: str) -> tuple[DialogueTable, EncodedTable]:
-        """Rows of one split that the config names, and their ids; both are cached."""
-        source = self._files[split]
-        assert source is not None
-        has_summary = split in _REFERENCED_SPLITS
-        table = self._read(source, needs_summary=has_summary, split=split)
-        return table, encode_table(
-            table, encoder=self.encoder, limits=self._limits, with_summary=has_summary, cache_dir=self._cache_dir
-        )
+        """Rows of one split that the config names, and their ids; see `SplitEncoder.load`."""
+        return self.splits.load(split)
 
     def measure_reachability(
         self, split: str, *, decoding: DecodingSettings, max_rows: int
@@ -225,7 +240,7 @@ class SummarizationDataModule(LightningDataModule):
         return measure_split(
             self.tables[split],
             encoder=self.encoder,
-            limits=self._limits,
+            limits=self.limits,
             decoding=decoding,
             max_rows=max_rows,
             cache_dir=self._cache_dir,

@@ -34,11 +34,11 @@ class InferenceSettings:
     precision: str = "32-true"
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> InferenceSettings:
-        """From a resolved config: plain values under `trainer` and `data`."""
+    def from_config(cls, config: Mapping[str, Any], *, limits: TokenLimits) -> InferenceSettings:
+        """From a resolved config: plain values under `trainer` and `data`; of limits that are `auto` the numbers."""
         data, trainer = config["data"], config["trainer"]
         return cls(
-            limits=TokenLimits.from_config(data),
+            limits=limits,
             columns=Columns(**(data["columns"] or {})),
             cleaning=tuple(data["cleaning"]),
             batch_size=data["eval_batch_size"],

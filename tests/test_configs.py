@@ -146,14 +146,17 @@ def test_it_runs_with_a_small_model_in_the_place_of_its_own(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    model_name, overrides = TINY[values_of(path)["model"]["class_path"]]
+    shipped = values_of(path)
+    model_name, overrides = TINY[shipped["model"]["class_path"]]
+    is_auto = shipped["data"]["max_source_tokens"] == {"auto_up_to": 1536}
+    assert is_auto == (path.stem in ("llama3b", "llama8b_qlora", "qwen4b", "qwen7b_qlora"))
     arguments = [
         f"--model.model_name={model_name}",
         "--model.random_init=true",
         f"--model.config_overrides={overrides}",
         "--model.rouge_tokenizer=space",
         *(f"--data.{split}_file=demo:{file}.csv" for split, file in (("train", "dev"), ("val", "dev"))),
-        "--data.max_source_tokens=512",
+        *([] if is_auto else ["--data.max_source_tokens=512"]),
         "--data.num_workers=0",
         "--trainer.accelerator=cpu",
         "--trainer.max_steps=2",
@@ -167,6 +170,10 @@ def test_it_runs_with_a_small_model_in_the_place_of_its_own(
     run_dir = (tmp_path / "runs" / path.stem / "latest").resolve()
     assert (run_dir / "predictions.csv").exists()
     assert (run_dir / "checkpoints" / "last.ckpt").exists()
+    limits = values_of(run_dir / "config.yaml")["data"]
+    numbers = limits["max_source_tokens"], limits["max_summary_tokens"]
+    assert all(number % 64 == 0 for number in numbers if is_auto)
+    assert sum(numbers) <= 512 or not is_auto  # the small model's positions
 
 
 def test_the_wheel_has_every_package() -> None:

@@ -7,6 +7,7 @@ else: what is trained is the module's affair, what is written the recorder's.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from kosum_pl import __version__
+from kosum_pl.checkpoints.limits import run_limits
 from kosum_pl.checkpoints.lineage import lineage_of, start_of
 from kosum_pl.checkpoints.start import StartWeights
 from kosum_pl.cli.arguments import Invocation, own_options_help
@@ -133,8 +135,17 @@ class KosumCLI(LightningCLI):
             # Who goes on with a run, or evaluates it, shares its ancestors whatever config is given.
             ancestors = lineage_of(checkpoint)
             values.lineage = values.lineage if ancestors is None else ancestors
+            self._take_limits(run_limits(values.data.as_dict(), checkpoint=checkpoint))
         elif self.invocation.command == "fit":
             self.start = start_of(values.lineage)
+
+    def _take_limits(self, numbers: Mapping[str, int]) -> None:
+        """Cut rows where the checkpoint's fit did, whatever lies in the train file by now."""
+        for name, number in numbers.items():
+            self.config[self.invocation.command].data[name] = number
+        if numbers and is_rank_zero():
+            taken = ", ".join(f"{name} auto: {number:,}" for name, number in numbers.items())
+            print(f"kosum_pl: {taken}, as in the checkpoint's fit; train is not measured", file=sys.stderr)
 
     def instantiate_classes(self) -> None:
         """Build module, data module and Trainer; of a value that fits no alternative, tell the reason alone."""
@@ -160,7 +171,7 @@ class KosumCLI(LightningCLI):
         self.folders = self._open_folders() if is_rank_zero() else placeholder
         self.recorder = RunRecorder(
             self.folders,
-            config_text=self.config_text(),
+            config_text=self.config_text,
             reproduction=self._reproduction(command),
             write_pages=finish_report,
         )
@@ -200,9 +211,14 @@ class KosumCLI(LightningCLI):
         )
 
     def config_text(self) -> str:
-        """The resolved config as YAML, complete, such that it can be given as `--config` to any of the commands."""
+        """The resolved config as YAML, complete, such that it can be given as `--config` to any of the commands.
+
+        Once rows are read, limits that are `auto` stand there as the numbers that they came to.
+        """
         command = self.invocation.command
         values = self.config[command].clone()
+        for name, number in self.datamodule.splits.measured_limits.items():
+            values.data[name] = number
         for name in self._subcommand_method_arguments[command]:
             values.pop(name, None)
         text: str = self._parser(command).dump(values, skip_none=False, skip_validation=True)

@@ -54,7 +54,7 @@ def load_parts(invocation: Invocation) -> Parts:
     module, datamodule = cli.model, cli.datamodule
     for callback in _decoding_callbacks(cli.values["trainer"]["callbacks"]):
         module.decoding = callback.change_decoding(module.decoding)
-    datamodule.bind(module.encoder, router=module.decoding.router)
+    datamodule.bind(module.encoder, router=module.decoding.router, max_positions=module.max_positions)
     return Parts(module=module, datamodule=datamodule, config=cli.values)
 
 

@@ -66,22 +66,39 @@ class DialogueTable:
         self._rows = stored.rows
         self._weights = tuple(weights)
         self._added: dict[str, tuple[str, ...]] = {}
+        self._kept: NDArray[np.int64] = np.arange(len(self._rows))
+        self._dropped: tuple[dict[str, Any], ...] = ()
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._kept)
 
     def __getitem__(self, index: int) -> Dialogue:
         """Row `index`, from 0; a negative one is an error, because samplers give it a meaning of its own."""
         if not 0 <= index < len(self):
             raise IndexError(f"row {index} of a table of {len(self)} rows")
-        return self._dialogue(self._rows[int(index)], int(index))
+        return self._dialogue(self._rows[int(self._kept[index])], int(index))
 
     def __iter__(self) -> Iterator[Dialogue]:
         """All rows in the order of the files, read in batches."""
-        for start in range(0, len(self), _BATCH_ROWS):
-            batch = self._rows[start : start + _BATCH_ROWS]
+        for start, batch in self._batches(self._rows):
             for i in range(len(batch["text"])):
                 yield self._dialogue({name: cells[i] for name, cells in batch.items()}, start + i)
+
+    def _batches(self, rows: Any) -> Iterator[tuple[int, Mapping[str, Sequence[Any]]]]:
+        for start in range(0, len(self), _BATCH_ROWS):
+            yield start, rows[self._kept[start : start + _BATCH_ROWS].tolist()]
+
+    def without(self, reasons: Mapping[int, str]) -> DialogueTable:
+        """The table without some rows, by index; with the reason of each, and its content, they join `rejected`."""
+        assert not self._added, "rows go before columns come: a column has a value for every row"
+        table = copy(self)
+        table._kept = np.delete(self._kept, sorted(reasons))
+        table._dropped = (
+            *self._dropped,
+            *({"reason": reason, "content": stored_row(self[row])} for row, reason in sorted(reasons.items())),
+        )
+        table.fingerprint = hashlib.sha256(f"{self.fingerprint}{sorted(reasons)}".encode()).hexdigest()
+        return table
 
     def with_profile(self, column: str, *, values: Sequence[str]) -> DialogueTable:
         """The same rows with one more profile column, kept in memory: a value a row, (N,), empty where a row lacks it.
@@ -116,10 +133,10 @@ class DialogueTable:
 
     @property
     def rejected(self) -> list[dict[str, Any]]:
-        """Dropped rows: file, row, line, column, reason and content of each."""
+        """Dropped rows: file, row, line, column, reason and content of each; of rows in order reason and content."""
         with (self._folder / REJECTED_FILE).open(encoding="utf-8") as stream:
             records = [json.loads(line) for line in stream]
-        return [{**record, "file": self.files[record["file"]]} for record in records]
+        return [*({**record, "file": self.files[record["file"]]} for record in records), *self._dropped]
 
     @property
     def profile_columns(self) -> tuple[str, ...]:
@@ -136,12 +153,13 @@ class DialogueTable:
         """Weight of each row, (N,); None where all weigh 1."""
         if all(weight == 1 for weight in self._weights):
             return None
-        return np.repeat(np.asarray(self._weights, dtype=np.float64), self._summary["rows_per_source"])
+        weights = np.repeat(np.asarray(self._weights, dtype=np.float64), self._summary["rows_per_source"])
+        return np.asarray(weights[self._kept])
 
     def texts(self) -> Iterator[str]:
         """All dialogues' texts, without their other columns."""
-        for chunk in self._rows.data.column("text").chunks:
-            yield from chunk.to_pylist()
+        for _, batch in self._batches(self._rows.select_columns("text")):
+            yield from batch["text"]
 
 
 def spread_rows(num_all: int, num_wanted: int) -> list[int]:

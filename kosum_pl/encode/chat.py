@@ -105,7 +105,8 @@ def _fit_history(
         if len(users) < 2:
             raise ValueError(
                 f"example '{example_id}': system and last user turn take {len(prompt)} tokens, more than "
-                f"data.max_source_tokens={limits.max_source_tokens}; raise it or shorten the row"
+                f"data.max_source_tokens={limits.max_source_tokens}; raise it, shorten the row, or leave such rows out "
+                "of train (data.on_long_dialogue=drop)"
             )
         # Everything between the system turn and the second user turn: the oldest exchange.
         turns = [turn for turn in turns[: users[1]] if turn.role == "system"] + turns[users[1] :]

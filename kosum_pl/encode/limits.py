@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Final, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
 
 _SPEAKER_TAG: Final = re.compile(r"\s*(?:#[^#\n]+#|[^\s:：][^:：\n]{0,19})\s*[:：]\s*")
 
@@ -38,11 +38,6 @@ class TokenLimits:
     max_summary_tokens: int
     truncation: Literal["oldest", "middle"] = "oldest"
     supervised_turns: Literal["last", "all"] = "last"
-
-    @classmethod
-    def from_config(cls, data: Mapping[str, Any]) -> TokenLimits:
-        """The limits among the resolved values of a config's `data`."""
-        return cls(**{field.name: data[field.name] for field in fields(cls)})
 
     def __post_init__(self) -> None:
         if self.max_source_tokens < 1:

@@ -70,36 +70,46 @@ class EncodedTable:
 
     Args:
         is_causal: Whether labels stand beside the inputs.
+        kept: Of the file's rows those that the table has, (R,), in order; None for all.
 
     Attributes:
         lengths: Ids the loss's forward pass reads per row, (R,).
         num_supervised: Positions of each row with a loss, (R,).
+        source_lengths: Tokens of each row's prompt before it was truncated, (R,).
         summary_lengths: Tokens of each row's summary before it was cut, the terminator included, (R,); 0 without one.
     """
 
-    def __init__(self, rows: Dataset, *, is_causal: bool) -> None:
-        self._rows = rows
+    def __init__(self, rows: Dataset, *, is_causal: bool, kept: np.ndarray[Any, Any] | None = None) -> None:
+        self._rows, self._is_causal = rows, is_causal
+        self._kept: np.ndarray[Any, Any] = np.arange(len(rows)) if kept is None else kept
         columns = {name: rows.data.column(name).to_numpy() for name in _FEATURES if _FEATURES[name] == Value("int32")}
+        columns |= {name: np.diff(_offsets(rows, name)) for name in ("input_ids", "labels")}
+        columns = {name: values[self._kept] for name, values in columns.items()}
         self.prompt_lengths: np.ndarray[Any, Any] = columns["prompt_length"]
         self.num_supervised: np.ndarray[Any, Any] = columns["num_supervised"]
-        self.lengths = np.diff(_offsets(rows, "input_ids"))
+        self.lengths: np.ndarray[Any, Any] = columns["input_ids"]
+        truncated, cut = columns["truncated_tokens"], columns["cut_tokens"]
+        self.source_lengths: np.ndarray[Any, Any] = self.prompt_lengths + truncated
         # A causal model's labels begin with the prompt's.
-        learnt = np.diff(_offsets(rows, "labels")) - self.prompt_lengths * is_causal
-        self.summary_lengths = np.maximum(learnt, 0) + columns["cut_tokens"]
+        self.summary_lengths = np.maximum(columns["labels"] - self.prompt_lengths * is_causal, 0) + cut
         self.counts = EncodingCounts(
-            num_rows=len(rows),
-            num_truncated=int((columns["truncated_tokens"] > 0).sum()),
-            truncated_tokens=int(columns["truncated_tokens"].sum()),
-            num_cut=int((columns["cut_tokens"] > 0).sum()),
+            num_rows=len(self),
+            num_truncated=int((truncated > 0).sum()),
+            truncated_tokens=int(truncated.sum()),
+            num_cut=int((cut > 0).sum()),
             supervised_tokens=int(self.num_supervised.sum()),
         )
 
+    def select(self, rows: np.ndarray[Any, Any]) -> EncodedTable:
+        """The table of some of its rows, by their indices in it."""
+        return EncodedTable(self._rows, is_causal=self._is_causal, kept=self._kept[rows])
+
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._kept)
 
     def __getitem__(self, index: int) -> EncodedExample:
         """The row's example; ids are lists of ints."""
-        row = self._rows[index]
+        row = self._rows[int(self._kept[index])]
         row.pop("num_supervised")
         return EncodedExample(**row)
 
@@ -137,9 +147,17 @@ def _offsets(rows: Dataset, column: str) -> np.ndarray[Any, Any]:
 
 
 def encode_table(
-    table: DialogueTable, *, encoder: Encoder, limits: TokenLimits, with_summary: bool, cache_dir: Path
+    table: DialogueTable,
+    *,
+    encoder: Encoder,
+    limits: TokenLimits,
+    with_summary: bool,
+    cache_dir: Path,
+    whole: EncodedTable | None = None,
 ) -> EncodedTable:
     """Encode a split, with labels where it has summaries, or find it encoded already under `cache_dir`.
+
+    `whole` has the same rows without limits, where they are known: rows within the limits are taken from there.
 
     Raises:
         ValueError: A row has nothing to learn from, or the instructions alone exceed the limit.
@@ -148,7 +166,14 @@ def encode_table(
 
     def write(rows: ArrowWriter, _: Path) -> dict[str, Any]:
         for index in range(len(table)):
-            example = encoder.encode(table[index], limits=limits, with_summary=with_summary)
+            if (
+                whole is not None
+                and whole.source_lengths[index] <= limits.max_source_tokens
+                and whole.summary_lengths[index] <= limits.max_summary_tokens
+            ):
+                example = whole[index]
+            else:
+                example = encoder.encode(table[index], limits=limits, with_summary=with_summary)
             num_supervised = sum(label != IGNORE_INDEX for label in example.labels)
             rows.write({**asdict(example), "num_supervised": num_supervised})
         return {}

@@ -88,6 +88,19 @@ def load_config(source: ModelSource, *, num_tokens: int) -> PretrainedConfig:
     return config
 
 
+def num_positions(config: PretrainedConfig) -> int | None:
+    """Positions that a model has for a sequence: learned ones, or those it was trained with; None without such a limit.
+
+    Relative positions, as T5's, have no end, whatever the config says beside them.
+    """
+    text = config.get_text_config()
+    if hasattr(text, "relative_attention_num_buckets"):
+        return None
+    names = ("max_position_embeddings", "n_positions", "max_encoder_position_embeddings")
+    found = (getattr(text, name, None) for name in names)
+    return next((value for value in found if isinstance(value, int)), None)
+
+
 def _stored_config(source: ModelSource, *, is_optional: bool) -> dict[str, Any]:
     """The config as its file says it, or nothing where an override brings the model type."""
     arguments = {"gguf_file": source.gguf_file} if source.gguf_file else {}

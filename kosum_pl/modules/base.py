@@ -29,7 +29,7 @@ from kosum_pl.models.adapters import AdapterSettings, check_combination
 from kosum_pl.models.build import build_model
 from kosum_pl.models.new_tokens import NewTokenRows
 from kosum_pl.models.quantization import QuantizationName
-from kosum_pl.models.source import ModelSource
+from kosum_pl.models.source import ModelSource, load_config, num_positions
 from kosum_pl.modules.arguments import pick
 from kosum_pl.modules.loss import check_label_smoothing, cross_entropy_sum
 from kosum_pl.modules.optim import OptimizerName, OptimizerSettings, ScheduleName, build_optimizer
@@ -210,6 +210,16 @@ class SummarizationModule(LightningModule):
     @decoding.setter
     def decoding(self, decoding: DecodingSettings) -> None:
         self._summarizer = Summarizer(self.encoder, decoding)
+
+    def max_positions(self) -> int | None:
+        """Positions that the model has for a sequence, by its config; None where it has no such limit.
+
+        None without a usable config too: `configure_model`, which cannot do without one, is who says what is wrong.
+        """
+        try:
+            return num_positions(load_config(self.source, num_tokens=len(self.encoder.tokenizer)))
+        except ValueError:
+            return None
 
     @property
     def active_router(self) -> PresetRouter:

@@ -11,6 +11,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Final
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -56,6 +57,7 @@ class RunRecorder(Callback):
 
     Args:
         folders: Where to write, as rank zero opened them.
+        config_text: The config; a function is asked once rows are read, of which some settings are made.
         reproduction: How to run it again; None writes no script.
         write_pages: Writes the report into the folder of a finished command, and says where it lies.
 
@@ -69,7 +71,7 @@ class RunRecorder(Callback):
         self,
         folders: RunFolders,
         *,
-        config_text: str,
+        config_text: str | Callable[[], str],
         reproduction: Reproduction | None = None,
         write_pages: Callable[..., list[str]] = lambda *_, **__: [],
     ) -> None:
@@ -77,8 +79,7 @@ class RunRecorder(Callback):
         self.has_started = False
         self.was_interrupted = False
         self.report: RunReport | None = None
-        self._config_text = config_text
-        self._config_hash = hashlib.sha256(config_text.encode()).hexdigest()[:12]
+        self._given_config_text = config_text
         self._reproduction = reproduction
         self._record: RunRecord | None = None
         self._write_pages = write_pages
@@ -88,6 +89,15 @@ class RunRecorder(Callback):
         self._start_scores: dict[str, float] = {}
         self._lead_scores: dict[str, float] = {}
         self._written_checkpoint = ""
+
+    @cached_property
+    def _config_text(self) -> str:
+        given = self._given_config_text
+        return given if isinstance(given, str) else given()
+
+    @cached_property
+    def _config_hash(self) -> str:
+        return hashlib.sha256(self._config_text.encode()).hexdigest()[:12]
 
     # Start.
 

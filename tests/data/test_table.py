@@ -35,6 +35,27 @@ def test_more_rows_than_a_batch_keep_their_order(tmp_path: Path) -> None:
     assert len(table) == 1300
 
 
+def test_a_table_without_some_rows(tmp_path: Path) -> None:
+    texts = [f"#Person1#: {i}" for i in range(1300)]
+    dropped = {0: "long", 600: "long", 601: "longer", 1299: "long"}
+    expected = [text for i, text in enumerate(texts) if i not in dropped]
+    whole = load(tmp_path, texts)
+    table = pickle.loads(pickle.dumps(whole.without(dropped)))
+    assert len(table) == 1296
+    assert list(table.texts()) == [row.text for row in table] == [table[i].text for i in range(1296)] == expected
+    assert [row["reason"] for row in table.rejected] == ["long", "long", "longer", "long"]
+    assert [row["content"]["example_id"] for row in table.rejected] == ["0", "600", "601", "1299"]
+    assert (len(whole), whole.rejected) == (1300, [])
+    assert len({whole.fingerprint, table.fingerprint, whole.without({1: "long"}).fingerprint}) == 3
+    assert count_leakage(table, whole) == 1296
+    again = table.without({0: "long"})
+    assert list(again.texts()) == expected[1:]
+    labelled = again.with_profile("number", values=[text[-1] for text in expected[1:]])
+    assert [row.profile["number"] for row in labelled] == [row.text[-1] for row in labelled]
+    with pytest.raises(IndexError, match="row 1296 of a table of 1296 rows"):
+        table[1296]
+
+
 @pytest.mark.parametrize("index", [-1, 2])
 def test_a_row_that_is_not_there(tmp_path: Path, index: int) -> None:
     with pytest.raises(IndexError, match=f"row {index} of a table of 2 rows"):

@@ -20,10 +20,11 @@ from transformers import (
     LlamaForCausalLM,
     PretrainedConfig,
     PreTrainedModel,
+    T5Config,
 )
 
 from kosum_pl.lookup import resolve_path
-from kosum_pl.models.source import ModelSource, load_config, load_model
+from kosum_pl.models.source import ModelSource, load_config, load_model, num_positions
 from kosum_pl.models.special_tokens import align_special_tokens
 
 LLAMA = "demo:llama"
@@ -45,6 +46,29 @@ def test_overrides_win_and_the_rest_stays() -> None:
     assert config.hidden_size == 16
     assert config.num_hidden_layers == stored.num_hidden_layers
     assert config.vocab_size == stored.vocab_size
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"model_type": "bart", "max_position_embeddings": 1026}, 1026),
+        ({"model_type": "llama", "max_position_embeddings": 8192}, 8192),
+        ({"model_type": "gpt2", "n_positions": 96}, 96),
+        ({"model_type": "led", "max_encoder_position_embeddings": 640}, 640),
+        # A model of text and images keeps the text's number one level below.
+        ({"model_type": "gemma3", "text_config": {"max_position_embeddings": 777}}, 777),
+        ({"model_type": "mt5"}, None),
+        ({"model_type": "bloom"}, None),
+    ],
+)
+def test_positions_of_a_model(tmp_path: Path, values: dict[str, Any], expected: int | None) -> None:
+    assert num_positions(config_of(tmp_path, **values)) == expected
+
+
+def test_relative_positions_have_no_end() -> None:
+    config = T5Config(n_positions=512)  # as KoT5's file says it
+    assert config.n_positions == 512
+    assert num_positions(config) is None
 
 
 def test_an_unknown_override_lists_the_fields() -> None:

@@ -28,7 +28,14 @@ from kosum_pl.commands.doctor.data import (
 from kosum_pl.commands.doctor.finding import Finding, attempt, note
 from kosum_pl.commands.doctor.language import MAX_TEXTS, language_findings, measure, measure_neighbours
 from kosum_pl.commands.doctor.machine import machine_findings, read_machine
-from kosum_pl.commands.doctor.mask import batch_findings, count_mask, mask_findings, pieces, prompt_findings
+from kosum_pl.commands.doctor.mask import (
+    batch_findings,
+    count_mask,
+    dropped_findings,
+    mask_findings,
+    pieces,
+    prompt_findings,
+)
 from kosum_pl.commands.doctor.report import DoctorReport, MaskedRow
 from kosum_pl.commands.doctor.template import template_findings
 from kosum_pl.commands.doctor.tokens import ModelFiles, read_model_files, token_findings
@@ -36,8 +43,6 @@ from kosum_pl.commands.doctor.versions import installed_version, shipped_pins, v
 from kosum_pl.data import spread_rows
 from kosum_pl.decode import ConstraintSettings
 from kosum_pl.decode.constraint.table_cache import default_cache_dir
-from kosum_pl.encode import TokenLimits
-from kosum_pl.encode.table import EncodedTable
 from kosum_pl.types import Dialogue, EncodedExample
 
 MAX_ROWS: Final = 20_000
@@ -61,11 +66,11 @@ def examine(invocation: Invocation) -> DoctorReport:
     if parts is None:
         return report
     report.add("machine", _load_findings(parts))
-    files = _examine_tokens(report, parts)
+    _examine_tokens(report, parts)
     _, faults = attempt(lambda: parts.datamodule.setup("fit"))
     report.add("data", faults)
     if not faults:
-        _examine_rows(report, parts, files)
+        _examine_rows(report, parts)
     report.add("constraint", constraint_findings(parts.module.decoding.constraint, parts.module.encoder))
     return report
 
@@ -87,7 +92,7 @@ def _folders(invocation: Invocation, config: Mapping[str, Any]) -> dict[str, Pat
     return {"runs": invocation.runs_dir, "cached rows": Path(cache_dir), "the hub's cache": Path(hub)}
 
 
-def _examine_tokens(report: DoctorReport, parts: Parts) -> ModelFiles:
+def _examine_tokens(report: DoctorReport, parts: Parts) -> None:
     module, source = parts.module, parts.module.source
     report.add("template", template_findings(module.encoder))
     found, faults = attempt(lambda: read_model_files(source.model_name))
@@ -98,25 +103,25 @@ def _examine_tokens(report: DoctorReport, parts: Parts) -> ModelFiles:
     findings = token_findings(files, encoder=module.encoder, presets=presets, is_random=source.random_init)
     report.add("special tokens", findings)
     report.add("special tokens", map(note, module.notes))
-    return files
 
 
-def _examine_rows(report: DoctorReport, parts: Parts, files: ModelFiles) -> None:
+def _examine_rows(report: DoctorReport, parts: Parts) -> None:
     tables, encoded, encoder = parts.datamodule.tables, parts.datamodule.encoded, parts.module.encoder
-    limits = TokenLimits.from_config(parts.config["data"])
+    limits = parts.datamodule.limits
     chosen = {split: spread_rows(len(table), MAX_ROWS) for split, table in tables.items()}
     dialogues = {split: [table[index] for index in chosen[split]] for split, table in tables.items()}
     examples = {split: [encoded[split][index] for index in chosen[split]] for split in tables}
     _examine_language(report, parts, dialogues["train"])
-    _examine_mask(report, parts, dialogues["train"], examples["train"], encoded["train"])
+    max_positions = parts.module.max_positions()
+    _examine_mask(report, parts, dialogues["train"], examples["train"], max_positions=max_positions)
     for split, rows in examples.items():
         report.lengths += measure_lengths(rows, split=split, is_causal=encoder.is_causal, limits=limits)
     report.add("data", table_findings(tables))
-    positions = files.config.get("max_position_embeddings")
+    report.add("data", map(note, parts.datamodule.splits.limit_lines))
     findings = length_findings(
         report.lengths,
         presets=parts.module.decoding.router.candidates,
-        max_positions=positions if isinstance(positions, int) else None,
+        max_positions=max_positions,
         is_causal=encoder.is_causal,
     )
     report.add("data", findings)
@@ -141,12 +146,14 @@ def _examine_mask(
     parts: Parts,
     rows: Sequence[Dialogue],
     examples: Sequence[EncodedExample],
-    encoded: EncodedTable,
+    *,
+    max_positions: int | None,
 ) -> None:
-    encoder, limits = parts.module.encoder, TokenLimits.from_config(parts.config["data"])
+    encoder, limits, encoded = parts.module.encoder, parts.datamodule.limits, parts.datamodule.encoded["train"]
     report.counts = count_mask(examples, encoder=encoder, learns_history=limits.supervised_turns == "all")
     sample = [(rows[index], examples[index]) for index in spread_rows(len(rows), _NUM_PROMPTS)]
-    report.add("mask", mask_findings(report.counts, encoder=encoder))
+    report.add("mask", mask_findings(report.counts, encoder=encoder, max_positions=max_positions))
+    report.add("mask", dropped_findings(parts.datamodule.splits.dropped, max_positions=max_positions))
     report.add("mask", batch_findings(examples[:_NUM_BATCHED], encoder=encoder))
     report.add("mask", prompt_findings(sample, encoder=encoder, limits=limits))
     # The shortest row, one of the usual length, and the longest.

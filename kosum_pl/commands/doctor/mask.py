@@ -13,13 +13,17 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final, Literal
 
+import numpy as np
+
 from kosum_pl.commands.doctor.finding import Finding, broken, ok, warning_if
 from kosum_pl.encode import CollateItem, Collator, Encoder, TokenLimits
+from kosum_pl.encode.limit_rules import holding_limit
+from kosum_pl.encode.long_rows import LongRows
 from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample
 
 _MAX_NAMED: Final = 3
 _BY_LENGTH: Final = "mask by length, not by pad id"
-_MANY_TRUNCATED, _MANY_CUT = 0.05, 0.01
+_MANY_LONG: Final = 0.01
 Kind = Literal["prompt", "supervised", "terminator", "masked"]
 
 
@@ -44,6 +48,7 @@ class MaskCounts:
     Attributes:
         num_supervised: Tokens that are learnt.
         num_truncated: Rows whose dialogue lost turns; `num_cut`: whose summary was cut.
+        source_lengths: Tokens of the rows' prompts before that; `summary_lengths`: of their summaries.
         unended: Rows with a whole summary whose last label is no terminator.
         misended: Rows with a cut summary whose last label is one.
         doubled: Rows that begin with two BOS, or whose labels begin with one.
@@ -54,6 +59,8 @@ class MaskCounts:
     num_supervised: int = 0
     num_truncated: int = 0
     num_cut: int = 0
+    source_lengths: list[int] = field(default_factory=list)
+    summary_lengths: list[int] = field(default_factory=list)
     unended: list[str] = field(default_factory=list)
     misended: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -75,6 +82,8 @@ def count_mask(examples: Iterable[EncodedExample], *, encoder: Encoder, learns_h
         counts.num_supervised += len(supervised)
         counts.num_truncated += example.truncated_tokens > 0
         counts.num_cut += example.cut_tokens > 0
+        counts.source_lengths.append(example.prompt_length + example.truncated_tokens)
+        counts.summary_lengths.append(len(labels) - example.prompt_length * encoder.is_causal + example.cut_tokens)
         if not supervised:
             counts.unsupervised.append(name)
         elif (labels[-1] in encoder.terminator_ids) == (example.cut_tokens > 0):
@@ -90,8 +99,8 @@ def count_mask(examples: Iterable[EncodedExample], *, encoder: Encoder, learns_h
     return counts
 
 
-def mask_findings(counts: MaskCounts, *, encoder: Encoder) -> Iterator[Finding]:
-    """What the counts of `count_mask` mean."""
+def mask_findings(counts: MaskCounts, *, encoder: Encoder, max_positions: int | None = None) -> Iterator[Finding]:
+    """What the counts of `count_mask` mean; `max_positions` is None where the model has no such limit."""
     tokenizer, rows = encoder.tokenizer, counts.num_rows
     mean = counts.num_supervised / rows if rows else 0.0
     text = f"{counts.num_supervised:,} supervised tokens in {rows:,} rows, {mean:.0f} a row, the terminator included"
@@ -113,12 +122,35 @@ def mask_findings(counts: MaskCounts, *, encoder: Encoder) -> Iterator[Finding]:
         ends = " or ".join(f"'{tokenizer.convert_ids_to_tokens(token)}'" for token in encoder.terminator_ids)
         cut = f"; nothing follows the {counts.num_cut:,} cut ones" if counts.num_cut else ""
         yield ok(f"every whole summary ends with a terminator, {ends}{cut}")
-    for number, what, share, option in (
-        (counts.num_truncated, "dialogues truncated", _MANY_TRUNCATED, "--data.max_source_tokens"),
-        (counts.num_cut, "summaries cut", _MANY_CUT, "--data.max_summary_tokens"),
+    for number, part, what, lengths, option in (
+        (counts.num_truncated, "dialogue", "dialogues truncated", counts.source_lengths, "--data.max_source_tokens"),
+        (counts.num_cut, "summary", "summaries cut", counts.summary_lengths, "--data.max_summary_tokens"),
     ):
         text = f"{number:,} of {rows:,} {what} ({number / max(rows, 1):.1%})"
-        yield warning_if(number > share * rows, text, f"raise {option}")
+        remedy = long_remedy(part, option=option, lengths=lengths, max_positions=max_positions) if number else ""
+        yield warning_if(number > 0 and number >= _MANY_LONG * rows, text, remedy)
+
+
+def dropped_findings(dropped: Sequence[LongRows], *, max_positions: int | None) -> Iterator[Finding]:
+    """Rows that train lost for their length."""
+    for long in dropped:
+        remedy = long_remedy(
+            long.part, option=f"--{long.option}", lengths=long.lengths, max_positions=max_positions, is_dropped=True
+        )
+        is_bad = len(long.rows) >= _MANY_LONG * len(long.lengths)
+        yield warning_if(is_bad, f"{long.dropped_line}, of {len(long.lengths):,}", remedy, otherwise="note")
+
+
+def long_remedy(
+    part: str, *, option: str, lengths: Sequence[int] | np.ndarray, max_positions: int | None, is_dropped: bool = False
+) -> str:
+    """The smallest limit that holds 99.5 % of the lengths, unless the model has fewer positions."""
+    needed = holding_limit(np.asarray(lengths))
+    if max_positions is None or needed <= max_positions:
+        return f"{option} {needed} holds 99.5 %"
+    least = "truncate" if part == "dialogue" else "cut"
+    choice = f"--data.on_long_{part} {least if is_dropped else 'drop'}"
+    return f"99.5 % take {needed:,} tokens, and the model has {max_positions:,} positions: {choice}, or another model"
 
 
 def batch_findings(examples: Sequence[EncodedExample], *, encoder: Encoder) -> Iterator[Finding]:

@@ -44,7 +44,7 @@ def drift_report(invocation: Invocation) -> DriftReport:
     for stage in ("fit", "test", "predict"):
         if stage == "fit" or parts.config["data"].get(f"{stage}_file"):
             data.setup(stage)
-            notes += data.report_lines
+            notes += [line for line in data.report_lines if line not in notes]  # measured limits are said each time
     splits = {name: list(table) for name, table in data.tables.items()}
     drifts: list[Drift] = []
     compared: dict[tuple[str, ...], str] = {}

@@ -48,7 +48,7 @@ def export(invocation: Invocation, options: Options) -> Iterator[str]:
     parts = load_parts(invocation)
     _check(parts.module, options)
     device = find_device(options.device)
-    settings = InferenceSettings.from_config(parts.config)
+    settings = InferenceSettings.from_config(parts.config, limits=parts.datamodule.limits)
     topics = run_topics(parts.config["data"]["topics"], checkpoint=options.checkpoint)
     dialogues = _sample(parts, options.sample)
     load_weights(parts.module, options.checkpoint, seed=seed_of(parts.config))

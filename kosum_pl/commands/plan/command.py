@@ -55,6 +55,7 @@ def plan_report(invocation: Invocation, *, memory: int | None) -> PlanReport:
         estimate=counted,
         memory=room,
         memory_source=source,
+        limit_lines=parts.datamodule.splits.limit_lines,
         proposals=() if counted.total <= room else proposals(settings, memory=room, cache=cache),
     )
 

@@ -34,6 +34,7 @@ class PlanReport:
     Attributes:
         batch: The largest; `estimate` is its memory.
         unread: Why the training rows were not read; empty where they were.
+        limit_lines: How limits were measured on them, a line each; empty where none is.
         memory: Bytes of the device; `memory_source` is where that number comes from.
     """
 
@@ -44,6 +45,7 @@ class PlanReport:
     estimate: MemoryEstimate
     memory: int
     memory_source: str
+    limit_lines: Sequence[str] = ()
     proposals: Sequence[Proposal] = ()
 
     @property
@@ -79,7 +81,7 @@ class PlanReport:
 
     def print(self, console: Console) -> None:
         """The page: model and batch, a table by kind and moment, the verdict last."""
-        for line in (self._model_line(), self._batch_line(), self._origin_line()):
+        for line in (self._model_line(), *self.limit_lines, self._batch_line(), self._origin_line()):
             console.print(Text(line), soft_wrap=True)
         table = Table(title="memory of a training step", title_justify="left")
         table.add_column("kind")
@@ -116,7 +118,8 @@ class PlanReport:
         )
 
     def _origin_line(self) -> str:
-        limits = "rows at data.max_source_tokens and data.max_summary_tokens"
+        source, summary = self.settings.max_source_tokens, self.settings.max_summary_tokens
+        limits = f"rows at data.max_source_tokens={source:,} and data.max_summary_tokens={summary:,}"
         if self.unread:
             return f"  of {limits} alone, as {self.unread}; many short rows under data.max_batch_tokens can need more"
         if self.batch == self.settings.batch:

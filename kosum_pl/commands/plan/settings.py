@@ -156,7 +156,12 @@ class PlanSettings:
 
 
 def plan_settings(parts: Parts) -> PlanSettings:
-    """Settings of a config, its rows unread."""
+    """Settings of a config, its rows unread; limits that are `auto` are measured already, or at their ceilings.
+
+    Raises:
+        ValueError: A limit is neither.
+    """
+    limits = parts.datamodule.splits.largest_limits
     module, trainer, data = parts.module, parts.config["trainer"], parts.config["data"]
     presets = module.decoding.fit_router.candidates
     is_generating = module.generate_during_fit and bool(data["val_file"])
@@ -171,8 +176,8 @@ def plan_settings(parts: Parts) -> PlanSettings:
         accumulate_grad_batches=int(trainer["accumulate_grad_batches"]),
         max_batch_tokens=data["max_batch_tokens"],
         batch_size=data["batch_size"],
-        max_source_tokens=int(data["max_source_tokens"]),
-        max_summary_tokens=int(data["max_summary_tokens"]),
+        max_source_tokens=limits.max_source_tokens,
+        max_summary_tokens=limits.max_summary_tokens,
         is_smoothed=module.label_smoothing > 0,
         eval_batch_size=int(data["eval_batch_size"]) if is_generating else 0,
         num_beams=max(preset.num_beams for preset in presets),

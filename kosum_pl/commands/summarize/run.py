@@ -155,7 +155,7 @@ def _open_config(invocation: Invocation) -> _Summarizer:
         raise UsageError("this config's own weights are untrained; add --ckpt_path best")
     return _Summarizer(
         module=parts.module,
-        settings=InferenceSettings.from_config(parts.config),
+        settings=InferenceSettings.from_config(parts.config, limits=parts.datamodule.limits),
         topics=run_topics(parts.config["data"]["topics"], checkpoint=checkpoint),
         load_weights=(
             parts.module.configure_model

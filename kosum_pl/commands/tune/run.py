@@ -75,7 +75,7 @@ def tune(invocation: Invocation, options: Options) -> Iterator[str]:
         f"served today by {plan.serving_names}"
     )
     load_weights(parts.module, options.checkpoint, seed=seed_of(parts.config))
-    settings = InferenceSettings.from_config(parts.config)
+    settings = InferenceSettings.from_config(parts.config, limits=parts.datamodule.limits)
     scorer = RowScorer(parts, plan.tuning, settings, device=device)
     study = open_study(plan.study_file, name=_study_name(plan))
     search = Search(study, scorer, space=plan.space, base=plan.base, first=[plan.base, plan.default], seed=options.seed)
@@ -200,7 +200,13 @@ def _study_name(plan: _Plan) -> str:
         [repr(knob) for knob in plan.space],
         [repr(preset) for preset in (plan.base, plan.default)],
         {name: value for name, value in model.items() if name not in _NOT_HASHED},
-        ({**InferenceSettings.from_config(config).values(), "is_constrained": is_constrained}, plan.options.seed),
+        (
+            {
+                **InferenceSettings.from_config(config, limits=plan.parts.datamodule.limits).values(),
+                "is_constrained": is_constrained,
+            },
+            plan.options.seed,
+        ),
     ]
     key = sha256(json.dumps(content, ensure_ascii=False, sort_keys=True, default=str).encode()).hexdigest()
     return f"{plan.slice_name} {key[:16]}"

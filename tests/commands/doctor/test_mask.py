@@ -3,9 +3,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from kosum_pl.commands.doctor.mask import batch_findings, count_mask, mask_findings, pieces, prompt_findings
+from kosum_pl.commands.doctor.mask import (
+    batch_findings,
+    count_mask,
+    dropped_findings,
+    mask_findings,
+    pieces,
+    prompt_findings,
+)
 from kosum_pl.encode import (
     CausalEncoder,
     ChatPrompt,
@@ -16,6 +24,7 @@ from kosum_pl.encode import (
     TokenLimits,
     load_tokenizer,
 )
+from kosum_pl.encode.long_rows import LongRows
 from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample
 from tests.commands.doctor.levels import levels, pairs, texts
 
@@ -145,9 +154,43 @@ def test_pieces_join_to_what_the_model_reads(encoder: Encoder) -> None:
     assert masked[-1].kind == "masked"
 
 
-@pytest.mark.parametrize(("number", "level"), [(5, "ok"), (6, "warning")])
+@pytest.mark.parametrize(("number", "level"), [(0, "ok"), (1, "ok"), (2, "warning")])
 def test_many_truncated_dialogues_are_a_warning(encoder: Encoder, number: int, level: str) -> None:
     counts = count_mask(encode(encoder), encoder=encoder)
-    counts.num_rows, counts.num_truncated = 100, number
-    expected = (level, f"{number} of 100 dialogues truncated ({number}.0%)")
-    assert expected in pairs(mask_findings(counts, encoder=encoder))
+    counts.num_rows, counts.num_truncated = 200, number
+    counts.source_lengths, counts.summary_lengths = [100] * 198 + [500, 700], [30] * 200
+    (found,) = (each for each in mask_findings(counts, encoder=encoder) if "dialogues truncated" in each.text)
+    assert (found.level, found.text) == (level, f"{number} of 200 dialogues truncated ({number / 2:.1f}%)")
+    # 199 of 200 rows are 99.5 %.
+    assert found.remedy == ("--data.max_source_tokens 512 holds 99.5 %" if level == "warning" else "")
+
+
+def test_a_limit_beyond_the_models_positions_is_no_remedy(encoder: Encoder) -> None:
+    counts = count_mask(encode(encoder), encoder=encoder)
+    counts.num_rows, counts.num_truncated = 200, 2
+    counts.source_lengths, counts.summary_lengths = [100] * 198 + [500, 700], [30] * 200
+    remedies = [found.remedy for found in mask_findings(counts, encoder=encoder, max_positions=448)]
+    problem = "99.5 % take 512 tokens, and the model has 448 positions"
+    assert f"{problem}: --data.on_long_dialogue drop, or another model" in remedies
+
+
+@pytest.mark.parametrize(("number", "level"), [(1, "note"), (2, "warning")])
+def test_rows_that_train_lost(number: int, level: str) -> None:
+    lengths = np.array([30] * (200 - number) + [90] * number)
+    dropped = LongRows(
+        split="train",
+        part="summary",
+        limit=64,
+        option="data.max_summary_tokens",
+        rows=tuple(range(200 - number, 200)),
+        ids=("b",),
+        lengths=lengths,
+    )
+    (found,) = dropped_findings([dropped], max_positions=None)
+    assert found.level == level
+    assert found.text.startswith(f"train: {number} row")
+    assert found.text.endswith(f"dropped: summary longer than data.max_summary_tokens=64 {dropped.named}, of 200")
+    needed = {1: 64, 2: 128}[number]
+    assert found.remedy == ("" if level == "note" else f"--data.max_summary_tokens {needed} holds 99.5 %")
+    (found,) = dropped_findings([dropped], max_positions=100 if number == 2 else None)
+    assert ("--data.on_long_summary cut, or another model" in found.remedy) == (number == 2)

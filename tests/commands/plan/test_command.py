@@ -60,6 +60,20 @@ def assert_each_fits(values: dict[str, Any], *options: str, memory: str) -> None
         assert (status, again["total"]) == (0, proposal["total"])
 
 
+def test_limits_that_are_auto(llama: None, capsys: pytest.CaptureFixture[str]) -> None:
+    auto = ["--data.max_source_tokens", "{auto_up_to: 448}", "--data.max_summary_tokens", "auto"]
+    status, measured = plan(*auto, config="llama.yaml")
+    printed = capsys.readouterr().out
+    assert status == 0
+    assert "max_summary_tokens auto: 64 holds " in printed
+    assert measured["training_rows_unread"] == ""
+    # Without rows the ceilings count.
+    auto[-1] = "{auto_up_to: 64}"
+    _, at_most = plan(*auto, "--data.train_file", "null", config="llama.yaml")
+    assert "rows at data.max_source_tokens=448 and data.max_summary_tokens=64 alone" in capsys.readouterr().out
+    assert at_most["total"] == plan("--data.train_file", "null", config="llama.yaml")[1]["total"]
+
+
 def test_a_tiny_model_fits(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, values = plan("--memory", "24GB")
     assert (status, values["fits"], values["proposals"]) == (0, True, [])

@@ -16,6 +16,7 @@ from kosum_pl.commands.summarize.input import read_input, split_dialogues
 from kosum_pl.data import Columns
 from kosum_pl.decode import ConstraintSettings
 from kosum_pl.decode.regenerate import Regenerator
+from kosum_pl.encode import TokenLimits
 from kosum_pl.errors import UsageError
 from kosum_pl.export.folder import load_folder, write_folder
 from kosum_pl.inference import InferenceSettings, find_device, summarize_dialogues
@@ -145,12 +146,10 @@ def test_a_table_s_own_columns_are_read(tmp_path: Path) -> None:
 
 
 def test_settings_of_a_config_survive_a_file() -> None:
-    data = {
-        **{"max_source_tokens": 64, "max_summary_tokens": 8, "truncation": "middle", "supervised_turns": "last"},
-        **{"columns": {"summary": ["a", "b"]}, "cleaning": ["nfc"], "eval_batch_size": 3},
-    }
+    data = {"columns": {"summary": ["a", "b"]}, "cleaning": ["nfc"], "eval_batch_size": 3}
+    limits = TokenLimits(max_source_tokens=64, max_summary_tokens=8, truncation="middle")
     config = {"data": data, "trainer": {"precision": "bf16-mixed"}}
-    settings = InferenceSettings.from_config(config)
+    settings = InferenceSettings.from_config(config, limits=limits)
     assert (settings.precision, settings.batch_size) == ("bf16-mixed", 3)
     assert InferenceSettings.from_values(json.loads(json.dumps(settings.values()))) == settings
 

@@ -75,7 +75,8 @@ def test_scores_are_those_of_validate(folder: Path) -> None:
     indices, when = select_rows(table, ["weekday=7"])
     assert invocation.checkpoint is not None
     load_weights(parts.module, invocation.checkpoint)
-    scorer = RowScorer(parts, indices, InferenceSettings.from_config(parts.config), device=torch.device("cpu"))
+    settings = InferenceSettings.from_config(parts.config, limits=parts.datamodule.limits)
+    scorer = RowScorer(parts, indices, settings, device=torch.device("cpu"))
     found = [scorer.scores(load_preset("beams.yaml")) for _ in range(2)]
 
     assert when == {"weekday": ["7"]}
