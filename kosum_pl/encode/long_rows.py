@@ -131,7 +131,8 @@ class LongRowRules:
                 )
             if long.is_any and choice == "drop":
                 fate = "truncated" if long.part == "dialogue" else "cut, which matters for the loss alone"
-                lines.append(f"{split}: {len(long.rows):,} {parts} {long.bound} are {fate}; only train drops rows")
+                noun, verb = (long.part, "is") if len(long.rows) == 1 else (parts, "are")
+                lines.append(f"{split}: {len(long.rows):,} {noun} {long.bound} {verb} {fate}; only train drops rows")
         return lines
 
     def _choice(self, long: LongRows) -> str:

@@ -131,6 +131,10 @@ def test_other_splits_keep_their_rows_and_say_so(encode: Encode) -> None:
         "val: 2 dialogues longer than data.max_source_tokens=24 are truncated; only train drops rows",
     ]
     assert LongRowRules().check(encoded, split="val", limits=LIMITS) == []
+    _, encoded = encode([LONG_DIALOGUE, SHORT], LIMITS)
+    assert rules.check(encoded, split="val", limits=LIMITS) == [
+        "val: 1 dialogue longer than data.max_source_tokens=24 is truncated; only train drops rows"
+    ]
 
 
 @pytest.mark.parametrize(
