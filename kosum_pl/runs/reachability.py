@@ -15,10 +15,11 @@ MAX_ROWS: Final = 500
 """References that are looked at before a `fit`, spread evenly."""
 
 
-def measure_fit(datamodule: Any, module: Any) -> dict[str, Reachability]:
+def measure_fit(datamodule: Any, module: Any, *, max_rows: int = MAX_ROWS) -> dict[str, Reachability]:
     """References of val, or of train where there is no val, under the presets that a submission is made with.
 
     Those of validations inside `fit` follow where they forbid more. Empty where the data module cannot measure.
+    `max_rows` is the number of references that are looked at, spread evenly.
 
     Raises:
         ValueError: The constraint or a preset does not fit the tokenizer.
@@ -28,7 +29,7 @@ def measure_fit(datamodule: Any, module: Any) -> dict[str, Reachability]:
         return {}
     decoding = module.decoding
     split = "val" if "val" in datamodule.tables else "train"
-    found, inside = measure(split, decoding=decoding, max_rows=MAX_ROWS)
+    found, inside = measure(split, decoding=decoding, max_rows=max_rows)
     return {split: found, **({f"{split} inside fit": inside} if inside.share < found.share else {})}
 
 

@@ -25,7 +25,7 @@ from kosum_pl.commands.doctor.data import (
     table_findings,
     tag_findings,
 )
-from kosum_pl.commands.doctor.finding import Finding, attempt, note
+from kosum_pl.commands.doctor.finding import Finding, attempt, note, worst_level
 from kosum_pl.commands.doctor.language import MAX_TEXTS, language_findings, measure, measure_neighbours
 from kosum_pl.commands.doctor.machine import machine_findings, read_machine
 from kosum_pl.commands.doctor.mask import (
@@ -36,6 +36,7 @@ from kosum_pl.commands.doctor.mask import (
     pieces,
     prompt_findings,
 )
+from kosum_pl.commands.doctor.reachability import MAX_REFERENCES, reachability_findings
 from kosum_pl.commands.doctor.report import DoctorReport, MaskedRow
 from kosum_pl.commands.doctor.template import template_findings
 from kosum_pl.commands.doctor.tokens import ModelFiles, read_model_files, token_findings
@@ -43,6 +44,7 @@ from kosum_pl.commands.doctor.versions import installed_version, shipped_pins, v
 from kosum_pl.data import spread_rows
 from kosum_pl.decode import ConstraintSettings
 from kosum_pl.decode.constraint.table_cache import default_cache_dir
+from kosum_pl.runs.reachability import measure_fit
 from kosum_pl.types import Dialogue, EncodedExample
 
 MAX_ROWS: Final = 20_000
@@ -71,7 +73,10 @@ def examine(invocation: Invocation) -> DoctorReport:
     report.add("data", faults)
     if not faults:
         _examine_rows(report, parts)
-    report.add("constraint", constraint_findings(parts.module.decoding.constraint, parts.module.encoder))
+    constraint = list(constraint_findings(parts.module.decoding.constraint, parts.module.encoder))
+    report.add("constraint", constraint)
+    if not faults and worst_level(constraint) != "broken":  # nothing is said under a constraint that cannot be built
+        _examine_reachability(report, parts)
     return report
 
 
@@ -161,6 +166,12 @@ def _examine_mask(
     for index in dict.fromkeys(int(order[rank]) for rank in (0, len(order) // 2, -1)):
         example = encoded[index]
         report.rows.append(MaskedRow(example_id=example.example_id, pieces=pieces(example, encoder=encoder)))
+
+
+def _examine_reachability(report: DoctorReport, parts: Parts) -> None:
+    found, faults = attempt(lambda: measure_fit(parts.datamodule, parts.module, max_rows=MAX_REFERENCES))
+    report.reachability = found or {}
+    report.add("reachability", [*faults, *reachability_findings(report.reachability)])
 
 
 def _sample_findings(numbers: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:

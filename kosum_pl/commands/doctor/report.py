@@ -20,6 +20,7 @@ from kosum_pl.commands.doctor.finding import LEVELS, Finding, Level, worst_level
 from kosum_pl.commands.doctor.language import LanguageFit
 from kosum_pl.commands.doctor.mask import Kind, MaskCounts, Piece
 from kosum_pl.commands.output import visible
+from kosum_pl.decode.reachability.report import Reachability
 
 _MARKS: Final[dict[Level, tuple[str, str]]] = {
     "ok": ("ok", "green"),
@@ -53,6 +54,7 @@ class DoctorReport:
     Attributes:
         counts: Of the mask; None where no row could be encoded.
         language: The config's own tokenizer first.
+        reachability: By the name that `fit` shows it under.
     """
 
     config_name: str
@@ -61,6 +63,7 @@ class DoctorReport:
     counts: MaskCounts | None = None
     language: list[LanguageFit] = field(default_factory=list)
     lengths: list[Lengths] = field(default_factory=list)
+    reachability: dict[str, Reachability] = field(default_factory=dict)
 
     def add(self, area: str, findings: Iterable[Finding]) -> None:
         """Put findings under their heading."""
@@ -84,6 +87,7 @@ class DoctorReport:
             },
             "language": [asdict(fit) for fit in self.language],
             "lengths": [asdict(entry) for entry in self.lengths],
+            "reachability": {name: each.values() for name, each in self.reachability.items()},
         }
 
     def print(self, console: Console) -> None:

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 WARNING_SHARE: Final = 0.95
 """Below this share of references that can be said, somebody should look at the presets."""
+BROKEN_SHARE: Final = 0.8
+"""Below this share a run is not worth its start."""
 
 REASONS: Final[Mapping[str, str]] = {
     "no_repeat_ngram_size": "repeat a phrase",

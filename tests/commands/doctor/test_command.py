@@ -67,7 +67,16 @@ def test_a_healthy_config_gets_its_page_and_exit_code_zero(work: Path, capsys: p
     status, values = doctor("--model.random_init=true")
     assert (status, lines(values, "broken")) == (0, [])
     areas = list(dict.fromkeys(finding["area"] for finding in values["findings"]))
-    assert areas == ["versions", "machine", "special tokens", "language fit", "mask", "data", "constraint"]
+    assert areas == [
+        "versions",
+        "machine",
+        "special tokens",
+        "language fit",
+        "mask",
+        "data",
+        "constraint",
+        "reachability",
+    ]
     counts = values["mask"]["counts"]
     assert (counts["num_rows"], counts["unended"], counts["doubled"]) == (4, [], [])
     assert counts["num_supervised"] == num_trained_on(work)
