@@ -81,9 +81,11 @@ def trial_line(tried: Tried, all_tried: Sequence[Tried], *, num_trials: int) -> 
     return f"{where}: {tried.score:.2f}{note}, best {best:.2f}: {_words(tried.params)}"
 
 
-def trial_table(tried: Sequence[Tried], *, taken: Tried) -> Iterator[str]:
+def trial_table(tried: Sequence[Tried], *, taken: Tried, num_refused: int) -> Iterator[str]:
     """The best trials, each preset once, and which one is taken."""
     first = {_words(trial.params): trial for trial in reversed(tried) if trial.row_scores is not None}
+    if num_refused:
+        yield f"{num_refused} more presets were refused: under them fewer references can be said than with default"
     yield f"best of {len(tried)} trials, rouge_sum on the tuning part:"
     for trial in sorted(first.values(), key=lambda trial: (-trial.score, trial.number))[:_TOP]:
         yield f"  {trial.number:>4}  {trial.score:7.2f}  {_words(trial.params)}"

@@ -22,11 +22,13 @@ import numpy as np
 from kosum_pl.checkpoints.weights import load_weights, seed_of
 from kosum_pl.cli.arguments import Invocation, Options
 from kosum_pl.cli.parts import Parts, load_parts
+from kosum_pl.commands.tune.floor import ReachFloor
 from kosum_pl.commands.tune.report import Comparison, preset_text, trial_line, trial_table, verdict
 from kosum_pl.commands.tune.rows import RowScorer, select_rows, split_rows
 from kosum_pl.commands.tune.space import Knob, make_space, preset_from
 from kosum_pl.commands.tune.study import Search, open_study
 from kosum_pl.decode import DecodingPreset, load_preset
+from kosum_pl.decode.reachability.references import References
 from kosum_pl.errors import UsageError
 from kosum_pl.files import write_atomically
 from kosum_pl.inference import InferenceSettings, find_device
@@ -78,7 +80,16 @@ def tune(invocation: Invocation, options: Options) -> Iterator[str]:
     settings = InferenceSettings.from_config(parts.config, limits=parts.datamodule.limits)
     scorer = RowScorer(parts, plan.tuning, settings, device=device)
     study = open_study(plan.study_file, name=_study_name(plan))
-    search = Search(study, scorer, space=plan.space, base=plan.base, first=[plan.base, plan.default], seed=options.seed)
+    floor = _reach_floor(plan, settings)
+    search = Search(
+        study,
+        scorer,
+        space=plan.space,
+        base=plan.base,
+        first=[plan.base, plan.default],
+        allows=floor.allows,
+        seed=options.seed,
+    )
     yield from _search(plan, search, scorer)
     tuned = preset_from(search.taken.params, base=plan.base)
     unseen = RowScorer(parts, plan.held_out, settings, device=device)
@@ -87,8 +98,9 @@ def tune(invocation: Invocation, options: Options) -> Iterator[str]:
         yield from comparison.lines()
     _check_gain(plan, comparisons[-1])
     yield verdict(comparisons[-1])
-    comments = _comments(plan, invocation, comparisons, num_trials=len(search.tried))
-    write_atomically(options.output, preset_text(tuned, plan.space, when=plan.when, comments=list(comments)))
+    yield floor.words(tuned)
+    comments = [*_comments(plan, invocation, comparisons, num_trials=len(search.tried)), floor.words(tuned)]
+    write_atomically(options.output, preset_text(tuned, plan.space, when=plan.when, comments=comments))
     yield f"written: {options.output}"
 
 
@@ -99,7 +111,7 @@ def _search(plan: _Plan, search: Search, scorer: RowScorer) -> Iterator[str]:
         yield f"{len(search.tried)} trials are in {plan.study_file} already"
     for tried in itertools.chain(search.run(num_trials), search.simplify()):
         yield trial_line(tried, search.tried, num_trials=num_trials)
-    yield from trial_table(search.tried, taken=search.taken)
+    yield from trial_table(search.tried, taken=search.taken, num_refused=search.num_refused)
     for tried in search.tried:
         if tried.row_scores is not None:
             scorer.remember(preset_from(tried.params, base=plan.base), tried.row_scores)
@@ -147,6 +159,16 @@ def _make_plan(parts: Parts, options: Options) -> _Plan:
         ),
         study_file=options.study or _study_file(options),
     )
+
+
+def _reach_floor(plan: _Plan, settings: InferenceSettings) -> ReachFloor:
+    """The share of the slice's references that a proposal has to leave."""
+    table = plan.parts.datamodule.tables["val"]
+    rows = [table[row] for row in sorted([*plan.tuning, *plan.held_out])]
+    references = References(rows, encoder=plan.parts.module.encoder, constraint=None, limits=settings.limits)
+    floor = ReachFloor(references, default=plan.default)
+    floor.check_base(plan.base)
+    return floor
 
 
 def _serving(parts: Parts, rows: Sequence[int], output: Path) -> dict[int, DecodingPreset]:

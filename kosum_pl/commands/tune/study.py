@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,9 +22,10 @@ from kosum_pl.commands.tune.space import Knob, Params, choose_params, params_of,
 from kosum_pl.decode import DecodingPreset
 from kosum_pl.errors import UsageError
 
-_PARAMS, _SCORES, _NOTE, _IS_SEARCHED = "preset", "row_scores", "note", "is_searched"
+_PARAMS, _SCORES, _NOTE, _IS_SEARCHED, _IS_REFUSED = "preset", "row_scores", "note", "is_searched", "is_refused"
 _FINISHED: Final = (TrialState.COMPLETE, TrialState.PRUNED)
 _RANDOM_TRIALS: Final = 10  # Before the search learns from what was tried.
+_MOST_ASKED: Final = 20  # Presets asked for, refused ones among them, for one that is tried.
 _SURE_TRIALS: Final = 5  # Run to their end whatever they score, so that a median means something.
 
 
@@ -79,6 +80,7 @@ class Search:
     Args:
         base: The preset that is tuned; what is not searched is taken from it.
         first: Presets to try first.
+        allows: Whether a preset may be proposed; one that may not is refused before it generates, and is no trial.
 
     Attributes:
         taken: What `simplify` has left of the best trial.
@@ -94,28 +96,48 @@ class Search:
         space: Sequence[Knob],
         base: DecodingPreset,
         first: Sequence[DecodingPreset],
+        allows: Callable[[DecodingPreset], bool],
         seed: int,
     ) -> None:
         self._study, self._scorer, self._space, self._base, self._seed = study, scorer, space, base, seed
+        self._allows = allows
         self._first = list({_key(params): params for params in (params_of(p, space) for p in first)}.values())
 
     @property
     def tried(self) -> list[Tried]:
-        """All finished trials, in order."""
-        finished = self._study.get_trials(deepcopy=False, states=_FINISHED)
+        """All finished trials, in order; those that were refused are none."""
+        finished = [trial for trial in self._finished if not trial.user_attrs.get(_IS_REFUSED)]
         return [_read(trial, number=number) for number, trial in enumerate(finished, 1)]
 
+    @property
+    def num_refused(self) -> int:
+        """Presets that the search asked for and that may not be proposed."""
+        return sum(bool(trial.user_attrs.get(_IS_REFUSED)) for trial in self._finished)
+
+    @property
+    def _finished(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False, states=_FINISHED)
+
     def run(self, num_trials: int) -> Iterator[Tried]:
-        """Trials until the search has finished so many in all."""
-        searched = sum(tried.is_searched for tried in self.tried)
-        for number in range(searched + 1, num_trials + 1):
+        """Trials until the search has finished so many in all.
+
+        Raises:
+            UsageError: Hardly any preset may be proposed.
+        """
+        while sum(tried.is_searched for tried in self.tried) < num_trials:
+            number = 1 + sum(trial.user_attrs.get(_IS_SEARCHED, True) for trial in self._finished)
+            if number > _MOST_ASKED * num_trials:
+                reason = f"{self.num_refused} of {number - 1} presets leave fewer references sayable than the default"
+                raise UsageError(f"{reason}; take a wider slice, or a default preset that forbids less")
             # Seeded by the trial and not by the process: going on is the same as never having stopped.
             self._study.sampler = optuna.samplers.TPESampler(
                 seed=self._seed * 1_000_003 + number, n_startup_trials=_RANDOM_TRIALS
             )
             if number <= len(self._first):
                 self._study.enqueue_trial(self._first[number - 1])
-            yield self._finish(self._study.ask())
+            tried = self._finish(self._study.ask())
+            if tried is not None:
+                yield tried
 
     def simplify(self) -> Iterator[Tried]:
         """Put fields of the best trial back to what serves today, one after the other, where that costs nothing sure.
@@ -139,6 +161,8 @@ class Search:
             if tried is None:
                 self._study.enqueue_trial(params)
                 tried = self._finish(self._study.ask(), note=f"{knob.name} put back")
+                if tried is None:
+                    continue
                 yield tried
             if tried.row_scores is not None and is_near(best_scores, tried.row_scores):
                 self.taken = tried
@@ -147,12 +171,16 @@ class Search:
         """Trials by what they tried, the first of equals."""
         return {_key(tried.params): tried for tried in reversed(self.tried)}
 
-    def _finish(self, trial: Trial, *, note: str = "") -> Tried:
-        """Run a trial and keep it."""
+    def _finish(self, trial: Trial, *, note: str = "") -> Tried | None:
+        """Run a trial and keep it; None where its preset is refused."""
         try:
             params = choose_params(trial, self._space)
             trial.set_user_attr(_PARAMS, params)
             trial.set_user_attr(_IS_SEARCHED, not note)
+            if not self._allows(preset_from(params, base=self._base)):
+                trial.set_user_attr(_IS_REFUSED, True)
+                self._study.tell(trial, state=TrialState.PRUNED)
+                return None
             tried = self._try(trial, params, note=note)
         except BaseException:
             self._study.tell(trial, state=TrialState.FAIL)

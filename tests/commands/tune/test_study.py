@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from kosum_pl.commands.tune.space import Knob, make_space, params_of, preset_from, put_back
 from kosum_pl.commands.tune.study import Search, best_of, is_near, open_study
 from kosum_pl.decode import DecodingPreset
+from kosum_pl.errors import UsageError
 
 BASE = DecodingPreset(name="base", when={"weekday": 7}, num_beams=4, max_new_tokens=100, bad_words=("욕",))
 DEFAULT = DecodingPreset(name="default", num_beams=4, max_new_tokens=128, early_stopping=True)
@@ -41,8 +42,28 @@ class KnownScores:
         return scores
 
 
-def search(path: Path, scorer: Any, *, name: str = "study") -> Search:
-    return Search(open_study(path, name=name), scorer, space=SPACE, base=BASE, first=[BASE, DEFAULT], seed=3)
+def search(
+    path: Path, scorer: Any, *, name: str = "study", allows: Callable[[DecodingPreset], bool] = lambda _: True
+) -> Search:
+    return Search(
+        open_study(path, name=name), scorer, space=SPACE, base=BASE, first=[BASE, DEFAULT], allows=allows, seed=3
+    )
+
+
+def test_a_refused_preset_is_no_trial_and_never_generates(tmp_path: Path) -> None:
+    scorer = KnownScores()  # likes 20 tokens or more, of which no more than 12 may be asked for
+    found = search(tmp_path / "a.db", scorer, allows=lambda preset: preset.min_new_tokens <= 12)
+    tried = [*found.run(15), *found.simplify()]
+    assert sum(trial.is_searched for trial in tried) == 15
+    assert [trial.number for trial in tried] == list(range(1, len(tried) + 1))
+    assert found.num_refused > 0
+    assert max(preset.min_new_tokens for preset in scorer.presets) <= 12
+    assert 0 < found.taken.params["min_new_tokens"] <= 12
+
+
+def test_a_search_whose_presets_are_all_refused_ends(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^60 of 60 presets leave fewer references sayable than the default; "):
+        list(search(tmp_path / "a.db", KnownScores(), allows=lambda _: False).run(3))
 
 
 def test_what_serves_today_comes_first_and_the_search_finds_better(tmp_path: Path) -> None:
@@ -104,7 +125,7 @@ def test_a_preset_is_never_generated_twice(tmp_path: Path) -> None:
     ))  # fmt: skip
     space = (*knobs[:2], Knob(name="max_new_tokens", low=100, high=100))
     study = open_study(tmp_path / "a.db", name="few")
-    found = Search(study, scorer, space=space, base=BASE, first=[BASE], seed=0)
+    found = Search(study, scorer, space=space, base=BASE, first=[BASE], allows=lambda _: True, seed=0)
     tried = list(found.run(15))
     assert len(scorer.presets) == len({(preset.num_beams, preset.min_new_tokens) for preset in scorer.presets}) <= 4
     repeated = [trial for trial in tried if trial.note.startswith("as trial")]
