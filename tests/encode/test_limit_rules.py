@@ -7,18 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosum_pl.data import DEFAULT_CLEANING, Columns, read_dialogues
 from kosum_pl.encode import (
-    CausalEncoder,
-    ChatPrompt,
-    Encoder,
-    Seq2SeqEncoder,
-    SourcePrompt,
     TokenLimits,
-    load_tokenizer,
 )
 from kosum_pl.encode.limit_rules import LimitRule, LimitRules, holding_limit
 from kosum_pl.encode.table import EncodedTable, encode_table
+from tests.shared_fixtures import shared_encoder, shared_rows
 
 LENGTHS = st.lists(st.integers(1, 2000), min_size=1, max_size=400)
 BOUNDS = st.none() | st.integers(2, 2500)
@@ -154,19 +148,9 @@ def test_positions_that_the_other_limit_takes() -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["kobart", "llama3_1", "qwen3"])
 def test_real_rows(shared_dir: Path, tmp_path: Path, name: str) -> None:
-    tokenizer, _ = load_tokenizer(str(shared_dir / "tokenizers" / name))
-    is_causal = tokenizer.chat_template is not None
-    prompt = ChatPrompt() if is_causal else SourcePrompt()
-    encoder: Encoder = (CausalEncoder if is_causal else Seq2SeqEncoder)(tokenizer, prompt)  # type: ignore[arg-type, operator]
-    table = read_dialogues(
-        str(shared_dir / "data" / "train.csv"),
-        columns=Columns(),
-        cleaning=DEFAULT_CLEANING,
-        on_bad_rows="error",
-        needs_summary=True,
-        split="train",
-        cache_dir=tmp_path,
-    )
+    encoder = shared_encoder(shared_dir, name)
+    is_causal = encoder.is_causal
+    table = shared_rows(shared_dir, "train", cache_dir=tmp_path)
     auto = rules("auto", "auto")
     whole = encode_table(table, encoder=encoder, limits=auto.unlimited, with_summary=True, cache_dir=tmp_path)
     limits, _ = auto.measure(whole, is_causal=is_causal, max_positions=None)

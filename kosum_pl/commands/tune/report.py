@@ -85,7 +85,7 @@ def trial_table(tried: Sequence[Tried], *, taken: Tried, num_refused: int) -> It
     """The best trials, each preset once, and which one is taken."""
     first = {_words(trial.params): trial for trial in reversed(tried) if trial.row_scores is not None}
     if num_refused:
-        yield f"{num_refused} more presets were refused: under them fewer references can be said than with default"
+        yield f"refused before they generated: {num_refused} more, under which fewer can be said than with default"
     yield f"best of {len(tried)} trials, rouge_sum on the tuning part:"
     for trial in sorted(first.values(), key=lambda trial: (-trial.score, trial.number))[:_TOP]:
         yield f"  {trial.number:>4}  {trial.score:7.2f}  {_words(trial.params)}"

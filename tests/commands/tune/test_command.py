@@ -110,6 +110,7 @@ def test_what_does_not_win_is_not_written(folder: Path, capsys: pytest.CaptureFi
     text = (folder / "won.yaml").read_text(encoding="utf-8")
     assert text.startswith("# python -m kosum_pl validate --config tiny.yaml --preset ./won.yaml --ckpt_path best\n")
     assert "written by force" in text
+    assert "of 24 references can be said (" in text
     preset, today = load_preset("won.yaml"), load_preset("weekend.yaml")
     assert dict(preset.when) == {"weekday": 7}
     assert (preset.num_beams, preset.max_new_tokens) == (today.num_beams, today.max_new_tokens)
@@ -122,6 +123,8 @@ def test_trials_go_on_and_the_file_replaces_what_it_beats(folder: Path, capsys: 
     out = capsys.readouterr().out
     assert "served today by best" in out
     assert "trial 6 of 6" in out
+    # What serves these rows is shorter than any reference: it is never proposed.
+    assert "more, under which fewer can be said than with default" in out
     assert "held-out part, 12 rows, rouge_sum with 95 % intervals:" in out
     text = (folder / "best.yaml").read_text(encoding="utf-8")
     assert "12 rows: rouge_sum" in text

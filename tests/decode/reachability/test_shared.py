@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from kosum_pl.data import DEFAULT_CLEANING, Columns, read_dialogues
 from kosum_pl.decode import ConstraintSettings, DecodingSettings
 from kosum_pl.decode.reachability.references import References
-from kosum_pl.encode import CausalEncoder, ChatPrompt, Seq2SeqEncoder, SourcePrompt, TokenLimits, load_tokenizer
+from kosum_pl.encode import TokenLimits
+from tests.shared_fixtures import shared_encoder, shared_rows
 
 pytestmark = pytest.mark.shared
 
@@ -25,18 +25,8 @@ LIMITS = TokenLimits(max_source_tokens=1536, max_summary_tokens=192)
 
 @cache
 def references(shared_dir: Path, tokenizer_name: str, cache_dir: Path) -> References:
-    tokenizer, _ = load_tokenizer(str(shared_dir / "tokenizers" / tokenizer_name))
-    is_causal = tokenizer.chat_template is not None
-    table = read_dialogues(
-        str(shared_dir / "data" / "dev.csv"),
-        columns=Columns(),
-        cleaning=DEFAULT_CLEANING,
-        on_bad_rows="error",
-        needs_summary=True,
-        split="dev",
-        cache_dir=cache_dir,
-    )
-    encoder = CausalEncoder(tokenizer, ChatPrompt()) if is_causal else Seq2SeqEncoder(tokenizer, SourcePrompt())
+    encoder = shared_encoder(shared_dir, tokenizer_name)
+    table = shared_rows(shared_dir, "dev", cache_dir=cache_dir)
     return References(
         [table[row] for row in range(len(table))], encoder=encoder, constraint=ConstraintSettings(), limits=LIMITS
     )
