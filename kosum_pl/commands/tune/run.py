@@ -211,7 +211,7 @@ def _check_gain(plan: _Plan, comparison: Comparison) -> None:
 
 
 def _study_name(plan: _Plan) -> str:
-    """The slice, and a hash of everything that decides a trial's score."""
+    """The slice, and a hash of everything that decides a trial's score, or whether it is refused."""
     config, table = plan.parts.config, plan.parts.datamodule.tables["val"]
     model = dict(config["model"].get("init_args") or config["model"])
     rows = [table[row] for row in plan.tuning]
@@ -219,6 +219,7 @@ def _study_name(plan: _Plan) -> str:
     content = [
         _weights_hash(plan.options.checkpoint),
         [(row.example_id, row.text, row.references) for row in rows],
+        [table[row].references for row in plan.held_out],
         [repr(knob) for knob in plan.space],
         [repr(preset) for preset in (plan.base, plan.default)],
         {name: value for name, value in model.items() if name not in _NOT_HASHED},
