@@ -8,7 +8,7 @@ decides.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 from lightning.pytorch import LightningModule, Trainer
@@ -76,6 +76,7 @@ class RougeSumCheckpoint(ModelCheckpoint):
         self.candidate_step: int | None = None
         self._steps: dict[str, int] = {}
         self._num_validations = 0
+        self._resumed_from: str | None = None
 
     # What the fit must offer.
 
@@ -169,16 +170,27 @@ class RougeSumCheckpoint(ModelCheckpoint):
     # What a resumed fit goes on with.
 
     def state_dict(self) -> dict[str, Any]:
-        """What Lightning keeps, and the steps of the kept checkpoints."""
-        return {**super().state_dict(), "steps": dict(self._steps), "num_validations": self._num_validations}
+        """What Lightning keeps, and the steps of the kept checkpoints; files by their names, as a run may be moved."""
+        state = {**super().state_dict(), "steps": dict(self._steps), "num_validations": self._num_validations}
+        return {**_with_paths(state, os.path.basename), "dirpath": None}
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note where the checkpoint lies, before its state is loaded."""
+        self._resumed_from = os.path.dirname(os.path.realpath(str(trainer.ckpt_path)))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where the checkpoint stopped; another run's checkpoints are not this run's to compare with."""
-        if state_dict.get("dirpath") != self.dirpath:
+        """Go on where the checkpoint stopped; another run's checkpoints are not this run's to compare with.
+
+        A checkpoint that lies in this run's folder is of this run, wherever the two lay when it was written.
+        """
+        folder = str(self.dirpath)
+        if os.path.realpath(folder) != self._resumed_from:
             return
-        super().load_state_dict(state_dict)
-        self._steps = dict(state_dict.get("steps", {}))
-        self._num_validations = int(state_dict.get("num_validations", 0))
+        # Paths of older runs are absolute.
+        state = _with_paths(state_dict, lambda path: os.path.join(folder, os.path.basename(path)))
+        super().load_state_dict({**state, "dirpath": self.dirpath})
+        self._steps = state.get("steps", {})
+        self._num_validations = int(state.get("num_validations", 0))
 
 
 def explain_choice(scores: Mapping[int, float], *, best: int, monitor: str, is_lower_better: bool, basis: str) -> str:
@@ -197,6 +209,16 @@ def explain_choice(scores: Mapping[int, float], *, best: int, monitor: str, is_l
     score, step = others[0]
     tie = ", and the earlier of equal ones is taken" if sign * score == scores[best] else ""
     return f"{text}; the next is {sign * score:.2f} at step {step:,}{tie}"
+
+
+def _with_paths(state: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """The state with every path of a checkpoint changed; an empty one says that there is none."""
+    changed = dict(state)
+    for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+        changed[name] = change(state[name]) if state.get(name) else ""
+    for name in ("best_k_models", "steps"):
+        changed[name] = {change(path): value for path, value in state.get(name, {}).items()}
+    return changed
 
 
 def _validates(trainer: Trainer) -> bool:

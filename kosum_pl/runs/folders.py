@@ -90,11 +90,17 @@ def open_folders(command: str, *, runs_dir: Path, config_name: str, checkpoint: 
 
 
 def point_latest_at(run_dir: Path) -> None:
-    """Move the link `latest` beside a run so that it names this run; readers see the old one or the new one."""
+    """Move the link `latest` beside a run so that it names this run; readers see the old one or the new one.
+
+    Where a copy has made a folder of the link, that is a run of its own, and stays.
+    """
+    latest = run_dir.parent / LATEST
+    if latest.is_dir() and not latest.is_symlink():
+        return
     with tempfile.TemporaryDirectory(dir=run_dir.parent, prefix=f".{LATEST}-") as folder:
         link = Path(folder) / LATEST  # it leads nowhere here, and to the run from where it is moved to
         link.symlink_to(run_dir.name, target_is_directory=True)
-        os.replace(link, run_dir.parent / LATEST)
+        os.replace(link, latest)
 
 
 def config_name_of(config: Path) -> str:
@@ -134,15 +140,22 @@ def find_checkpoint(name: str, *, runs_dir: Path, config_name: str) -> Path:
             raise ValueError(f"{name} is no checkpoint, or half of one; give a file that fit has written")
         return path.resolve()
     latest = runs_dir / config_name / LATEST
-    if not latest.is_dir():
+    run_dir = _latest_run(latest)
+    if not run_dir.is_dir():
         raise ValueError(
             f"--ckpt_path {name}: there is no run of '{config_name}' at {latest}; run fit first, or give a file"
         )
-    run_dir = latest.resolve()
     path = _best_of(run_dir) if name == "best" else run_dir / CHECKPOINT_FOLDER / LAST_CHECKPOINT
     if not path.exists():
         raise ValueError(f"--ckpt_path {name}: {path} does not exist{_known(run_dir)}; run fit first, or give a file")
     return path.resolve()
+
+
+def _latest_run(latest: Path) -> Path:
+    """The run that `latest` leads to; of a copied folder of runs the copy, also where the link is an absolute one."""
+    run_dir = latest.resolve()
+    sibling = latest.parent.resolve() / run_dir.name
+    return sibling if sibling.is_dir() else run_dir
 
 
 def _best_of(run_dir: Path) -> Path:

@@ -36,10 +36,10 @@ class RunRecord:
         command: `fit`, `validate`, `test` or `predict`.
         arguments: What was typed after the command.
         working_dir: Where relative names in the config start.
-        runs_dir: Folder of all runs, absolute.
+        runs_dir: Folder of all runs, from the record's own folder where the run lies in it, else absolute.
         config_name: Folder in it of this config's runs.
         config_hash: Of the resolved config, as hex.
-        checkpoint: What is evaluated or gone on with.
+        checkpoint: What is evaluated or gone on with, by its name in the run, else absolute.
         lineage: Earlier runs whose weights it goes on with, the oldest first.
         requirement: What pip takes to install the project as it was installed.
         versions: Package to version, of everything that the project needs.

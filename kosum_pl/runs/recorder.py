@@ -29,6 +29,7 @@ from kosum_pl.runs.files import (
 )
 from kosum_pl.runs.folders import RunFolders, point_latest_at
 from kosum_pl.runs.history import ValidationHistory
+from kosum_pl.runs.paths import written_name
 from kosum_pl.runs.predictions import filled_line, unfinished_line, write_predictions
 from kosum_pl.runs.reachability import measure_fit, reachability_lines
 from kosum_pl.runs.record import RunRecord, State, now
@@ -112,8 +113,8 @@ class RunRecorder(Callback):
             return
         self.has_started = True
         output_dir = self.folders.output_dir
-        path = output_dir / CONFIG_FILE
-        write_atomically(path, f"# python -m kosum_pl {command_of(trainer)} --config {path}\n{self._config_text}")
+        head = f"# python -m kosum_pl {command_of(trainer)} --config {CONFIG_FILE}\n"
+        write_atomically(output_dir / CONFIG_FILE, head + self._config_text)
         if self._reproduction is not None:
             self._record = self._reproduction.write(output_dir, config_hash=self._config_hash)
         datamodule = getattr(trainer, "datamodule", None)
@@ -230,8 +231,11 @@ class RunRecorder(Callback):
             prefixed(bare(self._start_scores, "val"), "start"),
             prefixed(self._lead_scores, "lead"),
             self._history.best_record,
-            {"stage": "fit", "best_checkpoint": self._written_checkpoint or None},
+            {"stage": "fit", "best_checkpoint": self._written_name(self._written_checkpoint)},
         )
+
+    def _written_name(self, checkpoint: str | None) -> str | None:
+        return written_name(checkpoint, folder=self.folders.output_dir) if checkpoint else None
 
     # Evaluation alone.
 
@@ -254,7 +258,11 @@ class RunRecorder(Callback):
         scores = prefixed(bare(scores_of(trainer, pl_module), stage), stage)
         baseline = {} if stage == "predict" else baseline_scores(predictions, pl_module)
         checkpoint = str(trainer.ckpt_path) if trainer.ckpt_path else None
-        added = {"num_empty_predictions": num_filled, "stage": stage, "best_checkpoint": checkpoint}
+        added = {
+            "num_empty_predictions": num_filled,
+            "stage": stage,
+            "best_checkpoint": self._written_name(checkpoint),
+        }
         added |= {"slice": slice_name} if slice_name else {}
         self._write_metrics(scores, prefixed(baseline, "lead"), record, added)
         table = evaluated_table(pl_module)

@@ -7,6 +7,7 @@ it can install. The script needs bash and a Python with this project.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from kosum_pl.lookup import config_folders, resolve_path
 from kosum_pl.runs import rerun
 from kosum_pl.runs.environment import installed_versions, project_requirement
 from kosum_pl.runs.files import CONSTRAINTS_FILE, SCRIPT_FILE
+from kosum_pl.runs.paths import written_name
 from kosum_pl.runs.record import RunRecord, now
 
 _DEMO: Final = "demo:"
@@ -61,7 +63,7 @@ class Reproduction:
 
     def write(self, folder: Path, *, config_hash: str = "") -> RunRecord:
         """Write record, script and pins of a command that begins now, beside its `config.yaml`."""
-        record = self._record(config_hash)
+        record = self._record(folder, config_hash)
         pins = "".join(f"{name}=={version}\n" for name, version in record.versions.items())
         write_atomically(folder / CONSTRAINTS_FILE, f"# What this run ran with; {SCRIPT_FILE} compares.\n{pins}")
         path = folder / SCRIPT_FILE
@@ -71,8 +73,10 @@ class Reproduction:
         record.write(folder)
         return record
 
-    def _record(self, config_hash: str) -> RunRecord:
+    def _record(self, folder: Path, config_hash: str) -> RunRecord:
         data, not_compared = self._data_files()
+        is_inside = folder.is_relative_to(self.runs_dir)
+        runs_dir = os.path.relpath(self.runs_dir, folder) if is_inside else self.runs_dir
         names = {
             "data": data,
             "presets": [str(file) for file in _own_files(self.settings_files)],
@@ -84,10 +88,10 @@ class Reproduction:
             command=self.command,
             arguments=list(self.arguments),
             working_dir=str(Path.cwd()),
-            runs_dir=str(self.runs_dir),
+            runs_dir=str(runs_dir),
             config_name=self.config_name,
             config_hash=config_hash,
-            checkpoint=str(self.checkpoint) if self.checkpoint else None,
+            checkpoint=written_name(self.checkpoint, folder=folder) if self.checkpoint else None,
             lineage=list(self.lineage),
             version=__version__,
             requirement=project_requirement(__version__),

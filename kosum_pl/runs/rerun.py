@@ -42,12 +42,19 @@ def main(python: str, run_dir: str, option: str = "") -> int:
         return 1
     if option == "--check":
         return 0
-    options = ["--runs_dir", record["runs_dir"], "--run_name", record["config_name"]]
+    options = ["--runs_dir", runs_dir_of(record, run_dir), "--run_name", record["config_name"]]
     if record["checkpoint"] is not None and record["command"] != "fit":  # a resumed fit is run from its start
-        options += ["--ckpt_path", record["checkpoint"]]
+        options += ["--ckpt_path", os.path.normpath(Path(run_dir, record["checkpoint"]))]
     config = str(Path(run_dir, "config.yaml"))
     sys.stdout.flush()
     os.execvp(python, [python, "-m", "kosum_pl", record["command"], "--config", config, *options])
+
+
+def runs_dir_of(record: Mapping[str, Any], run_dir: str) -> str:
+    """Folder that the new run goes into: the run's own `runs`, wherever it lies, or beside a run that was taken out."""
+    folder = Path(os.path.normpath(Path(run_dir, record["runs_dir"])))
+    is_inside = Path(run_dir).is_relative_to(folder / record["config_name"])
+    return str(folder) if is_inside or Path(record["runs_dir"]).is_absolute() else str(Path(run_dir).parent)
 
 
 def has_versions(record: Mapping[str, Any]) -> bool:

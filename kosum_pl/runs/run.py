@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from kosum_pl.errors import UsageError
 from kosum_pl.runs import files
 from kosum_pl.runs.files import CHECKPOINT_FOLDER, CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, Line, Numbers
+from kosum_pl.runs.paths import named_checkpoint
 from kosum_pl.runs.record import RunRecord, read_pins, read_record, read_script
 from kosum_pl.types import Prediction
 
@@ -140,12 +141,9 @@ class Run:
 
     @property
     def best_checkpoint(self) -> Path | None:
-        """What `metrics.json` calls the best, also where the run was moved since; None without."""
+        """What `metrics.json` calls the best, wherever the run lies by now; None without."""
         best = self.metrics.get("best_checkpoint")
-        if not isinstance(best, str) or not best:
-            return None
-        moved = self.folder / CHECKPOINT_FOLDER / Path(best).name
-        return moved if moved.exists() else Path(best)
+        return named_checkpoint(best, folder=self.folder) if isinstance(best, str) and best else None
 
     # What it scored.
 

@@ -106,7 +106,7 @@ def test_a_run_starts_where_the_other_was_best_with_everything_else_fresh(work: 
     assert (Watch.seen["state"], Watch.seen["step"], Watch.seen["epoch"]) == (0, 0, 0)
     assert Watch.seen["lr"] == fresh["lr"] == 0.0  # the warm-up begins anew
     assert torch.equal(Watch.seen["rng"], fresh["rng"])
-    best = metrics(first)["best_checkpoint"]
+    best = str(first / metrics(first)["best_checkpoint"])
     (generation,) = lineage(second)
     assert generation["weights"] == best
     assert generation["config_hash"] == f"sha256:{metrics(first)['config_hash']}"
@@ -140,7 +140,7 @@ def exported(run_dir: Path, folder: Path, *, base: str = "kept") -> None:
     """Export with PEFT and transformers alone, as an oracle of the format."""
     module = load_parts(read_arguments("fit", ["--config", str(run_dir / "config.yaml")])).module
     module.configure_model()
-    state = torch.load(metrics(run_dir)["best_checkpoint"], weights_only=True)["state_dict"]
+    state = torch.load(run_dir / metrics(run_dir)["best_checkpoint"], weights_only=True)["state_dict"]
     module.load_state_dict(state, strict=False)
     module.language_model.save_pretrained(folder)
     path = folder / "adapter_config.json"
@@ -167,7 +167,7 @@ def test_an_exported_folder_serves_as_well(work: Path, kind: str, capsys: pytest
         line = error_line(capsys, "--config", "lora.yaml", "--init_from", "out")
         assert line.endswith("its adapter has use_dora True, and model.adapter.use_dora is False; set it to that")
         assert "set model.adapter as it was trained" in error_line(capsys, "--init_from", "out")
-        record = torch.load(metrics(first)["best_checkpoint"], weights_only=True)["kosum_pl"]
+        record = torch.load(first / metrics(first)["best_checkpoint"], weights_only=True)["kosum_pl"]
         kosum = {"base_model": {"name": "demo:bart", "fingerprint": record["base"]}}
         Path("out/kosum.json").write_text(json.dumps(kosum), encoding="utf-8")
         assert scores(fit(*added, "--trainer.max_steps=1", "--init_from", "out"), "start") == scores(first, "val")

@@ -118,7 +118,7 @@ class TestRuns:
 
     def test_flags_win_over_what_a_checkpoint_remembers(self, work: Path) -> None:
         assert run("fit", "--preset", "tiny_preset.yaml") == 0
-        path = Path(read_json(latest(work) / "metrics.json")["best_checkpoint"])
+        path = latest(work) / read_json(latest(work) / "metrics.json")["best_checkpoint"]
         checkpoint = torch.load(path, weights_only=True)
         checkpoint["hyper_parameters"] = {**CONFIG["model"]["init_args"], "preset": "tiny_preset.yaml"}
         torch.save(checkpoint, path)
@@ -127,7 +127,7 @@ class TestRuns:
         assert folder.name.startswith("validate-other_preset-")
         metrics = read_json(folder / "metrics.json")
         assert metrics["preset"] == "other_preset"
-        assert metrics["best_checkpoint"] == read_json(latest(work) / "metrics.json")["best_checkpoint"]
+        assert (folder / metrics["best_checkpoint"]).resolve() == path
         rows = read_lines(folder / "predictions.jsonl")
         assert {row["preset"] for row in rows} == {"other_preset"}
         assert max(row["num_tokens"] for row in rows) <= 3

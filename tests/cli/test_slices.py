@@ -116,7 +116,7 @@ def test_test_and_predict_know_slices_and_a_saved_config_keeps_one(work: Path) -
         assert metrics["num_rows"] == 3
     config = folder / "config.yaml"
     assert yaml.safe_load(config.read_text(encoding="utf-8"))["data"]["slice"] == ["weekday=1,6", "length=q1,q2"]
-    checkpoint = metrics["best_checkpoint"]
+    checkpoint = str(folder / metrics["best_checkpoint"])
     assert main(["predict", "--config", str(config), "--ckpt_path", checkpoint]) == 0
     assert len(list((run_dir(work) / "eval").iterdir())) == 3
     assert all(len(submitted(path)) == 3 for path in (run_dir(work) / "eval").iterdir())

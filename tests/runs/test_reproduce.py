@@ -103,6 +103,26 @@ def test_an_evaluation_names_its_checkpoint_and_a_resumed_fit_runs_from_its_star
     assert called(work)[-2:] == ["--run_name", "a b"]
 
 
+def test_a_copied_run_evaluates_its_own_checkpoint_into_its_own_runs(work: Path) -> None:
+    for name in ("runs", "copy", "taken/out"):
+        run_dir = work / name if name == "taken/out" else work / name / "a b" / "monday"
+        if name == "runs":
+            run_dir.mkdir(parents=True)
+            checkpoint = run_dir / "checkpoints" / "best.ckpt"
+            data = {"test_file": "train.csv"}
+            reproduction = Reproduction(
+                command="test", arguments=ARGUMENTS, runs_dir=work / "runs", config_name="a b", data=data,
+                checkpoint=checkpoint,
+            )  # fmt: skip
+            reproduction.write(run_dir)
+        else:
+            shutil.copytree(work / "runs" / "a b" / "monday", run_dir)
+        assert bash(run_dir / "reproduce.sh", PYTHON=stub(work)).returncode == 0
+        runs = run_dir.parent if name == "taken/out" else work / name
+        options = ["--runs_dir", str(runs), "--run_name", "a b"]
+        assert called(work)[-6:] == [*options, "--ckpt_path", str(run_dir / "checkpoints" / "best.ckpt")]
+
+
 @pytest.mark.parametrize(
     ("name", "what"),
     [
