@@ -81,6 +81,7 @@ def tune(invocation: Invocation, options: Options) -> Iterator[str]:
     scorer = RowScorer(parts, plan.tuning, settings, device=device)
     study = open_study(plan.study_file, name=_study_name(plan))
     floor = _reach_floor(plan, settings)
+    yield from _leave_out(plan, floor)
     search = Search(
         study,
         scorer,
@@ -169,6 +170,14 @@ def _reach_floor(plan: _Plan, settings: InferenceSettings) -> ReachFloor:
     floor = ReachFloor(references, default=plan.default)
     floor.check_base(plan.base)
     return floor
+
+
+def _leave_out(plan: _Plan, floor: ReachFloor) -> Iterator[str]:
+    """Hold rows whose preset of today would be refused against the default instead, and say so."""
+    for preset in dict.fromkeys(plan.serving.values()):
+        if not floor.allows(preset):
+            yield f"{preset.name}: {floor.words(preset)}; it would be refused, so that default is what is to be beaten"
+            plan.serving.update({row: plan.default for row, each in plan.serving.items() if each == preset})
 
 
 def _serving(parts: Parts, rows: Sequence[int], output: Path) -> dict[int, DecodingPreset]:

@@ -101,7 +101,7 @@ def make_space(
         Knob(name="num_beams", low=1, high=6),
         Knob(name="length_penalty", low=-1.0, high=3.0, step=0.25, needs="num_beams"),
         Knob(name="early_stopping", choices=(False, True), needs="num_beams"),
-        Knob(name="no_repeat_ngram_size", low=0, high=6),
+        _ban_knob(presets),
         Knob(name="repetition_penalty", low=1.0, high=1.5, step=0.05),
         Knob(name=_SHARE, low=0.0, high=_grid_above(largest_share), step=_SHARE_STEP),
         Knob(name=_LEAST, low=min([shortest, *known_limits]), high=median, needs=_SHARE),
@@ -110,6 +110,19 @@ def make_space(
         Knob(name="max_new_tokens", low=median, high=longest + longest // 2),
     )
     return tuple(_widened(knob, [values[knob.name] for values in known if knob.name in values]) for knob in knobs)
+
+
+def _ban_knob(presets: Sequence[DecodingPreset]) -> Knob:
+    """Phrases of words that may not come twice: no weaker a ban than the weakest given.
+
+    A longer phrase forbids fewer references, so that no reachability stands in its way, and ROUGE pays for a phrase
+    that is said again where a summary would otherwise be too short.
+    """
+    sizes = [preset.no_repeat_ngram_size for preset in presets]
+    counts_words = all(preset.no_repeat_ngram_unit == "word" for preset in presets)
+    if sizes and min(sizes) > 0 and counts_words:
+        return Knob(name="no_repeat_ngram_size", low=min(2, *sizes), high=max(sizes))
+    return Knob(name="no_repeat_ngram_size", low=0, high=6)
 
 
 def _grid_above(share: float) -> float:

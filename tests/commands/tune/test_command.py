@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,11 +124,14 @@ def test_trials_go_on_and_the_file_replaces_what_it_beats(folder: Path, capsys: 
     out = capsys.readouterr().out
     assert "served today by best" in out
     assert "trial 6 of 6" in out
-    # What serves these rows is shorter than any reference: it is never proposed.
+    # What serves these rows is shorter than any reference: it is neither proposed nor to be beaten.
     assert "more, under which fewer can be said than with default" in out
+    assert re.search(
+        r"best: 0\.0 % of 24 references can be said \([1-9][\d.]* % with default\); it would be refused", out
+    )
     assert "held-out part, 12 rows, rouge_sum with 95 % intervals:" in out
     text = (folder / "best.yaml").read_text(encoding="utf-8")
-    assert "12 rows: rouge_sum" in text
+    assert re.search(r"12 rows: rouge_sum [^:]* of default,", " ".join(text.replace("\n#", "").split()))
     assert "checkpoint tiny/" in text
     assert load_preset("best.yaml").max_new_tokens > 1
     assert [path.name for path in folder.glob("runs/tiny/2*/tune/*.db")] == ["weekday=7.db"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -34,6 +35,18 @@ def test_a_written_preset_keeps_the_unit_of_its_base(tmp_path: Path) -> None:
     base = replace(PLAIN, no_repeat_ngram_size=4, no_repeat_ngram_unit="token")
     file.write_text(preset_text(base, SPACE, when={}, comments=["how to use it"]))
     assert load_preset(str(file)).no_repeat_ngram_unit == "token"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "unit", "bounds"),
+    [((3, 3), "word", (2, 3)), ((5, 3), "word", (2, 5)), ((1, 3), "word", (1, 3)), ((0, 3), "word", (0, 6)),
+     ((4, 4), "token", (0, 6))],
+)  # fmt: skip
+def test_no_trial_repeats_what_neither_preset_would(sizes: tuple[int, int], unit: Any, bounds: tuple[int, int]) -> None:
+    presets = [replace(PLAIN, no_repeat_ngram_size=size, no_repeat_ngram_unit=unit) for size in sizes]
+    space = make_space([20, 30, 40], presets, prompt_lengths=[90, 100, 110])
+    found = [(knob.low, knob.high) for knob in space if knob.name == "no_repeat_ngram_size"]
+    assert found == [bounds]
 
 
 def test_a_share_of_zero_is_one_number_for_all_rows() -> None:
