@@ -92,10 +92,11 @@ def open_folders(command: str, *, runs_dir: Path, config_name: str, checkpoint: 
 def point_latest_at(run_dir: Path) -> None:
     """Move the link `latest` beside a run so that it names this run; readers see the old one or the new one.
 
-    Where a copy has made a folder of the link, that is a run of its own, and stays.
+    Where a copy has made a folder of the link, that is a run of its own, and stays; this is said.
     """
     latest = run_dir.parent / LATEST
     if latest.is_dir() and not latest.is_symlink():
+        print(f"{latest} is a folder and no link: best and last mean the run in it, until it is renamed or deleted")
         return
     with tempfile.TemporaryDirectory(dir=run_dir.parent, prefix=f".{LATEST}-") as folder:
         link = Path(folder) / LATEST  # it leads nowhere here, and to the run from where it is moved to

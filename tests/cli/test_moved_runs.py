@@ -157,8 +157,9 @@ def test_an_older_run_with_absolute_paths_works_where_it_lies_and_its_copy_alone
     assert tree(work / "runs") == before
 
 
-def test_a_copy_that_made_a_folder_of_the_link_is_gone_on_with(work: Path) -> None:
+def test_a_copy_that_made_a_folder_of_the_link_is_gone_on_with(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree("runs", "copy", symlinks=False)
     assert run("fit", "copy", "--ckpt_path", "last", "--trainer.max_steps", "6") == 0
+    assert "latest is a folder and no link: best and last mean the run in it" in capsys.readouterr().out
     assert not (work / "copy" / "tiny" / "latest").is_symlink()
     assert len((work / "copy" / "tiny" / "latest" / "metrics.jsonl").read_text().splitlines()) == 3

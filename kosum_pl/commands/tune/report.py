@@ -26,7 +26,7 @@ _RESAMPLES: Final = 10_000
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Comparison:
-    """The tuned preset against the one that serves the same rows today, and against `default`.
+    """The tuned preset against what serves the same rows today, unless that would be refused, and against `default`.
 
     Attributes:
         part: `tuning` or `held-out`.
