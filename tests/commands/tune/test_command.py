@@ -17,7 +17,7 @@ from kosum_pl.__main__ import main
 from kosum_pl.checkpoints.weights import load_weights
 from kosum_pl.cli.arguments import read_arguments
 from kosum_pl.cli.parts import load_parts
-from kosum_pl.commands.tune.rows import RowScorer, select_rows
+from kosum_pl.commands.tune.rows import RowScorer, select_rows, split_rows
 from kosum_pl.decode import load_preset
 from kosum_pl.inference import InferenceSettings
 from kosum_pl.metrics.rouge import score_rows
@@ -135,6 +135,27 @@ def test_trials_go_on_and_the_file_replaces_what_it_beats(folder: Path, capsys: 
     assert "checkpoint tiny/" in text
     assert load_preset("best.yaml").max_new_tokens > 1
     assert [path.name for path in folder.glob("runs/tiny/2*/tune/*.db")] == ["weekday=7.db"]
+
+
+def test_another_held_out_reference_begins_another_study(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It decides which presets are refused, though no trial is scored on it."""
+    options = ["--slice", "weekday=7", "--trials", "1", "--study", "two.db", "--force"]
+
+    def says_known_trials(output: str) -> bool:
+        assert main(["tune", *CALL, *options, "--output", output]) == 0
+        return "1 trials are in two.db already" in capsys.readouterr().out
+
+    assert not says_known_trials("first.yaml")
+    assert says_known_trials("again.yaml")
+    _, held_out = split_rows(range(24), ids=[f"dev_{n}" for n in range(24)], held_out=0.5, seed=42)
+    text = (folder / "dev.csv").read_text(encoding="utf-8")
+    changed = text.replace(f"은 {held_out[0]}번을 ", f"은 {held_out[0]}번도 ")
+    assert changed != text
+    (folder / "dev.csv").write_text(changed, encoding="utf-8")
+    try:
+        assert not says_known_trials("other.yaml")
+    finally:
+        (folder / "dev.csv").write_text(text, encoding="utf-8")
 
 
 def test_only_rows_of_val_are_read(folder: Path) -> None:
