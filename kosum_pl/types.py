@@ -18,6 +18,9 @@ IGNORE_INDEX: Final = -100
 TAG_PATTERN: Final = re.compile(r"#[A-Za-z]+\d*#")
 """A speaker or a masked value: `#Person1#`, `#PhoneNumber#`."""
 
+UNLIMITED: Final = 1 << 30
+"""A limit, in tokens, that nothing reaches."""
+
 _WHOLE_NUMBER: Final = re.compile(r"\+?(-?\d+)(?:\.0+)?")
 _NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?")
 _DIGITS: Final = re.compile(r"(\d+)")

@@ -15,11 +15,10 @@ from kosum_pl.encode.chat import ChatTokenizer, encode_history
 from kosum_pl.encode.limits import TokenLimits, fit_dialogue
 from kosum_pl.encode.prompt import ChatPrompt, SourcePrompt
 from kosum_pl.encode.text import TextTokenizer
-from kosum_pl.types import IGNORE_INDEX, Dialogue, EncodedExample
+from kosum_pl.types import IGNORE_INDEX, UNLIMITED, Dialogue, EncodedExample
 
 _VERSION: Final = 2
 """Part of every fingerprint: raise it when the same input would give other ids, or old caches are read."""
-_NO_LIMITS: Final = TokenLimits(max_source_tokens=1_000_000, max_summary_tokens=1_000_000)
 
 
 class Encoder(Protocol):
@@ -169,7 +168,8 @@ def _completion(
 def summary_ids(summary: str, *, encoder: Encoder, example_id: str) -> list[int]:
     """Ids (U,) of a summary as it is learnt where no limit cuts it, the terminator last."""
     row = Dialogue(example_id=example_id, text="가", references=(summary,))  # short, as prompts take the time
-    labels = encoder.encode(row, limits=_NO_LIMITS, with_summary=True).labels
+    whole = TokenLimits(max_source_tokens=UNLIMITED, max_summary_tokens=UNLIMITED)
+    labels = encoder.encode(row, limits=whole, with_summary=True).labels
     return [label for label in labels if label != IGNORE_INDEX]
 
 

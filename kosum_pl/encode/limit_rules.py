@@ -14,6 +14,7 @@ import numpy as np
 
 from kosum_pl.encode.limits import TokenLimits
 from kosum_pl.encode.table import EncodedTable
+from kosum_pl.types import UNLIMITED
 
 LimitArgument = int | str | dict[str, int]
 """A number, `auto`, or `{auto_up_to: NUMBER}`."""
@@ -22,7 +23,6 @@ _AUTO: Final = "auto"
 _CEILING: Final = "auto_up_to"
 _STEP: Final = 64
 _HELD_PERMILLE: Final = 995
-_UNLIMITED: Final = 1 << 30
 
 
 def holding_limit(lengths: np.ndarray[Any, Any]) -> int:
@@ -111,7 +111,7 @@ class LimitRules:
     supervised_turns: Literal["last", "all"] = "last"
 
     def __post_init__(self) -> None:
-        self._with(*(_UNLIMITED if rule.most is None else rule.most for rule in (self.source, self.summary)))
+        self._with(*(UNLIMITED if rule.most is None else rule.most for rule in (self.source, self.summary)))
 
     @classmethod
     def parse(
@@ -149,7 +149,7 @@ class LimitRules:
     @property
     def unlimited(self) -> TokenLimits:
         """Limits that no row reaches: what it takes to measure."""
-        return self._with(_UNLIMITED, _UNLIMITED)
+        return self._with(UNLIMITED, UNLIMITED)
 
     def measure(
         self, train: EncodedTable, *, is_causal: bool, max_positions: int | None

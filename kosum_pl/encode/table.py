@@ -164,7 +164,8 @@ def encode_table(
     """
     key = repr((_FORMAT_VERSION, table.fingerprint, encoder.fingerprint, sorted(asdict(limits).items()), with_summary))
 
-    def write(rows: ArrowWriter, _: Path) -> dict[str, Any]:
+    def write_rows(rows: ArrowWriter, _: Path) -> dict[str, Any]:
+        """Encode every row; nothing is to be said of the table beside them."""
         for index in range(len(table)):
             if (
                 whole is not None
@@ -179,5 +180,5 @@ def encode_table(
         return {}
 
     folder = cache_dir / "encoded" / sha256(key.encode()).hexdigest()[:32]
-    rows = load_or_write(folder, features=_FEATURES, write=write).rows
+    rows = load_or_write(folder, features=_FEATURES, write=write_rows).rows
     return EncodedTable(rows, is_causal=encoder.is_causal)

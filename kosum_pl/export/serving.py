@@ -16,7 +16,7 @@ from kosum_pl.decode import ConstraintSettings
 from kosum_pl.encode import ChatPrompt, ChatRenderer, TokenLimits
 from kosum_pl.errors import UsageError
 from kosum_pl.modules import SummarizationModule
-from kosum_pl.types import Dialogue
+from kosum_pl.types import UNLIMITED, Dialogue
 
 GOLDEN_FILE: Final = "golden_prompts.json"
 STRUCTURED_FILE: Final = "structured_outputs.json"
@@ -25,8 +25,7 @@ GOLDEN_DIALOGUES: Final = (
     "#Person1#: KTX 표를 두 장 사려고요.\n#Person2#: 119,600원입니다. #PhoneNumber#로 문자를 보내 드릴게요.",
     "민수: 오늘 저녁에 뭐 먹을까? ㅋㅋ\nJimmy: café 옆 국숫집은 어때?\n민수: 좋아, 7시에 보자!",
 )
-# Long enough for any of the dialogues above under any instructions: nothing is truncated.
-_NO_LIMIT: Final = TokenLimits(max_source_tokens=1 << 20, max_summary_tokens=2)
+_PROMPT_ONLY: Final = TokenLimits(max_source_tokens=UNLIMITED, max_summary_tokens=2)
 
 
 def save_tokenizer(module: SummarizationModule, folder: Path) -> None:
@@ -133,4 +132,4 @@ def _messages(module: SummarizationModule, text: str) -> list[dict[str, str]]:
 
 def _prompt_ids(module: SummarizationModule, text: str) -> list[int]:
     row = Dialogue(example_id="golden", text=text)
-    return list(module.encoder.encode(row, limits=_NO_LIMIT, with_summary=False).input_ids)
+    return list(module.encoder.encode(row, limits=_PROMPT_ONLY, with_summary=False).input_ids)

@@ -7,14 +7,11 @@ fewest tokens above the shortest of them, say. Lengths and phrases are looked at
 
 from __future__ import annotations
 
-from typing import Final
-
 from kosum_pl.decode import DecodingPreset
 from kosum_pl.decode.reachability.references import References
 from kosum_pl.decode.reachability.report import percent
 from kosum_pl.errors import UsageError
-
-_NO_LIMIT: Final = 1_000_000
+from kosum_pl.types import UNLIMITED
 
 
 class ReachFloor:
@@ -39,7 +36,7 @@ class ReachFloor:
         Raises:
             UsageError: Bad words of the preset that is tuned alone leave fewer references than the default does.
         """
-        bare = DecodingPreset(name=base.name, max_new_tokens=_NO_LIMIT, bad_words=base.bad_words)
+        bare = DecodingPreset(name=base.name, max_new_tokens=UNLIMITED, bad_words=base.bad_words)
         if not self.allows(bare):
             raise UsageError(
                 f"no preset can be proposed: with the bad_words of '{base.name}', {self.words(bare)}; take words out"

@@ -22,9 +22,8 @@ from kosum_pl.decode.reachability.forcing import PROMPT_LENGTH, forbidden_positi
 from kosum_pl.decode.reachability.report import REASONS, WARNING_SHARE, Reachability
 from kosum_pl.decode.rules import DecodingRules
 from kosum_pl.encode import Encoder, TokenLimits, summary_ids
-from kosum_pl.types import Dialogue
+from kosum_pl.types import UNLIMITED, Dialogue
 
-_NO_LIMIT: Final = 1_000_000
 # Fields that make a rule, by the field that names it.
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     name: tuple(item.name for item in fields(DecodingPreset) if item.name.startswith(name.removesuffix("_size")))
@@ -112,7 +111,7 @@ class References:
             return frozenset(row for row in rows if len(self.ids[row]) > self._limit(preset, row))
         # The rule alone, and greedy.
         values: dict[str, Any] = {each: getattr(preset, each) for each in _FIELDS[name]}
-        alone = DecodingPreset(name=name, max_new_tokens=_NO_LIMIT, **values)
+        alone = DecodingPreset(name=name, max_new_tokens=UNLIMITED, **values)
         key = (alone, tuple(rows))
         if key not in self._known:
             self._known[key] = self._forced(alone, rows)
@@ -149,7 +148,7 @@ class References:
             return frozenset()
         rules = DecodingRules(self._encoder, self._constraint)
         # So many tokens are left that the constraint finishes whatever it begins: lengths are a reason of their own.
-        free = DecodingPreset(name="free", max_new_tokens=_NO_LIMIT)
+        free = DecodingPreset(name="free", max_new_tokens=UNLIMITED)
 
         def make(batch: Sequence[int]) -> list[LogitsProcessor]:
             dialogues = [self.dialogues[row] for row in batch]
