@@ -3,7 +3,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kosum_pl.encode import TextTokenizer
@@ -38,6 +38,7 @@ def test_data_never_becomes_a_control_token(texts, data) -> None:
 def test_ordinary_text_is_tokenized_in_one_go(texts, data) -> None:
     text = texts[data.draw(st.sampled_from(sorted(texts)))]
     written = data.draw(st.text(st.sampled_from("#Person1:2 안녕하세요\n<>|/.,…ㅠ３"), max_size=40))
+    assume("<s>" not in written)  # a control token of BART's, from letters of the tag
     assert text.mark(written) == written
     assert text.ids(written) == text.tokenizer(written, add_special_tokens=False)["input_ids"]
 
