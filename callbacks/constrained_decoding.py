@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kosum_pl.decode import STAGES, DecodingSettings
 from kosum_pl.modules import SummarizationModule
+from kosum_pl.terminal import say
 
 _FREE: Final = "no constraint, anything may be generated"
 
@@ -79,7 +80,7 @@ class ConstrainedDecoding(Callback):
         line = f"{stage}: {words}"
         # Inside `fit` a validation comes every epoch and says the same each time.
         if trainer.is_global_zero and line != self._printed:
-            print(line)
+            say(line)
         self._printed = line
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.modules.step_normalizer import StepNormalizer
 from kosum_pl.runs.files import NORM_PLOT_FILE
+from kosum_pl.terminal import say
 
 from .grad_norm.journal import GradJournal, PendingStep
 from .grad_norm.norms import GradNormMeter, MeasuredNorms
@@ -203,13 +204,13 @@ class GradNormHistogram(Callback):
         self.summary, self.advice = self._journal.finish()
         if not trainer.is_global_zero or not self.advice:
             return
-        print(self.advice)
+        say(self.advice)
         if self.plot and self._journal.is_writing and self.summary["max"] > 0:
             try:
                 title = self.advice.partition("; advice")[0]
                 plot_norms(self._journal.record, self._journal.folder / NORM_PLOT_FILE, title=title)
             except ImportError:
-                print(f"{NORM_PLOT_FILE} is left out: matplotlib is not installed (pip install matplotlib)")
+                say(f"{NORM_PLOT_FILE} is left out: matplotlib is not installed (pip install matplotlib)")
 
     def _flush(self) -> None:
         if self._pending:

@@ -21,6 +21,7 @@ from kosum_pl.files import read_json_lines, write_json_lines
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.runs.files import SAMPLES_FILE
 from kosum_pl.runs.predictions import UNFINISHED_MARK
+from kosum_pl.terminal import TEXT, escaped
 from kosum_pl.types import Prediction
 
 COLUMNS: Final = ("dialogue", "reference", "prediction")
@@ -93,8 +94,9 @@ class SampleTable(Callback):
         """Texts as they are: rich knows that a Korean character is two columns wide."""
         table = Table("id", *COLUMNS, title=f"samples at step {step:,}", show_lines=True)
         for line in lines:
+            cells = (line["example_id"], *shown_texts(line, max_characters=self.max_characters))
             # Not as strings: rich would read [square brackets] as its own markup.
-            table.add_row(Text(line["example_id"]), *map(Text, shown_texts(line, max_characters=self.max_characters)))
+            table.add_row(*(Text(escaped(cell, kept=TEXT)) for cell in cells))
         return table
 
 

@@ -19,6 +19,7 @@ from lightning.fabric.utilities.throughput import get_available_flops
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kosum_pl.modules import SummarizationModule
+from kosum_pl.terminal import say
 
 from .throughput.flops import FlopShape, batch_lengths, flop_shape, step_flops
 from .throughput.memory_use import memory_use
@@ -160,9 +161,9 @@ class ThroughputLogger(Callback):
         if not trainer.is_global_zero:
             return
         if self.summary:
-            print(speed_in_words(self.summary))
+            say(speed_in_words(self.summary))
         else:
-            print(f"throughput: no step was measured, as the first {self.warmup_steps} are left out")
+            say(f"throughput: no step was measured, as the first {self.warmup_steps} are left out")
 
     def _values(self, total: Totals, step_seconds: Sequence[float]) -> dict[str, float]:
         """All values by name; rates are per second of wall time."""

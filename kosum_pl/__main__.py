@@ -16,6 +16,7 @@ from typing import Final
 from kosum_pl import __version__
 from kosum_pl.cli.options import COMMANDS, TRAINER_COMMANDS, option_parser
 from kosum_pl.errors import UsageError, one_line, user_error_line
+from kosum_pl.terminal import say
 
 EXIT_USER_ERROR: Final = 2
 EXIT_INTERRUPTED: Final = 130
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as interrupt:
-        print(f"kosum_pl: interrupted{_ending(interrupt)}", file=sys.stderr)
+        say(f"kosum_pl: interrupted{_ending(interrupt)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         if not _is_output_closed():
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line = user_error_line(error)
         if line is None or os.environ.get("KOSUM_DEBUG") == "1":
             raise
-        print(f"kosum_pl: error: {line}", file=sys.stderr)
+        say(f"kosum_pl: error: {line}", file=sys.stderr)
         return EXIT_USER_ERROR
 
 

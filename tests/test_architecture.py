@@ -18,7 +18,7 @@ CALLBACKS = REPOSITORY / "callbacks"
 
 # Top to bottom, as data flows. Rooms of one line may know each other in neither direction.
 ROOMS: list[tuple[str, ...]] = [
-    ("__init__", "errors"),
+    ("__init__", "errors", "terminal"),
     ("extensions", "lookup", "types"),
     ("files",),
     ("data",),
@@ -57,6 +57,7 @@ LIGHT = (
     "runs/record",
     "runs/rerun",
     "runs/run",
+    "terminal",
     "types",
 )
 LIGHT_IMPORTS = {"yaml", "kosum_pl"}

@@ -15,6 +15,7 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from kosum_pl.checkpoints.lineage import OPTION
 from kosum_pl.checkpoints.weights import LoadableModule, load_start_weights
 from kosum_pl.errors import UsageError
+from kosum_pl.terminal import say
 
 
 class StartWeights(Callback):
@@ -31,4 +32,4 @@ class StartWeights(Callback):
             raise UsageError(f"{OPTION} does not work with {name}; use trainer.strategy=auto or ddp")
         load_start_weights(cast(LoadableModule, pl_module), self.weights)
         if trainer.is_global_zero:
-            print(f"weights from {self.weights}")
+            say(f"weights from {self.weights}")

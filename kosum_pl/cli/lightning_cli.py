@@ -31,6 +31,7 @@ from kosum_pl.report.finish import finish_report
 from kosum_pl.runs.folders import RunFolders, find_checkpoint, is_rank_zero, open_folders
 from kosum_pl.runs.recorder import RunRecorder
 from kosum_pl.runs.reproduce import Reproduction
+from kosum_pl.terminal import say
 
 _DEFAULT_SEED: Final = 42
 
@@ -45,7 +46,7 @@ def run_command(invocation: Invocation) -> int:
     plugins = load_plugins(invocation.plugins)
     if is_rank_zero():
         for line in plugins.lines():
-            print(f"kosum_pl: warning: {line}", file=sys.stderr)
+            say(f"kosum_pl: warning: {line}", file=sys.stderr)
     return KosumCLI(invocation, plugins=plugins).run()
 
 
@@ -145,7 +146,7 @@ class KosumCLI(LightningCLI):
             self.config[self.invocation.command].data[name] = number
         if numbers and is_rank_zero():
             taken = ", ".join(f"{name} auto: {number:,}" for name, number in numbers.items())
-            print(f"kosum_pl: {taken}, as in the checkpoint's fit; train is not measured", file=sys.stderr)
+            say(f"kosum_pl: {taken}, as in the checkpoint's fit; train is not measured", file=sys.stderr)
 
     def instantiate_classes(self) -> None:
         """Build module, data module and Trainer; of a value that fits no alternative, tell the reason alone."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from kosum_pl.files import write_atomically
+from kosum_pl.terminal import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,16 +34,16 @@ class Report(Protocol):
 
 def show(report: Report) -> None:
     """Print a report on standard output."""
-    from rich.console import Console
+    from kosum_pl.runs.screen import Screen
 
-    report.print(Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False))
+    report.print(Screen(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False))
 
 
 def write_values(values: Mapping[str, Any], json_file: Path | None) -> None:
     """Write a report's values, if a file is wanted, and say so."""
     if json_file is not None:
         write_atomically(json_file, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
-        print(f"written: {json_file}")
+        say(f"written: {json_file}")
 
 
 def visible(text: str) -> str:

@@ -29,6 +29,7 @@ from kosum_pl.runs.files import (
     METRICS_FILE,
 )
 from kosum_pl.runs.run import Run
+from kosum_pl.terminal import say
 
 _TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 _TIME_PATTERN = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?")
@@ -96,7 +97,7 @@ def point_latest_at(run_dir: Path) -> None:
     """
     latest = run_dir.parent / LATEST
     if latest.is_dir() and not latest.is_symlink():
-        print(f"{latest} is a folder and no link: best and last mean the run in it, until it is renamed or deleted")
+        say(f"{latest} is a folder and no link: best and last mean the run in it, until it is renamed or deleted")
         return
     with tempfile.TemporaryDirectory(dir=run_dir.parent, prefix=f".{LATEST}-") as folder:
         link = Path(folder) / LATEST  # it leads nowhere here, and to the run from where it is moved to

@@ -48,6 +48,7 @@ from kosum_pl.runs.trainer_view import (
     scored,
     scores_of,
 )
+from kosum_pl.terminal import say
 from kosum_pl.types import Prediction
 
 _NO_VALIDATION: Final = "none, no validation took place; lower trainer.val_check_interval, or train longer"
@@ -122,7 +123,7 @@ class RunRecorder(Callback):
         if rejected:
             write_json_lines(rejected, output_dir / REJECTED_FILE)
         for line in (*scored(pl_module).notes, *getattr(datamodule, "report_lines", ())):
-            print(line)
+            say(line)
         if trainer.state.fn == "fit":
             self._measure_reachability(datamodule, pl_module)
 
@@ -132,7 +133,7 @@ class RunRecorder(Callback):
         """Say what can be generated of what is trained for, and note it in the record."""
         found = measure_fit(datamodule, pl_module)
         for line in reachability_lines(found):
-            print(line, flush=True)
+            say(line, flush=True)
         if self._record is not None:
             values = {name: each.values() for name, each in found.items()}
             self._record = replace(self._record, reachability=values)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 KINDS = {"data": "data files", "presets": "presets or template", "weights": "weights to start from"}
 DEMO = "demo:"
@@ -28,16 +28,16 @@ def main(python: str, run_dir: str, option: str = "") -> int:
     try:
         os.chdir(record["working_dir"])  # relative names in the config start here
     except OSError as error:
-        print(f"reproduce.sh: {record['working_dir']}: {error.strerror}", file=sys.stderr)
+        say(f"reproduce.sh: {record['working_dir']}: {error.strerror}", file=sys.stderr)
         return 1
-    print("started as:", shlex.join(["python", "-m", "kosum_pl", record["command"], *record["arguments"]]), flush=True)
+    say("started as: " + shlex.join(["python", "-m", "kosum_pl", record["command"], *record["arguments"]]))
     if option == "--install":
         pins = str(Path(run_dir, "constraints.txt"))
         subprocess.run([python, "-m", "pip", "install", "--constraint", pins, record["requirement"]], check=True)
     if not has_versions(record) and os.environ.get("KOSUM_ANY_VERSION") != "1":
         return 1
     for name in record["not_compared"]:
-        print(f"{name} comes from a hub and is not compared")
+        say(f"{name} comes from a hub and is not compared")
     if not has_files(record["hashes"]):
         return 1
     if option == "--check":
@@ -67,7 +67,7 @@ def has_versions(record: Mapping[str, Any]) -> bool:
             found = "not installed"
         if found != wanted:
             is_same = False
-            print(f"reproduce.sh: {name} is {found}, and was {wanted}; use --install", file=sys.stderr)
+            say(f"reproduce.sh: {name} is {found}, and was {wanted}; use --install", file=sys.stderr)
     return is_same
 
 
@@ -77,9 +77,14 @@ def has_files(hashes: Mapping[str, Mapping[str, str | None]]) -> bool:
         changed = [name for name, digest in files.items() if digest_of(name) != digest]
         if changed:
             what = "data files of the embedded demo" if changed[0].startswith(DEMO) else KINDS[kind]
-            print(f"reproduce.sh: {what} differ from those of the run: {', '.join(changed)}", file=sys.stderr)
+            say(f"reproduce.sh: {what} differ from those of the run: {', '.join(changed)}", file=sys.stderr)
             return False
     return True
+
+
+def say(line: str, *, file: TextIO | None = None) -> None:
+    """Print a line of names out of a file that somebody may have sent: a terminal shows them, and obeys none."""
+    print("".join(char if char.isprintable() else ascii(char)[1:-1] for char in line), file=file, flush=True)
 
 
 def digest_of(name: str) -> str | None:

@@ -19,6 +19,7 @@ from kosum_pl.errors import one_line
 from kosum_pl.metrics import get_tokenizer, score_rows
 from kosum_pl.metrics.score_table import SliceScore
 from kosum_pl.runs.predictions import UNFINISHED_MARK, submitted_summary
+from kosum_pl.runs.screen import Screen
 from kosum_pl.runs.slice_table import slice_table
 from kosum_pl.types import Prediction
 
@@ -138,7 +139,7 @@ class RunReport:
 
     def print(self, console: Console | None = None) -> None:
         """Print it, to standard output unless another console is given."""
-        console = console or Console()
+        console = console or Screen()
         filled = {title: scores for title, scores in self.columns.items() if scores}
         if filled:
             console.print(score_table(filled))

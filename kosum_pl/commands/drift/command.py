@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kosum_pl.cli.arguments import Invocation, Options, find_invocation
 from kosum_pl.commands.output import show, write_values
 from kosum_pl.errors import UsageError
+from kosum_pl.terminal import say
 
 if TYPE_CHECKING:
     from kosum_pl.drift.compare import Drift
@@ -26,7 +27,7 @@ def run(options: Options) -> int:
         from kosum_pl.drift.plot import draw
 
         legend = draw(report.drifts, path=options.plot)
-        print(f"written: {options.plot}")
+        say(f"written: {options.plot}")
     write_values(report.values() | {"plot_legend": legend}, options.json)
     return 0
 

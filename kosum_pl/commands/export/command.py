@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kosum_pl.cli.arguments import Options, find_invocation
 from kosum_pl.errors import UsageError
+from kosum_pl.terminal import say
 
 
 def run(options: Options) -> int:
@@ -20,5 +21,5 @@ def run(options: Options) -> int:
     from kosum_pl.commands.export.run import export
 
     for line in export(invocation, options):
-        print(line, flush=True)
+        say(line, flush=True)
     return 0

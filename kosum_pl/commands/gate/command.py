@@ -19,6 +19,7 @@ from kosum_pl.commands.gate.scores import Scores, read_scores
 from kosum_pl.commands.gate.verdict import Verdict, judge
 from kosum_pl.errors import UsageError
 from kosum_pl.files import write_atomically
+from kosum_pl.terminal import say
 
 EXIT_FAILED: Final = 1
 
@@ -34,17 +35,17 @@ def run(options: Options) -> int:
     rules, scores, baseline = _read(runs[0], rules=options.rules, baseline=options.baseline)
     verdicts = [judge(rule, scores, baseline) for rule in rules.rules]
     for line in _lines(verdicts, scores, baseline):
-        print(line)
+        say(line)
     source = baseline.source if baseline else None
     if options.junit:
         seconds = time.perf_counter() - started
         text = junit_text(verdicts, run=scores.source, baseline=source, seconds=seconds)
         write_atomically(options.junit, text)
-        print(f"junit: {options.junit}")
+        say(f"junit: {options.junit}")
     if options.json:
         text = json_text(verdicts, run=scores.source, baseline=source, rules=str(rules.path))
         write_atomically(options.json, text)
-        print(f"json: {options.json}")
+        say(f"json: {options.json}")
     return 0 if all(verdict.is_passed for verdict in verdicts) else EXIT_FAILED
 
 

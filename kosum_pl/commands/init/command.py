@@ -17,6 +17,7 @@ from kosum_pl.commands.init.files import CALLBACK, CALLBACK_NAME, DATA, PRESET, 
 from kosum_pl.errors import UsageError
 from kosum_pl.files import write_atomically
 from kosum_pl.lookup import find_shipped_config
+from kosum_pl.terminal import say
 
 CONFIG_NAME: Final = "summarizer"
 PRESET_NAME: Final = "mine"
@@ -39,10 +40,10 @@ def run(options: Options) -> int:
         _check_empty(folder)
         for name, text in files.items():
             write_atomically(folder / name, text)
-            print(folder / name)
+            say(folder / name)
     except OSError as error:
         raise UsageError(f"{folder} cannot be laid out: {error}; give another folder") from error
-    print(f"next: cd {shlex.quote(str(folder))}, put your rows into data/, and run {_FIT}")
+    say(f"next: cd {shlex.quote(str(folder))}, put your rows into data/, and run {_FIT}")
     return 0
 
 

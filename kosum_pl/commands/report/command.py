@@ -12,6 +12,7 @@ from typing import Final
 
 from kosum_pl.cli.arguments import Options
 from kosum_pl.errors import UsageError
+from kosum_pl.terminal import say
 
 _COMPARE_FILE: Final = "report-compare.html"
 
@@ -44,5 +45,5 @@ def _write(folders: Sequence[Path], *, page: Path | None, markdown: Path | None)
         if not os.access(path.parent, os.W_OK):
             raise UsageError(f"{path.parent} cannot be written to; give another place with --output")
     write_report(runs, html_file=page, markdown_file=markdown)
-    print(f"report: {page}")
-    print(f"summary: {markdown}")
+    say(f"report: {page}")
+    say(f"summary: {markdown}")

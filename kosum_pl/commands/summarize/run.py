@@ -31,6 +31,7 @@ from kosum_pl.files import write_atomically
 from kosum_pl.inference import InferenceSettings, encode_dialogues, find_device, summarize_dialogues
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.runs.predictions import unfinished_line
+from kosum_pl.terminal import TEXT, escaped, say
 from kosum_pl.types import Dialogue, EncodedExample, Prediction
 
 
@@ -73,7 +74,7 @@ def summarize(source: str, model: Path | Invocation, options: Options) -> None:
         raise
     _write([done[row] for row in range(len(dialogues))], options)
     if options.output is not None:
-        print(f"written: {options.output}", file=sys.stderr)
+        say(f"written: {options.output}", file=sys.stderr)
 
 
 def _encode(
@@ -89,7 +90,7 @@ def _encode(
         num_cut=0,
         supervised_tokens=0,
     )
-    print(counts.line("summarize"), file=sys.stderr)
+    say(counts.line("summarize"), file=sys.stderr)
     return examples
 
 
@@ -119,10 +120,12 @@ def _write(predictions: Sequence[Prediction | None], options: Options) -> None:
     if options.output is not None:
         write_atomically(options.output, render_predictions(predictions, options.format))
     else:
-        sys.stdout.write(render_predictions(predictions, options.format, is_marked=sys.stdout.isatty()))
+        is_terminal = sys.stdout.isatty()
+        text = render_predictions(predictions, options.format, is_marked=is_terminal)
+        sys.stdout.write(escaped(text, kept=TEXT) if is_terminal else text)
         sys.stdout.flush()
     for line in unfinished_line([prediction for prediction in predictions if prediction is not None]):
-        print(line, file=sys.stderr)
+        say(line, file=sys.stderr)
 
 
 def _write_some(predictions: Sequence[Prediction | None], options: Options, *, error: BaseException) -> None:
@@ -133,7 +136,7 @@ def _write_some(predictions: Sequence[Prediction | None], options: Options, *, e
     message = f"{num_done:,} of {len(predictions):,} summaries are {where}"
     if isinstance(error, KeyboardInterrupt):
         raise KeyboardInterrupt(message) from None
-    print(message, file=sys.stderr)
+    say(message, file=sys.stderr)
 
 
 def _open_export(folder: Path) -> _Summarizer:

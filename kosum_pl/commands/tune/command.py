@@ -11,6 +11,7 @@ from importlib.util import find_spec
 
 from kosum_pl.cli.arguments import Options, find_invocation
 from kosum_pl.errors import UsageError
+from kosum_pl.terminal import say
 
 
 def run(options: Options) -> int:
@@ -25,5 +26,5 @@ def run(options: Options) -> int:
     from kosum_pl.commands.tune.run import tune
 
     for line in tune(invocation, options):
-        print(line, flush=True)
+        say(line, flush=True)
     return 0
