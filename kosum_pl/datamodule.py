@@ -33,6 +33,7 @@ from kosum_pl.data import (
     read_dialogues,
     with_topics,
 )
+from kosum_pl.data.batching.numbers import check_numbers
 from kosum_pl.data.read.source import STAGE_SPLITS
 from kosum_pl.decode import DecodingSettings
 from kosum_pl.decode.constraint.table_cache import default_cache_dir
@@ -134,6 +135,7 @@ class SummarizationDataModule(LightningDataModule):
             raise ValueError(
                 f"data.max_batch_tokens is {max_batch_tokens} and data.batch_size is {batch_size}; set exactly one"
             )
+        check_numbers(arguments)
         self._files = {"train": train_file, "val": val_file, "test": test_file, "predict": predict_file}
         self._max_batch_tokens = max_batch_tokens
         self._batch_size = batch_size

@@ -7,11 +7,12 @@ library is imported.
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 _PACKAGE: Final = Path(__file__).resolve().parent
 _ROOMS: Final = (_PACKAGE, _PACKAGE.parent / "callbacks")
+# Its callbacks check late what a config asks of them, such as a score that nobody logs.
+_CALLBACKS_OF_LIGHTNING: Final = ("pytorch", "callbacks")
 
 
 class UsageError(ValueError):
@@ -22,7 +23,8 @@ def user_error_line(error: BaseException) -> str | None:
     """The one line to print of an error that a user can repair; None for any other.
 
     A `ValueError` counts when one of our rooms raised it: there it names value, location and remedy. The same from
-    inside a library is more likely a defect of ours, and keeps its traceback.
+    inside a library is more likely a defect of ours, and keeps its traceback; but what Lightning's callbacks refuse,
+    a config has asked of them.
 
     Example:
         >>> user_error_line(UsageError("unknown command 'fti'"))
@@ -32,7 +34,9 @@ def user_error_line(error: BaseException) -> str | None:
     """
     if isinstance(error, UsageError) or type(error).__name__ == "MisconfigurationException":
         return one_line(str(error))
-    if isinstance(error, (ValueError, FileNotFoundError)) and _is_raised_in_rooms(error.__traceback__):
+    if isinstance(error, (ValueError, FileNotFoundError)) and is_raised_in_rooms(error):
+        return one_line(str(error))
+    if isinstance(error, RuntimeError) and _place(error).parts[-3:-1] == _CALLBACKS_OF_LIGHTNING:
         return one_line(str(error))
     return None
 
@@ -67,10 +71,14 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _is_raised_in_rooms(traceback: TracebackType | None) -> bool:
-    if traceback is None:
-        return False
-    while traceback.tb_next is not None:
+def is_raised_in_rooms(error: BaseException) -> bool:
+    """Whether the line that raised an error is one of ours, and no library's."""
+    return any(room in _place(error).parents for room in _ROOMS)
+
+
+def _place(error: BaseException) -> Path:
+    """The file whose line raised an error; the working folder where nothing was raised."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
-    raised_in = Path(traceback.tb_frame.f_code.co_filename).resolve()
-    return any(room in raised_in.parents for room in _ROOMS)
+    return Path(traceback.tb_frame.f_code.co_filename if traceback else "").resolve()

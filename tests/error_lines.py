@@ -13,5 +13,6 @@ def error_line(capsys: pytest.CaptureFixture[str], *words: str, has_output: bool
     assert main(words) == EXIT_USER_ERROR
     out, err = capsys.readouterr()
     assert has_output or out == ""
+    assert "Traceback" not in err
     (line,) = [line for line in err.splitlines() if line.startswith("kosum_pl: error: ")]
     return line.removeprefix("kosum_pl: error: ")

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import torch
 from jsonargparse import ArgumentError
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -24,8 +26,9 @@ from kosum_pl.cli.loggers import run_loggers
 from kosum_pl.cli.parser_errors import explain_instantiation_error, explain_parser_error
 from kosum_pl.cli.plugins import LoadedPlugins, load_plugins
 from kosum_pl.cli.quiet import quieten
+from kosum_pl.cli.setting_checks import check_seed, check_trainer, explain_refusal
 from kosum_pl.datamodule import SummarizationDataModule
-from kosum_pl.errors import UsageError, checkpoint_misfit
+from kosum_pl.errors import UsageError, checkpoint_misfit, is_raised_in_rooms, one_line, user_error_line
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.report.finish import finish_report
 from kosum_pl.runs.folders import RunFolders, find_checkpoint, is_rank_zero, open_folders
@@ -34,6 +37,8 @@ from kosum_pl.runs.reproduce import Reproduction
 from kosum_pl.terminal import say
 
 _DEFAULT_SEED: Final = 42
+# What Lightning, torch and transformers raise of a setting; `is_raised_in_rooms` tells our own defects apart.
+_REFUSALS: Final = (ImportError, MisconfigurationException, NotImplementedError, OverflowError, TypeError, ValueError)
 
 
 def run_command(invocation: Invocation) -> int:
@@ -119,6 +124,9 @@ class KosumCLI(LightningCLI):
                     str(error), parser=self._parser(self.invocation.command), failures=self.plugins.failures
                 )
             ) from error
+        values = self.config[self.invocation.command]
+        check_seed(values.seed_everything)
+        check_trainer(values.trainer, command=self.invocation.command, has_gpu=torch.cuda.is_available)
 
     def _parse_ckpt_path(self) -> None:
         """Leave the checkpoint's hyper-parameters alone: a preset given with `--ckpt_path` is the one used."""
@@ -149,13 +157,15 @@ class KosumCLI(LightningCLI):
             say(f"kosum_pl: {taken}, as in the checkpoint's fit; train is not measured", file=sys.stderr)
 
     def instantiate_classes(self) -> None:
-        """Build module, data module and Trainer; of a value that fits no alternative, tell the reason alone."""
+        """Build module, data module and Trainer; what a setting makes impossible is told in one line."""
         try:
             super().instantiate_classes()
-        except (TypeError, ValueError) as error:
-            if not str(error).startswith("Does not validate"):
+        except _REFUSALS as error:
+            if str(error).startswith("Does not validate"):
+                raise UsageError(explain_instantiation_error(str(error))) from error
+            if user_error_line(error) is not None or is_raised_in_rooms(error):
                 raise
-            raise UsageError(explain_instantiation_error(str(error))) from error
+            raise UsageError(f"a class of the config cannot be built: {one_line(str(error))}") from error
 
     def _checkpoint(self) -> Path | None:
         """What `ckpt_path` means, also where a config says it."""
@@ -183,9 +193,11 @@ class KosumCLI(LightningCLI):
         values.logger = run_loggers(values.logger, self.folders.output_dir)
         try:
             return super().instantiate_trainer(default_root_dir=str(self.folders.output_dir), **kwargs)
-        except BaseException:
+        except BaseException as error:
             self.folders.remove()
-            raise
+            if not isinstance(error, _REFUSALS) or is_raised_in_rooms(error):
+                raise
+            raise UsageError(explain_refusal(error, self.config[command].trainer)) from error
 
     def _reproduction(self, command: str) -> Reproduction:
         return Reproduction(

@@ -25,6 +25,7 @@ _REFUSED_OPTION: Final = re.compile(r"Option '([^']+)' is not accepted")
 _KEY: Final = re.compile(r'Parser key "([^"]+)"')
 _CLASS: Final = re.compile(r"Problem with given class_path '([^']+)':\s*\n\s*(\S.*)")
 _BARE_CLASS: Final = re.compile(r"Expected a dot import path string: (\S+)")
+_NO_SUBCLASS: Final = re.compile(r"Import path (?:(\S+) )?does not correspond to a subclass of (\w+)")
 _REQUIRED: Final = re.compile(r"the following arguments are required: (.+)")
 _EXPECTED: Final = re.compile(r"Expected (?:a |an )?(.+?)(?:\. Got value: .*)?$", flags=re.MULTILINE)
 _VALUE: Final = re.compile(r"(?:Given|Got) value: (.+)")
@@ -40,16 +41,22 @@ def explain_parser_error(message: str, *, parser: ArgumentParser, failures: Sequ
         return _unknown_key(found[1], _known_keys(parser))
     key = ".".join(_KEY.findall(message))
     classes = _CLASS.findall(message)
-    if found := _REFUSED_OPTION.search(message):
+    # A class that knows an option and refuses its value says more than its base, which does not know it.
+    refused = _REFUSED_OPTION.search(message)
+    wrong_values = {name for _, problem in classes for name in _KEY.findall(problem)}
+    has_wrong_value = refused is not None and refused[1] in wrong_values
+    if not has_wrong_value and (found := refused):
         owners = [path for path, problem in classes if _REFUSED_OPTION.search(problem)]
         known = {f"{key}.{name}" for owner in owners for name in _parameters(owner)}
         return _unknown_key(f"{key}.{found[1]}", known)
     if found := _BARE_CLASS.search(message):
         return _unknown_class(key, found[1])
+    if found := _NO_SUBCLASS.search(message):
+        return _wrong_class(key, found[1] or _given_value(message), kind=found[2])
     if found := _REQUIRED.search(message):
         owner = f" of {classes[0][0]}" if classes else ""
         return f"{key + ': ' if key else ''}{found[1]}{owner} must be given"
-    for path, problem in classes:
+    for path, problem in classes if not has_wrong_value else ():
         if not _KEY.match(problem) and not problem.startswith("Does not validate"):
             return f"{key}: class {path} cannot be used: {problem}"
     return _wrong_value(message, key)
@@ -57,9 +64,11 @@ def explain_parser_error(message: str, *, parser: ArgumentParser, failures: Sequ
 
 def explain_instantiation_error(message: str) -> str:
     """The reason inside the tree of alternatives that is left when a value of a union cannot be built."""
-    reasons = re.findall(r"^\s*- (?!Expected|Does not validate)(.+)$", message, flags=re.MULTILINE)
+    # Deeper lines explain an alternative that was not meant.
+    reasons = re.findall(r"^  - (?!Expected|Does not validate|Not a valid subclass)(.+)$", message, flags=re.MULTILINE)
     own = [reason for reason in reasons if "unexpected keyword argument" not in reason]
-    return one_line("; ".join(dict.fromkeys(own or reasons)) or message)
+    owner = "trainer.callbacks: " if "callbacks.callback.Callback" in message.partition("Errors:")[0] else ""
+    return owner + one_line("; ".join(dict.fromkeys(own or reasons)) or message)
 
 
 def _unknown_key(key: str, known: Iterable[str]) -> str:
@@ -84,6 +93,12 @@ def _unknown_class(key: str, name: str) -> str:
     return f"{key}: there is no class '{name}'; {guess}"
 
 
+def _wrong_class(key: str, name: str, *, kind: str) -> str:
+    if kind == "SummarizationModule":
+        return f"{key} is {name}, which is no {kind}; known: {', '.join(_known_classes(key))}"
+    return f"{key} is {name}, which is no {kind}; give a class of that kind"
+
+
 def _wrong_value(message: str, key: str) -> str:
     # The last key's part is the innermost one; what stands before it says the same of the whole.
     innermost = message[message.rfind('Parser key "') :]
@@ -94,10 +109,15 @@ def _wrong_value(message: str, key: str) -> str:
         innermost = next(line for line in innermost.splitlines() if "Got value:" in line)
     if "Not a valid subclass" in innermost:
         return f"{key} is {values[-1]}; expected a class, one of {', '.join(_known_classes(key))}"
-    value = _NESTED_VALUE.sub(r"\1", values[0])
-    value = value if len(value) <= _MAX_VALUE else f"{value[:_MAX_VALUE]}…"
+    value = _given_value(innermost)
     kinds = list(dict.fromkeys(_readable(kind) for kind in _EXPECTED.findall(innermost) if "import path" not in kind))
     return f"{key} is {value}; expected {' or '.join(kinds) or 'something else'}"
+
+
+def _given_value(message: str) -> str:
+    values = _VALUE.findall(message)
+    value = _NESTED_VALUE.sub(r"\1", values[0]) if values else "something else"
+    return value if len(value) <= _MAX_VALUE else f"{value[:_MAX_VALUE]}…"
 
 
 def _readable(kind: str) -> str:

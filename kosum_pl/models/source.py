@@ -84,7 +84,15 @@ def load_config(source: ModelSource, *, num_tokens: int) -> PretrainedConfig:
     _check_overrides(overrides, model_type=model_type)
     if source.random_init:
         overrides["vocab_size"] = max(num_tokens, int(overrides.get("vocab_size", stored.get("vocab_size", 0))))
-    config: PretrainedConfig = AutoConfig.for_model(model_type, **{**stored, **overrides})
+    return _config_of(model_type, {**stored, **overrides})
+
+
+def _config_of(model_type: str, fields: Mapping[str, Any]) -> PretrainedConfig:
+    try:
+        config: PretrainedConfig = AutoConfig.for_model(model_type, **fields)
+    except Exception as error:  # each model's config has checks, and errors, of its own
+        reason = next(reversed([line.strip() for line in str(error).splitlines() if line.strip()]), "no reason given")
+        raise ValueError(f"model.config_overrides: a {model_type} config refuses them: {reason[:200]}") from error
     return config
 
 
@@ -126,7 +134,7 @@ def _stored_config(source: ModelSource, *, is_optional: bool) -> dict[str, Any]:
 
 
 def _check_overrides(overrides: Mapping[str, Any], *, model_type: str) -> None:
-    known = AutoConfig.for_model(model_type)
+    known = _config_of(model_type, {})
     unknown = sorted(name for name in overrides if not hasattr(known, name))
     if unknown:
         fields = ", ".join(sorted(name for name in known.to_dict() if not name.startswith("_")))

@@ -6,6 +6,7 @@ with warm-up.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
@@ -41,9 +42,9 @@ class OptimizerSettings:
 
     def __post_init__(self) -> None:
         """Refuse values that could only fail later or train nothing."""
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"model.learning_rate is {self.learning_rate}; give a number above 0, such as 3e-5")
-        if self.weight_decay < 0:
+        if not 0 <= self.weight_decay < math.inf:
             raise ValueError(f"model.weight_decay is {self.weight_decay}; give 0 or a positive number")
         if self.warmup_steps < 0:
             raise ValueError(f"model.warmup_steps is {self.warmup_steps}; give 0 or a positive number")

@@ -1,0 +1,116 @@
+"""Settings of the Trainer that Lightning refuses too late, in words that name no key, or not at all.
+
+In: the parsed `trainer` and `seed_everything` of a config, or what was raised when objects were built from a config.
+Out: nothing, or one line with the key, its value and what to write. Nothing has begun when it is said.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from kosum_pl.errors import UsageError, one_line
+
+_MAX_SEED: Final = 2**32 - 1
+_WHOLE_NUMBERS: Final = {
+    "accumulate_grad_batches": 1,
+    "check_val_every_n_epoch": 1,
+    "log_every_n_steps": 0,
+    "max_epochs": -1,
+    "max_steps": -1,
+    "min_epochs": 0,
+    "min_steps": 0,
+    "num_nodes": 1,
+    "num_sanity_val_steps": -1,
+    "reload_dataloaders_every_n_epochs": 0,
+}
+"""The least that a setting may be."""
+_SHARES: Final = (
+    "limit_train_batches",
+    "limit_val_batches",
+    "limit_test_batches",
+    "limit_predict_batches",
+    "overfit_batches",
+)
+_TRAINS_NOTHING: Final = ("max_epochs", "max_steps", "limit_train_batches")
+_GPU_STRATEGIES: Final = ("deepspeed", "fsdp")
+_OBJECT: Final = re.compile(r"<[\w.]+ object at 0x\w+>")
+
+
+def check_seed(seed: Any) -> None:
+    """Refuse a seed that numpy would refuse, in words that do not name the setting."""
+    if isinstance(seed, int) and not 0 <= seed <= _MAX_SEED:
+        raise UsageError(f"seed_everything is {seed}; write a whole number from 0 to {_MAX_SEED}")
+
+
+def check_trainer(settings: Mapping[str, Any], *, command: str, has_gpu: Callable[[], bool]) -> None:
+    """Refuse values with which Lightning fails in mid-run, or does silently something else.
+
+    Args:
+        settings: `trainer` of a parsed config.
+        command: Training nothing is refused in `fit` alone.
+        has_gpu: Asked only where a strategy needs one.
+
+    Raises:
+        UsageError: The first value that is wrong.
+    """
+    for name, least in _WHOLE_NUMBERS.items():
+        value = settings.get(name)
+        if isinstance(value, int) and value < least:
+            raise UsageError(f"trainer.{name} is {value}; write a whole number from {least} on")
+    for name in _SHARES:
+        _check_share(name, settings.get(name), least=0)
+    _check_share("val_check_interval", settings.get("val_check_interval"), least=1)
+    clip = settings.get("gradient_clip_val")
+    if isinstance(clip, (int, float)) and not (math.isfinite(clip) and clip >= 0):
+        raise UsageError(f"trainer.gradient_clip_val is {clip}; write a number from 0 on, such as 1.0")
+    if settings.get("barebones"):
+        raise UsageError("trainer.barebones is True, and would keep no checkpoint and no score; set it to false")
+    for name in _TRAINS_NOTHING:
+        if command == "fit" and settings.get(name) == 0 and settings.get(name) is not None:
+            raise UsageError(f"trainer.{name} is 0, and fit would train nothing; write a number above 0, or null")
+    _check_strategy(settings.get("strategy"), accelerator=settings.get("accelerator"), has_gpu=has_gpu)
+
+
+def explain_refusal(error: BaseException, settings: Mapping[str, Any], *, owner: str = "trainer") -> str:
+    """One line of what Lightning said, with the key that it speaks of, where one is to be recognised.
+
+    Example:
+        >>> explain_refusal(TypeError("`devices` should be an int > 0."), {"devices": "-4", "strategy": "auto"})
+        'trainer.devices is -4: `devices` should be an int > 0.'
+    """
+    message = _OBJECT.sub("…", one_line(str(error))) or type(error).__name__
+    key = _named_key(message, settings)
+    return f"{owner}.{key} is {settings[key]}: {message}" if key else f"{owner}: {message}"
+
+
+def _check_share(name: str, value: Any, *, least: int) -> None:
+    """A whole number of batches from `least` on, or a share of them."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return
+    is_share = isinstance(value, float) and (0 < value <= 1 or value == least == 0)
+    if not is_share and not (isinstance(value, int) and value >= least):
+        remedy = f"write a whole number from {least} on, or a share such as 0.25"
+        raise UsageError(f"trainer.{name} is {value}; {remedy}")
+
+
+def _check_strategy(strategy: Any, *, accelerator: Any, has_gpu: Callable[[], bool]) -> None:
+    if not isinstance(strategy, str) or not strategy.startswith(_GPU_STRATEGIES):
+        return
+    is_on_cpu = accelerator == "cpu"
+    if is_on_cpu or not has_gpu():
+        reason = "trainer.accelerator is cpu" if is_on_cpu else "there is none here"
+        raise UsageError(f"trainer.strategy is {strategy}, which needs a GPU, and {reason}; use auto or ddp")
+
+
+def _named_key(message: str, settings: Mapping[str, Any]) -> str | None:
+    """The key that stands first in a message, else the one whose value does."""
+    given = {key: value for key, value in settings.items() if value is not None}
+    places = {key: found.start() for key in given if (found := re.search(rf"(?<![\w.]){key}(?!\w)", message))}
+    if places:
+        return min(places, key=lambda key: places[key])
+    words = message.lower()
+    texts = {key: value.lower() for key, value in given.items() if isinstance(value, str) and len(value) > 2}
+    return next((key for key, text in texts.items() if re.search(rf"(?<!\w){re.escape(text)}(?!\w)", words)), None)

@@ -1,0 +1,130 @@
+"""Options and configs that Lightning, torch, transformers or numpy would refuse, or would take for something else."""
+
+from __future__ import annotations
+
+from tests.bad_inputs.row import BadInput, fit, refused
+
+TRAINER = [
+    refused("trainer.val_check_interval", "0", "is 0; write a whole number from 1 on"),
+    refused("trainer.val_check_interval", "2.5", "is 2.5"),
+    refused("trainer.accumulate_grad_batches", "0", "is 0; write a whole number from 1 on"),
+    refused("trainer.accumulate_grad_batches", "-3", "is -3"),
+    refused("trainer.check_val_every_n_epoch", "0", "whole number from 1"),
+    refused("trainer.accelerator", "qpu", "is qpu", "cpu"),
+    refused("trainer.strategy", "warp", "is warp", "ddp"),
+    refused("trainer.strategy", "fsdp", "needs a GPU", "use auto or ddp"),
+    refused("trainer.strategy", "deepspeed", "needs a GPU", "use auto or ddp"),
+    refused("trainer.strategy", "deepspeed_stage_2", "needs a GPU"),
+    refused("trainer.precision", "64bits", "is 64bits", "bf16-mixed"),
+    refused("trainer.devices", "-4", "is -4", "int > 0"),
+    refused("trainer.devices", "0", "is 0"),
+    refused("trainer.devices", "many", "is many", "int > 0"),
+    refused("trainer.num_nodes", "0", "whole number from 1"),
+    refused("trainer.barebones", "true", "set it to false"),
+    refused("trainer.max_epochs", "0", "would train nothing"),
+    refused("trainer.max_epochs", "-2", "from -1 on"),
+    refused("trainer.max_epochs", "1.5", "expected int"),
+    refused("trainer.max_steps", "0", "would train nothing"),
+    refused("trainer.max_steps", "-7", "from -1 on"),
+    refused("trainer.min_epochs", "-3", "from 0 on"),
+    refused("trainer.min_steps", "-3", "from 0 on"),
+    refused("trainer.max_time", "banana", "DD:HH:MM:SS"),
+    refused("trainer.gradient_clip_val", "-1", "from 0 on"),
+    refused("trainer.gradient_clip_val", ".inf", "from 0 on"),
+    refused("trainer.gradient_clip_val", "nan", "expected"),
+    refused("trainer.gradient_clip_algorithm", "cut", "value", "norm"),
+    refused("trainer.limit_train_batches", "-1", "from 0 on"),
+    refused("trainer.limit_train_batches", "0", "would train nothing"),
+    refused("trainer.limit_val_batches", "2.5", "a share"),
+    refused("trainer.limit_test_batches", "-2", "from 0 on"),
+    refused("trainer.limit_predict_batches", "-2", "from 0 on"),
+    refused("trainer.overfit_batches", "1.7", "a share"),
+    refused("trainer.fast_dev_run", "-1", ">= 0"),
+    refused("trainer.num_sanity_val_steps", "-5", "from -1 on"),
+    refused("trainer.log_every_n_steps", "-1", "from 0 on"),
+    refused("trainer.reload_dataloaders_every_n_epochs", "-1", "from 0 on"),
+    refused("trainer.profiler", "magic", "is magic", "simple"),
+    refused("trainer.enable_checkpointing", "false", "is False"),
+    refused("trainer.default_root_dir", "x", "use --runs_dir"),
+    refused("seed_everything", "-1", "from 0 to 4294967295"),
+    refused("seed_everything", "4294967296", "from 0 to 4294967295"),
+    refused("seed_everything", "abc", "expected"),
+]
+
+MODEL = [
+    refused("model.learning_rate", "-1", "above 0"),
+    refused("model.learning_rate", ".inf", "above 0"),
+    refused("model.weight_decay", ".inf", "positive"),
+    refused("model.warmup_ratio", "2", "from 0 to below 1"),
+    refused("model.schedule", "cosinus", "cosine"),
+    refused("model.label_smoothing", "1.5", "below 1"),
+    refused("model.model_name", "/no/such", "no such folder"),
+    refused("model.model_name", "train.csv", "a file, not a folder"),
+    refused("model.dtype", "float8", "bfloat16"),
+    refused("model.config_overrides", "{d_model: abc}", "d_model"),
+    refused("model.config_overrides", "{model_type: nope}", "nope"),
+    refused("model.config_overrides", "{nope: 1}", "no field nope"),
+    refused("model.quantization", "nf5", "nf4"),
+    refused("model.adapter", "{rank: 0}", "at least 1"),
+    refused("model.rouge_tokenizer", "nope", "kiwi"),
+    refused("model.postprocess", "[nope]", "unknown step 'nope'"),
+    refused("model.constraint", "{charset: klingon}", "klingon"),
+    refused("model.constraint", "{ranges: [U+9FFF-U+4E00]}", "lower end first"),
+    refused("model.constraint", "{literals: ['']}", "none of them empty"),
+    refused("model.nonsense", "1", "unknown key"),
+]
+
+DATA = [
+    refused("data.num_workers", "-1", "from 0 to"),
+    refused("data.num_workers", "100000", "from 0 to"),
+    refused("data.batch_size", "0", "from 1 on"),
+    refused("data.eval_batch_size", "0", "from 1 on"),
+    refused("data.num_eval_samples", "0", "from 1 on"),
+    refused("data.num_eval_samples", "-1", "from 1 on"),
+    refused("data.seed", "-1", "from 0 to"),
+    refused("data.seed", "99999999999999999999999", "from 0 to"),
+    refused("data.max_source_tokens", "-5", "positive"),
+    refused("data.max_summary_tokens", "0", "at least 2"),
+    refused("data.max_batch_tokens", "100", "data.batch_size", "set exactly one"),
+    refused("data.cleaning", "[nope]", "unknown step 'nope'"),
+    refused("data.truncation", "newest", "oldest"),
+    refused("data.topics", "{num_clusters: 0}", "2 or more"),
+]
+
+CLASSES = [
+    BadInput(
+        name="a module that is none",
+        words=fit("--model.class_path", "subprocess.Popen"),
+        says=("model is subprocess.Popen, which is no SummarizationModule; known: CausalModule, Seq2SeqModule",),
+    ),
+    BadInput(
+        name="a callback that is none",
+        words=fit("--trainer.callbacks+=subprocess.Popen"),
+        says=("trainer.callbacks is subprocess.Popen, which is no Callback",),
+    ),
+    refused("trainer.logger", "subprocess.Popen", "is subprocess.Popen, which is no Logger"),
+    refused("trainer.strategy", "subprocess.Popen", "is subprocess.Popen"),
+    refused("model.regenerator", "{class_path: subprocess.Popen}", "which is no Regenerator"),
+    refused("trainer.plugins", "subprocess.Popen", "is subprocess.Popen"),
+    BadInput(
+        name="a callback's mode that is none",
+        words=fit(
+            "--trainer.callbacks+=EarlyStopping",
+            "--trainer.callbacks.monitor=val/rouge_sum",
+            "--trainer.callbacks.mode=up",
+        ),
+        says=("trainer.callbacks: `mode` can be min, max, got up",),
+    ),
+    BadInput(
+        name="a callback's literal that is none",
+        words=fit("--trainer.callbacks+=LearningRateMonitor", "--trainer.callbacks.logging_interval=hour"),
+        says=("trainer.callbacks.logging_interval is hour; expected step, epoch or null",),
+    ),
+    BadInput(
+        name="a callback's number out of range",
+        words=fit("--trainer.callbacks+=RougeSumCheckpoint", "--trainer.callbacks.save_top_k=-5"),
+        says=("trainer.callbacks: ", "save_top_k=-5"),
+    ),
+]
+
+ROWS = [*TRAINER, *MODEL, *DATA, *CLASSES]

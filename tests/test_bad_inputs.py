@@ -1,0 +1,57 @@
+"""Bad inputs, each answered by one line and exit status 2: a table, in parts under `tests/bad_inputs`.
+
+Whatever is refused before a run has begun leaves no run behind.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kosum_pl.cli.plugins import load_plugins
+from tests.bad_inputs import settings
+from tests.bad_inputs.row import BadInput, lay_out
+from tests.error_lines import error_line
+
+ROWS = [*settings.ROWS]
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder with rows, a preset and a config."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    lay_out(folder)
+    modules, path = dict(sys.modules), list(sys.path)
+    yield folder
+    for name in set(sys.modules) - set(modules):
+        if name.startswith("callbacks."):
+            del sys.modules[name]
+    sys.path[:] = path
+    load_plugins(working_dir=tmp_path)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+def test_a_bad_input_is_one_line(row: BadInput, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, content in row.files.items():
+        path = work / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    if row.make is not None:
+        row.make(work)
+    before = set(work.rglob("*"))
+    line = error_line(capsys, *(word.replace("{work}", str(work)) for word in row.words), has_output=row.has_output)
+    for text in row.says:
+        assert text in line
+    if not row.leaves_a_run:
+        assert set(work.rglob("*")) == before
+
+
+def test_the_table_is_large_and_no_row_stands_twice() -> None:
+    names = [row.name for row in ROWS]
+    assert len(names) >= 80
+    assert len(set(names)) == len(names)
