@@ -83,8 +83,12 @@ def has_files(hashes: Mapping[str, Mapping[str, str | None]]) -> bool:
 
 
 def say(line: str, *, file: TextIO | None = None) -> None:
-    """Print a line of names out of a file that somebody may have sent: a terminal shows them, and obeys none."""
-    print("".join(char if char.isprintable() else ascii(char)[1:-1] for char in line), file=file, flush=True)
+    """Print names out of a file that somebody may have sent: a terminal shows them, and obeys none.
+
+    Line ends and tabs stay, as a command shall be copied.
+    """
+    shown = (char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in line)
+    print("".join(shown), file=file, flush=True)
 
 
 def digest_of(name: str) -> str | None:

@@ -83,7 +83,7 @@ def as_slots(cell: Any) -> tuple[str, ...]:
         >>> as_slots("지민|오후 3시| ")
         ('지민', '오후 3시')
     """
-    texts = cell.split("|") if isinstance(cell, str) else as_texts(cell)
+    texts = as_text(cell).split("|") if isinstance(cell, str) else as_texts(cell)
     cleaned = (unicodedata.normalize("NFC", " ".join(text.split())) for text in texts)
     return tuple(text for text in cleaned if text)
 

@@ -44,7 +44,7 @@ def test_a_line_a_rule_and_a_summary(run: Path, capsys: pytest.CaptureFixture[st
         f"FAIL  val/contamination_rate == 0{' ' * 14}  0.0525 != 0",
         f"FAIL  val/rouge_sum >= 0.98 * baseline{' ' * 9}  211.3 < 215.2 (0.98 * 219.6)",
         'pass  루지 <하한> & "more": val/rouge_sum > 200  211.3',  # four wide characters: 41 columns
-        f"FAIL  slice weekday=7 val/bertscore_f1 > 0{' ' * 5}  {missing}val/rouge_sum/weekday=7 - no\0thing",
+        f"FAIL  slice weekday=7 val/bertscore_f1 > 0{' ' * 5}  {missing}val/rouge_sum/weekday=7 - no\\x00thing",
     ]
     assert out.splitlines()[4:] == [
         "gate: 3 of 4 rules failed; run run/metrics.json, baseline good/metrics.json",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,6 +31,29 @@ def test_an_object_is_not_text(cell: object) -> None:
 def test_half_a_surrogate_pair_is_not_text() -> None:
     with pytest.raises(RowError, match=r"half a character \(\\ud83d\)"):
         as_text("가\ud83d")
+
+
+HALF = "지민\udc00"
+
+
+@pytest.mark.parametrize(
+    ("read", "cell"),
+    [
+        (as_slots, HALF),
+        (as_slots, f"가|{HALF}"),
+        (as_slots, ["가", HALF]),
+        (as_texts, HALF),
+        (as_texts, ["가", HALF]),
+        (as_texts, '["\\udc00"]'),
+        (lambda cell: as_conversation(cell, str), [{"speaker": HALF, "utterance": "가"}]),
+        (lambda cell: as_conversation(cell, str), [{"speaker": "가", "utterance": HALF}]),
+        (lambda cell: as_messages(cell, str), [{"role": "user", "content": HALF}]),
+        (lambda cell: as_messages(cell, str), [{"role": "user", "content": [{"type": "text", "text": HALF}]}]),
+    ],
+)
+def test_half_a_character_is_found_in_every_kind_of_cell(read: Callable[[Any], object], cell: object) -> None:
+    with pytest.raises(RowError, match=r"half a character \(\\udc00\)"):
+        read(cell)
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,19 @@ def test_half_a_character_in_json_is_a_bad_row(tmp_path: Path) -> None:
     assert read_table(path, tmp_path / "cache", on_bad_rows="drop").rejected[0]["content"]["dialogue"] == "\ud83d"
 
 
+@pytest.mark.parametrize("column", ["fname", "dialogue", "summary", "topic", "weekday", "slots"])
+def test_half_a_character_in_any_column_is_a_bad_row_that_names_it(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "a.jsonl"
+    row = {"fname": "a", "dialogue": "가", "summary": "나", "topic": "다", "weekday": "7", "slots": "가"}
+    path.write_text(json.dumps({**row, column: "지민\udc00"}) + "\n" + json.dumps({**row, "fname": "b"}))
+    message = rf"a\.jsonl:1 \(row 1\): column '{column}' holds half a character \(\\udc00\); write the whole character"
+    with pytest.raises(ValueError, match=message):
+        read_table(path, tmp_path / "cache")
+    table = read_table(path, tmp_path / "cache", on_bad_rows="drop")
+    assert [row.example_id for row in table] == ["b"]
+    assert (table.num_rejected, table.rejected[0]["column"]) == (1, column)
+
+
 def test_a_file_that_only_says_it_is_parquet(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     path.write_text("fname,dialogue,summary\n")
