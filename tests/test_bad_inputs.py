@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from kosum_pl.cli.plugins import load_plugins
-from tests.bad_inputs import settings
+from tests.bad_inputs import checkpoints, settings
 from tests.bad_inputs.row import BadInput, lay_out
 from tests.error_lines import error_line
 
-ROWS = [*settings.ROWS]
+ROWS = [*settings.ROWS, *checkpoints.ROWS]
 
 
 @pytest.fixture
@@ -47,6 +47,7 @@ def test_a_bad_input_is_one_line(row: BadInput, work: Path, capsys: pytest.Captu
     line = error_line(capsys, *(word.replace("{work}", str(work)) for word in row.words), has_output=row.has_output)
     for text in row.says:
         assert text in line
+    assert not (work / checkpoints.BOMB_MARK).exists()
     if not row.leaves_a_run:
         assert set(work.rglob("*")) == before
 

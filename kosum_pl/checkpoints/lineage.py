@@ -48,7 +48,7 @@ def find_weights(name: str, *, where: str = OPTION) -> Path:
             f"{where} {name}: {path.name} is a sharded checkpoint; make one file of it first: "
             f"python -m lightning.pytorch.utilities.consolidate_checkpoint {path}"
         )
-    if path.is_file() and not zipfile.is_zipfile(path):
+    if not path.is_dir() and not (path.is_file() and zipfile.is_zipfile(path)):
         raise UsageError(f"{where} {name}: {path.name} is no checkpoint, or half of one; {_REMEDY}")
     return path
 

@@ -7,7 +7,6 @@ on. `fit --init_from`, `export`, `summarize` and `tune` load here; a Trainer loa
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -19,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from kosum_pl.checkpoints.content import read_content
 from kosum_pl.checkpoints.lineage import (
     ADAPTER_CONFIG,
     ADAPTER_FILE,
@@ -99,10 +99,10 @@ def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
     """
     if checkpoint.is_dir():
         raise UsageError(f"checkpoint {checkpoint} is a folder of shards; train without sharding, or give a .ckpt file")
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    if not isinstance(content, dict) or "state_dict" not in content:
-        raise UsageError(f"{checkpoint} holds no weights of a module; give a checkpoint that fit has written")
-    return content
+    try:
+        return read_content(checkpoint)
+    except ValueError as error:
+        raise UsageError(f"checkpoint {checkpoint}: {error}") from error
 
 
 def seed_of(config: Mapping[str, Any]) -> int | None:
@@ -127,13 +127,8 @@ def load_start_weights(module: LoadableModule, weights: Path) -> None:
 
 
 def _load_checkpoint(module: LoadableModule, path: Path) -> None:
-    try:
-        # Mapped, not read: the optimizer's state is two thirds of a checkpoint, and is not touched.
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        state = checkpoint["state_dict"]
-    except (RuntimeError, KeyError, TypeError, OSError, pickle.UnpicklingError) as error:
-        reason = one_line(str(error))
-        raise ValueError(f"it is no checkpoint of fit ({reason}); give a file that fit has written") from error
+    checkpoint = read_content(path)
+    state = checkpoint["state_dict"]
     record = {name: value for name, value in checkpoint.get(RECORD_KEY, {}).items() if name != "random_states"}
     _check_kind(module, state)
     _check_settings(module, _adapter_of(checkpoint.get(CONFIG_KEY, "")))

@@ -18,6 +18,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from kosum_pl import __version__
+from kosum_pl.checkpoints.content import check_checkpoint
 from kosum_pl.checkpoints.limits import run_limits
 from kosum_pl.checkpoints.lineage import lineage_of, start_of
 from kosum_pl.checkpoints.start import StartWeights
@@ -60,6 +61,7 @@ class KosumCLI(LightningCLI):
 
     model: SummarizationModule
     datamodule: SummarizationDataModule
+    is_run = True
 
     def __init__(self, invocation: Invocation, *, plugins: LoadedPlugins) -> None:
         self.invocation = invocation
@@ -140,6 +142,7 @@ class KosumCLI(LightningCLI):
             raise UsageError("trainer.default_root_dir is the run directory, and set for you; use --runs_dir")
         checkpoint = self._checkpoint()
         if checkpoint is not None:
+            check_checkpoint(checkpoint, is_resumed=self.is_run and self.invocation.command == "fit")
             values.ckpt_path = str(checkpoint)
             # Who goes on with a run, or evaluates it, shares its ancestors whatever config is given.
             ancestors = lineage_of(checkpoint)

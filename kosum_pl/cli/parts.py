@@ -70,6 +70,7 @@ class _PartsCLI(KosumCLI):
     """`fit`'s parser, and of what it would build the module and the data module alone."""
 
     values: dict[str, Any]
+    is_run = False
 
     def _set_seed(self) -> None:
         """Nothing random is built."""

@@ -31,6 +31,8 @@ from kosum_pl.runs.files import (
 from kosum_pl.runs.run import Run
 from kosum_pl.terminal import say
 
+# What the strategies of several devices leave in a checkpoint that is a folder.
+_OF_SHARDS = (".metadata", "checkpoint", "latest")
 _TIME_FORMAT = "%Y-%m-%d_%H-%M-%S"
 _TIME_PATTERN = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?")
 
@@ -138,7 +140,11 @@ def find_checkpoint(name: str, *, runs_dir: Path, config_name: str) -> Path:
         if not path.exists():
             raise ValueError(f"checkpoint '{name}' does not exist{_known(runs_dir / config_name / LATEST)}")
         # A sharded checkpoint is a folder, any other a zip archive; its content is read much later.
-        if path.is_file() and not zipfile.is_zipfile(path):
+        if path.is_dir() and not any((path / part).exists() for part in _OF_SHARDS):
+            raise ValueError(
+                f"{name} is a folder, and no sharded checkpoint{_known(path)}; give a file that fit has written"
+            )
+        if not path.is_dir() and not (path.is_file() and zipfile.is_zipfile(path)):
             raise ValueError(f"{name} is no checkpoint, or half of one; give a file that fit has written")
         return path.resolve()
     latest = runs_dir / config_name / LATEST
