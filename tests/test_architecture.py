@@ -20,7 +20,8 @@ CALLBACKS = REPOSITORY / "callbacks"
 ROOMS: list[tuple[str, ...]] = [
     ("__init__", "errors", "terminal"),
     ("extensions", "lookup", "types"),
-    ("files",),
+    ("files", "locks"),
+    ("cache",),
     ("data",),
     ("encode",),
     ("decode", "drift"),
@@ -41,6 +42,7 @@ MODULES = sorted([*PACKAGE.rglob("*.py"), *CALLBACKS.rglob("*.py")])
 LIGHT = (
     "__init__",
     "__main__",
+    "cache",
     "checkpoints/__init__",
     "checkpoints/lineage",
     "cli/__init__",
@@ -50,6 +52,7 @@ LIGHT = (
     "cli/run",
     "errors",
     "files",
+    "locks",
     "lookup",
     "runs/__init__",
     "runs/files",

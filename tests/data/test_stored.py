@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import multiprocessing
 import os
 import subprocess
@@ -12,6 +14,7 @@ import pytest
 from kosum_pl.data.read.seen_ids import SeenIds
 from kosum_pl.data.stored import ROWS_FILE, SUMMARY_FILE
 from kosum_pl.data.table import REJECTED_FILE
+from tests.damage import overwrite
 from tests.data.tables import read_table
 
 
@@ -23,14 +26,33 @@ def write_file(path: Path, num_rows: int) -> Path:
     return path
 
 
+def _refuse(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
 def _load_at_once(path: Path, cache: Path, barrier: Any, results: Any) -> None:
     barrier.wait()
     table = read_table(path, cache)
     results.put((table.fingerprint, len(table), table[len(table) - 1].text))
 
 
-def test_ranks_that_read_at_once_get_one_whole_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_damaged", [False, True])
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_ranks_that_read_at_once_get_one_whole_table(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    is_damaged: bool,
+    has_locks: bool,
+) -> None:
     path, cache = write_file(tmp_path / "a.csv", 500), tmp_path / "cache"
+    if is_damaged:
+        read_table(path, cache)
+        (folder,) = cache.iterdir()
+        content = (folder / ROWS_FILE).read_bytes()
+        overwrite(folder / ROWS_FILE, content.replace("499번".encode(), "498번".encode()))
+    if not has_locks:
+        monkeypatch.setattr(fcntl, "flock", _refuse)
     context = multiprocessing.get_context("fork")
     barrier, results = context.Barrier(3), context.Queue()
     ranks = [context.Process(target=_load_at_once, args=(path, cache, barrier, results)) for _ in range(3)]
@@ -42,6 +64,8 @@ def test_ranks_that_read_at_once_get_one_whole_table(tmp_path: Path) -> None:
     ((fingerprint, num_rows, text),) = found
     assert (num_rows, text) == (500, "#Person1#: 499번입니다.\n#Person2#: 네, 499번이군요.")
     assert [folder.name for folder in cache.iterdir()] == [f"rows-{fingerprint}"]
+    num_said = capfd.readouterr().err.count("it is built again")
+    assert num_said == is_damaged if has_locks else num_said <= 3 * is_damaged
 
 
 def test_a_failed_read_leaves_nothing(tmp_path: Path) -> None:
@@ -96,6 +120,7 @@ def test_an_id_tells_where_it_stood_first(tmp_path: Path) -> None:
 MEASURE = """
 import re, sys, threading
 from pathlib import Path
+from tests.damage import overwrite
 from tests.data.tables import read_table
 
 peak, done = 0, threading.Event()

@@ -149,7 +149,11 @@ class TopicClusters:
         return indices, weights / norm if norm else weights
 
     def save(self, path: Path) -> None:
-        """Write them as JSON, names and words first; the file is replaced in one step."""
+        """Write them as JSON; the file is replaced in one step."""
+        write_atomically(path, self.to_json())
+
+    def to_json(self) -> str:
+        """All of it, names and words first."""
         values = {
             "clusters": self.values(),
             "format": FORMAT,
@@ -162,7 +166,7 @@ class TopicClusters:
             f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False, separators=(',', ':'))}"
             for key, value in values.items()
         )
-        write_atomically(path, "{\n" + ",\n".join(lines) + "\n}\n")
+        return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def load_clusters(path: Path) -> TopicClusters:
@@ -172,23 +176,7 @@ def load_clusters(path: Path) -> TopicClusters:
         ValueError: There is no such file, or it is something else.
     """
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if values["format"] != FORMAT:
-            raise KeyError(f"format {values['format']}")
-        vocabulary, idf = tuple(values["vocabulary"]), np.array(values["idf"], dtype=np.float32)
-        centroids = np.zeros((len(values["clusters"]), len(vocabulary)), dtype=np.float32)
-        for row, sparse in zip(centroids, values["centroids"], strict=True):
-            row[sparse["places"]] = sparse["weights"]
-        if idf.shape != (len(vocabulary),):
-            raise KeyError("idf")
-        return TopicClusters(
-            settings=TopicSettings(**values["settings"]),
-            vocabulary=vocabulary,
-            idf=idf,
-            centroids=centroids,
-            sizes=tuple(int(cluster["num_rows"]) for cluster in values["clusters"]),
-            words=tuple(tuple(cluster["words"]) for cluster in values["clusters"]),
-        )
+        return parse_clusters(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(
             f"{path}: cannot be read ({error.strerror}); give topics.json of a run that fit made"
@@ -197,6 +185,31 @@ def load_clusters(path: Path) -> TopicClusters:
         raise ValueError(
             f"{path}: holds no topic clusters ({type(error).__name__}); give topics.json of a run that fit made"
         ) from None
+
+
+def parse_clusters(text: str) -> TopicClusters:
+    """Clusters that `TopicClusters.to_json` has written.
+
+    Raises:
+        ValueError, LookupError, TypeError: It is something else.
+    """
+    values: dict[str, Any] = json.loads(text)
+    if values["format"] != FORMAT:
+        raise KeyError(f"format {values['format']}")
+    vocabulary, idf = tuple(values["vocabulary"]), np.array(values["idf"], dtype=np.float32)
+    centroids = np.zeros((len(values["clusters"]), len(vocabulary)), dtype=np.float32)
+    for row, sparse in zip(centroids, values["centroids"], strict=True):
+        row[sparse["places"]] = sparse["weights"]
+    if idf.shape != (len(vocabulary),):
+        raise KeyError("idf")
+    return TopicClusters(
+        settings=TopicSettings(**values["settings"]),
+        vocabulary=vocabulary,
+        idf=idf,
+        centroids=centroids,
+        sizes=tuple(int(cluster["num_rows"]) for cluster in values["clusters"]),
+        words=tuple(tuple(cluster["words"]) for cluster in values["clusters"]),
+    )
 
 
 def _decimals(values: NDArray[np.float32]) -> list[float]:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kosum_pl.cache import load_or_build
 from kosum_pl.data.table import DialogueTable
 from kosum_pl.data.topics.clusters import (
     FORMAT,
@@ -25,6 +26,7 @@ from kosum_pl.data.topics.clusters import (
     TopicClusters,
     TopicSettings,
     load_clusters,
+    parse_clusters,
 )
 from kosum_pl.types import Dialogue
 
@@ -69,9 +71,11 @@ def find_clusters(
     table = read_train()
     key = json.dumps([FORMAT, table.fingerprint, asdict(settings)], sort_keys=True)
     path = cache_dir / "topics" / f"{sha256(key.encode()).hexdigest()[:32]}.json"
-    if not path.is_file():
-        fit_clusters([settings.text_of(dialogue) for dialogue in table], settings=settings).save(path)
-    return load_clusters(path)
+
+    def fit() -> bytes:
+        return fit_clusters([settings.text_of(dialogue) for dialogue in table], settings=settings).to_json().encode()
+
+    return load_or_build(path, build=fit, read=lambda content: parse_clusters(content.decode()))
 
 
 def add_topics(dialogues: Sequence[Dialogue], *, clusters: TopicClusters) -> list[Dialogue]:

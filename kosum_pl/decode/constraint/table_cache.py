@@ -7,20 +7,19 @@ everything that decides its content, so that a changed tokenizer or charset find
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-import zipfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from kosum_pl.cache import load_or_build
 from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.constraint.automaton import ByteAutomaton, build_automaton
 from kosum_pl.decode.constraint.tables import TokenTables, build_tables
 from kosum_pl.decode.constraint.token_bytes import token_bytes, vocabulary_fingerprint
-from kosum_pl.files import replacing
 
 _FORMAT: Final = 3
 
@@ -43,41 +42,35 @@ def load_tables(
     literals = sorted(set(literals))
     key = repr([_FORMAT, vocabulary_fingerprint(tokenizer), charset.fingerprint, literals])
     name = f"constraint-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}.npz"
-    path = (cache_dir or default_cache_dir()) / name
-    tables = _read(path)
-    if tables is None:
-        tables = build_tables(build_automaton(charset, literals), token_bytes(tokenizer))
-        with suppress(OSError):
-            _write(tables, path)
-    return tables
+    return load_or_build(
+        (cache_dir or default_cache_dir()) / name,
+        build=lambda: _content(build_tables(build_automaton(charset, literals), token_bytes(tokenizer))),
+        read=_tables,
+    )
 
 
-def _write(tables: TokenTables, path: Path) -> None:
-    automaton = tables.automaton
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(
-            file,
-            **vars(automaton),
-            columns=tables.columns,
-            following=tables.following,
-            distance=tables.distance,
-            lengths=np.array([len(piece) for piece in tables.written], dtype=np.int32),
-            written=np.frombuffer(b"".join(tables.written), dtype=np.uint8),
-        )
+def _content(tables: TokenTables) -> bytes:
+    file = io.BytesIO()
+    np.savez(
+        file,
+        **vars(tables.automaton),
+        columns=tables.columns,
+        following=tables.following,
+        distance=tables.distance,
+        lengths=np.array([len(piece) for piece in tables.written], dtype=np.int32),
+        written=np.frombuffer(b"".join(tables.written), dtype=np.uint8),
+    )
+    return file.getvalue()
 
 
-def _read(path: Path) -> TokenTables | None:
-    """Stored tables; None where there are none or the file is broken."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            values = {name: stored[name] for name in stored.files}
-        automaton = ByteAutomaton(
-            start=int(values.pop("start")),
-            **{name: values.pop(name) for name in ("transitions", "is_accepting", "is_free", "behind_word")},
-        )
-        ends = np.cumsum(values.pop("lengths")).tolist()
-        blob = values.pop("written").tobytes()
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
+def _tables(content: bytes) -> TokenTables:
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        values = {name: stored[name] for name in stored.files}
+    automaton = ByteAutomaton(
+        start=int(values.pop("start")),
+        **{name: values.pop(name) for name in ("transitions", "is_accepting", "is_free", "behind_word")},
+    )
+    ends = np.cumsum(values.pop("lengths")).tolist()
+    blob = values.pop("written").tobytes()
     written = [blob[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
     return TokenTables(automaton=automaton, written=written, **values)

@@ -6,17 +6,17 @@ The cached file's name is a hash of all that decides its content; a cache that c
 
 from __future__ import annotations
 
-from contextlib import suppress
+import json
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from kosum_pl.cache import load_or_build
 from kosum_pl.data import DialogueTable, spread_rows
 from kosum_pl.decode import DecodingSettings
 from kosum_pl.decode.reachability.references import References
 from kosum_pl.decode.reachability.report import Reachability
 from kosum_pl.encode import Encoder, TokenLimits
-from kosum_pl.files import read_json, write_json
 
 _FORMAT: Final = 1
 
@@ -54,11 +54,15 @@ def measure_split(
     )
     key = sha256(repr(content).encode("utf-8", "surrogatepass")).hexdigest()[:32]
     path = cache_dir / "reachability" / f"{key}.json"
-    with suppress(OSError, ValueError, TypeError):
-        found, inside = map(Reachability.from_values, read_json(path))
-        return found, inside
-    references = References(dialogues, encoder=encoder, constraint=constraint, limits=limits)
-    found, inside = (references.measure(router.preset_for, num_all=len(table)) for router in routers)
-    with suppress(OSError):
-        write_json(path, [found.values(), inside.values()])
+
+    def measure() -> bytes:
+        references = References(dialogues, encoder=encoder, constraint=constraint, limits=limits)
+        measured = [references.measure(router.preset_for, num_all=len(table)).values() for router in routers]
+        return json.dumps(measured, ensure_ascii=False, indent=2).encode()
+
+    return load_or_build(path, build=measure, read=_read)
+
+
+def _read(content: bytes) -> tuple[Reachability, Reachability]:
+    found, inside = map(Reachability.from_values, json.loads(content))
     return found, inside
