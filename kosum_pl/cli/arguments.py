@@ -54,6 +54,9 @@ class Invocation:
         config_name: Folder name of the config's runs, `--run_name` or the config's own.
         checkpoint: What `--ckpt_path` means; None without it.
         plugins: Modules to import for their callbacks before the config is parsed.
+        is_safe_csv: Whether cells of CSV files that a spreadsheet would compute get an apostrophe.
+        is_without_text: Whether files are written without dialogues and references.
+        is_without_plugins: Whether nothing but shipped callbacks is imported.
         given: The command line after the command, as it was typed.
     """
 
@@ -63,6 +66,9 @@ class Invocation:
     runs_dir: Path
     checkpoint: Path | None = None
     plugins: tuple[str, ...] = ()
+    is_safe_csv: bool = False
+    is_without_text: bool = False
+    is_without_plugins: bool = False
     given: tuple[str, ...] = ()
 
     @property
@@ -101,7 +107,8 @@ def parse_options(command: str, words: Sequence[str]) -> Options:
 def own_options_help(command: str) -> str:
     """A command's own options in one paragraph, for the help of a parser that knows the config's alone."""
     actions = option_parser(command)._actions
-    return "Also: " + "; ".join(f"{action.option_strings[-1]} {action.metavar}, {action.help}" for action in actions)
+    named = (" ".join(filter(None, [action.option_strings[-1], str(action.metavar or "")])) for action in actions)
+    return "Also: " + "; ".join(f"{name}, {action.help}" for name, action in zip(named, actions, strict=True))
 
 
 def read_arguments(command: str, words: Sequence[str]) -> Invocation:
@@ -149,6 +156,9 @@ def find_invocation(options: Options) -> Invocation:
         runs_dir=runs_dir,
         checkpoint=checkpoint,
         plugins=tuple(plugins),
+        is_safe_csv=getattr(options, "safe_csv", False),
+        is_without_text=getattr(options, "no_text", False),
+        is_without_plugins=options.no_plugins,
         given=options.words,
     )
     if not configs and not invocation.asks_for_help:

@@ -49,8 +49,10 @@ def run_command(invocation: Invocation) -> int:
         ValueError: The config is wrong, or something that it names.
     """
     quieten()
-    plugins = load_plugins(invocation.plugins)
+    plugins = load_plugins(invocation.plugins, is_off=invocation.is_without_plugins)
     if is_rank_zero():
+        for line in plugins.news():
+            say(f"kosum_pl: {line}", file=sys.stderr)
         for line in plugins.lines():
             say(f"kosum_pl: warning: {line}", file=sys.stderr)
     return KosumCLI(invocation, plugins=plugins).run()
@@ -187,6 +189,8 @@ class KosumCLI(LightningCLI):
             self.folders,
             config_text=self.config_text,
             reproduction=self._reproduction(command),
+            is_safe_csv=self.invocation.is_safe_csv,
+            has_sources=not self.invocation.is_without_text,
             write_pages=finish_report,
         )
         values = self.config_init[command].trainer

@@ -36,7 +36,17 @@ TRAINER_COMMANDS: Final = ("fit", "validate", "test", "predict")
 WITHOUT_CONFIG: Final = ("gate", "init", "report")
 """Commands that read no config of a training, and so take no further options than those declared here."""
 
-CONFIG_OPTIONS: Final = ("config", "preset", "runs_dir", "run_name", "ckpt_path", "init_from", "plugins", "slice")
+CONFIG_OPTIONS: Final = (
+    "config",
+    "preset",
+    "runs_dir",
+    "run_name",
+    "ckpt_path",
+    "init_from",
+    "plugins",
+    "no_plugins",
+    "slice",
+)
 """What all other commands share, declared in `_add_config_options`."""
 
 _CONFIG_USAGE: Final = "%(prog)s --config NAME [options]"
@@ -87,11 +97,24 @@ def _add_config_options(parser: ArgumentParser, *, has_slice: bool) -> None:
     _add(group, "--ckpt_path", "WORD", "best or last of the config's latest run, or a file")
     _add(group, "--init_from", "RUN|FILE|EXPORT", "weights to start a new fit from")
     _add_repeated(group, "--plugins", metavar="a.b.c", what="a module with callbacks")
+    what = "import no plug-in: no file of ./callbacks, no module under plugins, no entry point"
+    group.add_argument("--no_plugins", action="store_true", help=what)
     if has_slice:
         what = "of validate, test and predict: only these rows, short for --data.slice (weekday=6,7 either; length=q4 "
         _add_repeated(
             group, "--slice", metavar="weekday=7", what=what + "the longest quarter; given twice: both must hold)"
         )
+
+
+def _fit(parser: ArgumentParser) -> None:
+    what = "put an apostrophe before cells of CSV files that a spreadsheet would compute (=, +, -, @)"
+    parser.add_argument("--safe_csv", action="store_true", help=what)
+
+
+def _predict(parser: ArgumentParser) -> None:
+    _fit(parser)
+    what = "leave dialogues and references out of every file, and write no report"
+    parser.add_argument("--no_text", action="store_true", help=what)
 
 
 def _charset(parser: ArgumentParser) -> None:
@@ -144,6 +167,7 @@ def _summarize(parser: ArgumentParser) -> None:
     what = "text (a summary a line), csv or jsonl, as predict writes them"
     _add(parser, "--format", "WORD", what, types.one_of("text", "csv", "jsonl"), "text")
     _add(parser, "--output", "FILE", "instead of standard output", types.output_file)
+    _fit(parser)
     _add(parser, "--batch_size", "NUMBER", "dialogues at once", types.whole_number(least=1))
     _add(parser, "--device", "WORD", "auto, cpu, cuda", default="auto")
 
@@ -265,10 +289,14 @@ _DECLARATIONS: Final[Mapping[str, Callable[[ArgumentParser], None]]] = {
     "doctor": _doctor,
     "drift": _drift,
     "export": _export,
+    "fit": _fit,
     "gate": _gate,
     "init": _init,
     "plan": _plan,
+    "predict": _predict,
     "report": _report,
     "summarize": _summarize,
+    "test": _fit,
     "tune": _tune,
+    "validate": _fit,
 }

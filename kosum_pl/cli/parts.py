@@ -7,6 +7,7 @@ that a command speaks of exactly the run that would follow. The module has its e
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pydoc import locate
@@ -19,6 +20,7 @@ from kosum_pl.cli.quiet import quieten
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.decode import ChangesDecoding
 from kosum_pl.modules import SummarizationModule
+from kosum_pl.terminal import say
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -50,7 +52,10 @@ def load_parts(invocation: Invocation) -> Parts:
         ValueError: The config is wrong, or something that it names.
     """
     quieten()
-    cli = _PartsCLI(replace(invocation, command=_COMMAND), plugins=load_plugins(invocation.plugins))
+    plugins = load_plugins(invocation.plugins, is_off=invocation.is_without_plugins)
+    for line in plugins.news():
+        say(f"kosum_pl: {line}", file=sys.stderr)
+    cli = _PartsCLI(replace(invocation, command=_COMMAND), plugins=plugins)
     module, datamodule = cli.model, cli.datamodule
     for callback in _decoding_callbacks(cli.values["trainer"]["callbacks"]):
         module.decoding = callback.change_decoding(module.decoding)

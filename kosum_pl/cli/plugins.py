@@ -15,7 +15,7 @@ import ast
 import importlib
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -63,11 +63,18 @@ class LoadedPlugins:
 
     Attributes:
         replaced: Shipped files that a file of the working folder stands in for.
+        imported: Where code that is not ours came from: files, modules, entry points.
     """
 
     modules: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    imported: tuple[str, ...] = ()
     failures: tuple[PluginFailure, ...] = field(default=())
+
+    def news(self) -> list[str]:
+        """One line with everything that was imported, and so was run; none where that is nothing."""
+        shown = ", ".join(self.imported)
+        return [f"plug-ins imported: {shown} (--no_plugins leaves them out)"] if shown else []
 
     def lines(self) -> list[str]:
         """One line for everything a user should know before the config is parsed."""
@@ -75,12 +82,19 @@ class LoadedPlugins:
         return [*replaced, *(failure.line() for failure in self.failures)]
 
 
-def load_plugins(modules: Sequence[str] = (), *, working_dir: Path | None = None) -> LoadedPlugins:
-    """Import the callbacks of a folder's `callbacks/`, by default the current one's, and the config's `plugins`."""
+def load_plugins(
+    modules: Sequence[str] = (), *, working_dir: Path | None = None, is_off: bool = False
+) -> LoadedPlugins:
+    """Import the callbacks of a folder's `callbacks/`, by default the current one's, and the config's `plugins`.
+
+    Where plug-ins are off, nothing but the shipped ones is imported, and each other one is a failure that says so.
+    """
     working_dir = working_dir or Path.cwd()
     user_folder, shipped_folder = working_dir / _FOLDER, _shipped_folder()
     users = {} if user_folder.resolve() == shipped_folder else _files_of(user_folder)
     shipped = _files_of(shipped_folder)
+    if is_off:
+        return _without_plugins(users, modules, shipped=shipped)
     # The console script has no working folder on its path, `python -m` has: dotted names shall mean the same.
     if str(working_dir) not in sys.path and "" not in sys.path:
         sys.path.append(str(working_dir))
@@ -90,28 +104,51 @@ def load_plugins(modules: Sequence[str] = (), *, working_dir: Path | None = None
         importlib.import_module(f"{_SHIPPED}.{name}")
     _open_package(user_folder, shipped.keys() - users.keys())
     loaded += [f"{_SHIPPED}.{name}" for name in shipped if name not in users]
+    imported: list[str] = []
     for name, path in users.items():
-        _sort(_import_file(f"{_FOLDER}.{name}", path), f"{_FOLDER}.{name}", loaded, failures)
+        if _sort(_import_file(f"{_FOLDER}.{name}", path), f"{_FOLDER}.{name}", loaded, failures):
+            imported.append(f"{_FOLDER}/{path.name}")
     for name in modules:
-        _sort(_import_module(name), name, loaded, failures)
+        if _sort(_import_module(name), name, loaded, failures):
+            imported.append(name)
     for point in entry_points(group=ENTRY_POINT_GROUP):
-        _sort(_import_entry_point(point), point.value, loaded, failures)
+        if _sort(_import_entry_point(point), point.value, loaded, failures):
+            imported.append(f"{point.value}{_distribution(point)}")
     ours = {f"{_SHIPPED}.{name}" for name in shipped}
     open_plugin_modules(sys.modules[name] for name in loaded if name in sys.modules and name not in ours)
     replaced = tuple(f"{_FOLDER}/{name}.py" for name in sorted(users.keys() & shipped.keys()))
-    return LoadedPlugins(modules=tuple(loaded), replaced=replaced, failures=tuple(failures))
+    return LoadedPlugins(modules=tuple(loaded), replaced=replaced, imported=tuple(imported), failures=tuple(failures))
+
+
+def _without_plugins(users: Mapping[str, Path], modules: Sequence[str], *, shipped: Iterable[str]) -> LoadedPlugins:
+    """The shipped callbacks alone; of every other one its names, so that a config which asks for it gets the reason."""
+    for name in shipped:
+        importlib.import_module(f"{_SHIPPED}.{name}")
+    _open_package(None, shipped)
+    open_plugin_modules(())
+    left_out = [(f"{_FOLDER}/{path.name}", (f"{_FOLDER}.{name}", *_class_names(path))) for name, path in users.items()]
+    left_out += [(name, (name, name.rpartition(".")[2])) for name in modules]
+    left_out += [(point.value, (point.module, point.attr)) for point in entry_points(group=ENTRY_POINT_GROUP)]
+    failures = (
+        PluginFailure(source=source, reason="--no_plugins leaves it out", names=tuple(filter(None, names)))
+        for source, names in left_out
+    )
+    return LoadedPlugins(modules=tuple(f"{_SHIPPED}.{name}" for name in shipped), failures=tuple(failures))
 
 
 def _shipped_folder() -> Path:
     return Path(importlib.import_module(_SHIPPED).__path__[0]).resolve()
 
 
-def _open_package(user_folder: Path, aliases: Iterable[str]) -> None:
-    """Make `callbacks` the user's folder, where old names of shipped callbacks give the very same modules."""
+def _open_package(user_folder: Path | None, aliases: Iterable[str]) -> None:
+    """Make `callbacks` the user's folder, where old names of shipped callbacks give the very same modules.
+
+    Without a folder there is nothing else in it.
+    """
     for name in [name for name in sys.modules if name == _FOLDER or name.startswith(f"{_FOLDER}.")]:
         del sys.modules[name]
-    package = ModuleType(_FOLDER, f"The callbacks of {user_folder}.")
-    package.__path__ = [str(user_folder)]
+    package = ModuleType(_FOLDER, f"The callbacks of {user_folder or 'kosum_pl'}.")
+    package.__path__ = [str(user_folder)] if user_folder else []
     sys.modules[_FOLDER] = package
     for name in aliases:
         module = sys.modules[f"{_SHIPPED}.{name}"]
@@ -152,11 +189,13 @@ def _import(name: str, *, source: str, names: tuple[str, ...]) -> PluginFailure 
     return None
 
 
-def _sort(failure: PluginFailure | None, name: str, loaded: list[str], failures: list[PluginFailure]) -> None:
+def _sort(failure: PluginFailure | None, name: str, loaded: list[str], failures: list[PluginFailure]) -> bool:
+    """Note a plug-in among the loaded ones or the failures; whether it is loaded."""
     if failure is None:
         loaded.append(name)
     else:
         failures.append(failure)
+    return failure is None
 
 
 def _reason(error: BaseException) -> str:

@@ -27,6 +27,8 @@ EVALUATION_FOLDER: Final = "eval"
 LATEST: Final = "latest"
 CONFIG_KEY: Final = "kosum_pl_config"
 """Under which a checkpoint holds the run's config."""
+NO_TEXT_KEY: Final = "no_text"
+"""In `metrics.json` where `--no_text` left dialogues and references out."""
 # Scores and predictions.
 METRICS_FILE: Final = "metrics.json"
 HISTORY_FILE: Final = "metrics.jsonl"

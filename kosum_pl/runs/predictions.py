@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from kosum_pl.files import open_atomically, write_json_lines
 from kosum_pl.metrics import lead_summary
+from kosum_pl.runs.csv_cells import CsvCells
 from kosum_pl.runs.files import PREDICTIONS_FILE, SUBMISSION_FILE
 from kosum_pl.types import Prediction
 
 UNFINISHED_MARK: Final = "[unfinished]"
 """Stands behind a summary that the model did not end by itself, where it is shown; never in a file of summaries."""
+NO_SUMMARY: Final = "요약 없음"
+"""In place of an empty summary where no word of a dialogue may stand."""
 _FIELDS: Final = tuple(Prediction.__dataclass_fields__)
 _NUM_NAMED: Final = 5
 
@@ -41,15 +45,32 @@ def submitted_summary(prediction: Prediction) -> str:
         return " ".join(prediction.dialogue.split())
 
 
-def write_predictions(predictions: Sequence[Prediction], folder: Path) -> int:
-    """Write both files, each in one step; return how many empty summaries were filled in."""
-    summaries = [submitted_summary(prediction) for prediction in predictions]
+def write_predictions(
+    predictions: Sequence[Prediction], folder: Path, *, cells: CsvCells | None = None, has_sources: bool = True
+) -> int:
+    """Write both files, each in one step; return how many empty summaries were filled in.
+
+    Args:
+        predictions: In input order.
+        folder: Where they go.
+        cells: Counts formulas among the cells, or makes them text.
+        has_sources: Whether `predictions.jsonl` holds dialogues, references and slots; without, these are empty.
+    """
+    cells = cells or CsvCells()
+    cells.begin(SUBMISSION_FILE)
+    summaries = [
+        submitted_summary(prediction if has_sources else replace(prediction, dialogue=NO_SUMMARY))
+        for prediction in predictions
+    ]
     with open_atomically(folder / SUBMISSION_FILE) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["", "fname", "summary"])
         for index, (prediction, summary) in enumerate(zip(predictions, summaries, strict=True)):
-            writer.writerow([index, prediction.example_id, summary])
-    rows = ({**_as_dict(row), "summary": summary} for row, summary in zip(predictions, summaries, strict=True))
+            writer.writerow(cells.row([index, prediction.example_id, summary], file=SUBMISSION_FILE))
+    hidden: dict[str, Any] = {} if has_sources else {"dialogue": "", "references": (), "slots": ()}
+    rows = (
+        {**_as_dict(row), **hidden, "summary": summary} for row, summary in zip(predictions, summaries, strict=True)
+    )
     write_json_lines(rows, folder / PREDICTIONS_FILE)
     return sum(not prediction.text.strip() for prediction in predictions)
 
@@ -59,7 +80,7 @@ def _as_dict(prediction: Prediction) -> dict[str, Any]:
     return {**values, "profile": dict(prediction.profile)}
 
 
-def filled_line(num_filled: int) -> list[str]:
+def filled_line(num_filled: int, *, has_sources: bool = True) -> list[str]:
     """What to say of filled summaries; no line where there are none.
 
     Example:
@@ -68,7 +89,8 @@ def filled_line(num_filled: int) -> list[str]:
     """
     if not num_filled:
         return []
-    return [f"{num_filled:,} empty summaries were filled with the dialogue's first turn in {SUBMISSION_FILE}"]
+    source = "the dialogue's first turn" if has_sources else f"'{NO_SUMMARY}'"
+    return [f"{num_filled:,} empty summaries were filled with {source} in {SUBMISSION_FILE}"]
 
 
 def unfinished_line(predictions: Sequence[Prediction]) -> list[str]:

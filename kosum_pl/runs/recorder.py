@@ -18,11 +18,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kosum_pl.files import copy_atomically, read_json_lines, write_atomically, write_json, write_json_lines
 from kosum_pl.metrics.score_table import ScoreTable
+from kosum_pl.runs.csv_cells import CsvCells
 from kosum_pl.runs.files import (
     CONFIG_FILE,
     CONFIG_KEY,
     HISTORY_FILE,
     METRICS_FILE,
+    NO_TEXT_KEY,
     PREDICTIONS_FILE,
     REJECTED_FILE,
     SUBMISSION_FILE,
@@ -54,6 +56,10 @@ from kosum_pl.types import Prediction
 _NO_VALIDATION: Final = "none, no validation took place; lower trainer.val_check_interval, or train longer"
 
 
+def _no_pages(*_: Any, **__: Any) -> list[str]:
+    return ["report: none, and no dialogues or references in any file (--no_text)"]
+
+
 class RunRecorder(Callback):
     """Keep scores and predictions of the best validation of `fit`, or of an evaluation.
 
@@ -61,6 +67,8 @@ class RunRecorder(Callback):
         folders: Where to write, as rank zero opened them.
         config_text: The config; a function is asked once rows are read, of which some settings are made.
         reproduction: How to run it again; None writes no script.
+        is_safe_csv: Whether cells of CSV files that a spreadsheet would compute get an apostrophe; counted anyway.
+        has_sources: Whether files hold dialogues and references; without, there is no report either.
         write_pages: Writes the report into the folder of a finished command, and says where it lies.
 
     Attributes:
@@ -75,6 +83,8 @@ class RunRecorder(Callback):
         *,
         config_text: str | Callable[[], str],
         reproduction: Reproduction | None = None,
+        is_safe_csv: bool = False,
+        has_sources: bool = True,
         write_pages: Callable[..., list[str]] = lambda *_, **__: [],
     ) -> None:
         self.folders = folders
@@ -84,7 +94,9 @@ class RunRecorder(Callback):
         self._given_config_text = config_text
         self._reproduction = reproduction
         self._record: RunRecord | None = None
-        self._write_pages = write_pages
+        self._cells = CsvCells(is_safe=is_safe_csv)
+        self._has_sources = has_sources
+        self._write_pages = write_pages if has_sources else _no_pages
         self._history = ValidationHistory()
         self._best_predictions: Sequence[Prediction] = ()
         self._best_table: ScoreTable | None = None
@@ -121,7 +133,8 @@ class RunRecorder(Callback):
         datamodule = getattr(trainer, "datamodule", None)
         rejected = rejected_rows(datamodule)
         if rejected:
-            write_json_lines(rejected, output_dir / REJECTED_FILE)
+            hidden = {} if self._has_sources else {"content": None}
+            write_json_lines(({**row, **hidden} for row in rejected), output_dir / REJECTED_FILE)
         for line in (*scored(pl_module).notes, *getattr(datamodule, "report_lines", ())):
             say(line)
         if trainer.state.fn == "fit":
@@ -174,10 +187,10 @@ class RunRecorder(Callback):
         write_json_lines(self._history.lines, self.folders.output_dir / HISTORY_FILE)
         if is_best and self._best_predictions:
             self._lead_scores = self._lead_scores or baseline_scores(self._best_predictions, pl_module)
-            num_filled = write_predictions(self._best_predictions, self.folders.output_dir)
+            num_filled = write_predictions(self._best_predictions, self.folders.output_dir, cells=self._cells)
             self._best_table = evaluated_table(pl_module)
             if self._best_table is not None:
-                write_slices(self._best_table.slice_scores, self.folders.output_dir)
+                write_slices(self._best_table.slice_scores, self.folders.output_dir, cells=self._cells)
             self._history.best_record["num_empty_predictions"] = num_filled
         self._write_fit_metrics(trainer)
 
@@ -209,6 +222,7 @@ class RunRecorder(Callback):
                 f"best checkpoint: {checkpoint or ('none was written' if self._history.lines else _NO_VALIDATION)}",
                 *([f"why: {choice}"] if choice else []),
                 *filled_line(record.get("num_empty_predictions", 0)),
+                *self._cells.lines(),
                 *unfinished_line(self._best_predictions),
                 f"run directory: {self.folders.run_dir}",
                 *self._write_pages(self.folders.output_dir, table=self._best_table, tables=tables),
@@ -249,7 +263,7 @@ class RunRecorder(Callback):
             return
         predictions: Sequence[Prediction] = scored(pl_module).predictions
         output_dir, run_dir = self.folders.output_dir, self.folders.run_dir
-        num_filled = write_predictions(predictions, output_dir)
+        num_filled = write_predictions(predictions, output_dir, cells=self._cells, has_sources=self._has_sources)
         slice_name, slice_line = evaluated_slice(trainer)
         # A part of the rows is no submission: the run keeps that of the last whole evaluation.
         is_copied = output_dir != run_dir and not slice_name
@@ -265,22 +279,24 @@ class RunRecorder(Callback):
             "best_checkpoint": self._written_name(checkpoint),
         }
         added |= {"slice": slice_name} if slice_name else {}
+        added |= {} if self._has_sources else {NO_TEXT_KEY: True}
         self._write_metrics(scores, prefixed(baseline, "lead"), record, added)
         table = evaluated_table(pl_module)
         if table is not None:
-            write_slices(table.slice_scores, output_dir)
+            write_slices(table.slice_scores, output_dir, cells=self._cells)
         self._end("done")
         self.report = RunReport(
             columns={
                 "lead-1": baseline,
                 " ".join(filter(None, [stage, slice_name, f"(preset {record.get('preset')})"])): bare(scores, stage),
             },
-            predictions=predictions,
+            predictions=predictions if self._has_sources else (),
             slices=table.slice_scores if table else (),
             lines=[
                 *([slice_line] if slice_line else []),
                 f"checkpoint: {checkpoint or 'none; the model as the config makes it'}",
-                *filled_line(num_filled),
+                *filled_line(num_filled, has_sources=self._has_sources),
+                *self._cells.lines(),
                 *unfinished_line(predictions),
                 f"{len(predictions):,} summaries: {(run_dir if is_copied else output_dir) / SUBMISSION_FILE}",
                 *([f"this evaluation: {output_dir}"] if output_dir != run_dir else []),

@@ -17,6 +17,8 @@ from typing import Any, TextIO
 
 KINDS = {"data": "data files", "presets": "presets or template", "weights": "weights to start from"}
 DEMO = "demo:"
+# Of the command line alone; whatever else was given stands in the config.
+FLAGS = ("--safe_csv", "--no_text", "--no_plugins")
 
 
 def main(python: str, run_dir: str, option: str = "") -> int:
@@ -45,6 +47,7 @@ def main(python: str, run_dir: str, option: str = "") -> int:
     options = ["--runs_dir", runs_dir_of(record, run_dir), "--run_name", record["config_name"]]
     if record["checkpoint"] is not None and record["command"] != "fit":  # a resumed fit is run from its start
         options += ["--ckpt_path", os.path.normpath(Path(run_dir, record["checkpoint"]))]
+    options += [word for word in FLAGS if word in record["arguments"]]
     config = str(Path(run_dir, "config.yaml"))
     sys.stdout.flush()
     os.execvp(python, [python, "-m", "kosum_pl", record["command"], "--config", config, *options])

@@ -16,19 +16,23 @@ from rich.table import Table
 
 from kosum_pl.files import open_atomically
 from kosum_pl.metrics.score_table import WHOLE, SliceScore
+from kosum_pl.runs.csv_cells import CsvCells
 from kosum_pl.runs.files import SLICES_FILE
 
 SLICE_COLUMNS: Final = ("rouge_sum", "contamination_rate")
 _FIELDS: Final = ("slice", "num_rows", "score", "value", "low", "high", "difference")
 
 
-def write_slices(scores: Sequence[SliceScore], folder: Path) -> None:
+def write_slices(scores: Sequence[SliceScore], folder: Path, *, cells: CsvCells | None = None) -> None:
     """Write `slices.csv` in one step: a line for each slice and score, empty ends where there is no interval."""
+    cells = cells or CsvCells()
+    cells.begin(SLICES_FILE)
     with open_atomically(folder / SLICES_FILE) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_FIELDS)
         for line in scores:
-            writer.writerow([line.name, line.num_rows, line.score, line.value, line.low, line.high, line.difference])
+            values = [line.name, line.num_rows, line.score, line.value, line.low, line.high, line.difference]
+            writer.writerow(cells.row(values, file=SLICES_FILE))
 
 
 def evaluated_slice(trainer: Trainer) -> tuple[str, str]:

@@ -360,3 +360,32 @@ def test_a_fit_that_fails_leaves_the_empty_folder_it_was_started_in(
     assert "nofile.csv" in capsys.readouterr().err
     assert work.is_dir()
     assert list(work.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_predictions_without_text_formulas_and_plugins(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (work / "callbacks").mkdir()
+    (work / "callbacks" / "mine.py").write_text("open('ran', 'a').write('x')\n", encoding="utf-8")
+    assert run("fit", "--no_plugins") == 0
+    captured = capsys.readouterr()
+    assert "plug-in callbacks/mine.py does not load: --no_plugins leaves it out" in captured.err
+    assert not (work / "ran").exists()
+    text = (work / "test.csv").read_text(encoding="utf-8").replace("test_0", "=test_0")
+    (work / "test.csv").write_text(text, encoding="utf-8")
+    assert run("predict", "--ckpt_path", "best") == 0
+    captured = capsys.readouterr()
+    assert "kosum_pl: plug-ins imported: callbacks/mine.py (--no_plugins leaves them out)\n" in captured.err
+    assert (work / "ran").exists()
+    assert "warning: cells that begin as a spreadsheet's formula (=, +, -, @): 1 in predictions.csv" in captured.out
+    assert run("predict", "--ckpt_path", "best", "--no_text", "--safe_csv") == 0
+    out = capsys.readouterr().out
+    assert "report: none, and no dialogues or references in any file (--no_text)" in out
+    assert "1 in predictions.csv; each got an apostrophe" in out
+    assert "만나요" not in out  # what all dialogues say, and the untrained model never does
+    folder = max((latest(work) / "eval").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert "report.html" not in {path.name for path in folder.iterdir()}
+    for path in folder.rglob("*"):
+        assert path.is_dir() or "만나요".encode() not in path.read_bytes(), path.name
+    rows = list(csv.reader((folder / "predictions.csv").open(encoding="utf-8", newline="")))
+    assert rows[1][1] == "'=test_0"
+    assert "--no_text" in error_line(capsys, "report", str(folder))

@@ -18,12 +18,16 @@ OWN = {
     "doctor": {"--json"},
     "drift": {"--json", "--plot"},
     "export": {"--output", "--merge", "--merge_base", "--sample", "--allow_difference", "--device"},
+    "fit": {"--safe_csv"},
     "gate": {"--rules", "--baseline", "--junit", "--json"},
     "init": {"--config"},
     "plan": {"--json", "--memory"},
+    "predict": {"--safe_csv", "--no_text"},
     "report": {"--output", "--markdown"},
-    "summarize": {"--input_format", "--format", "--output", "--batch_size", "--device"},
+    "summarize": {"--safe_csv", "--input_format", "--format", "--output", "--batch_size", "--device"},
     "tune": {"--slice", "--trials", "--output", "--force", "--held_out", "--seed", "--study", "--device"},
+    "test": {"--safe_csv"},
+    "validate": {"--safe_csv"},
 }
 
 

@@ -318,3 +318,39 @@ def test_a_wheel_in_an_empty_folder_knows_the_shipped_configs(installed: Path, t
     pins = installed / "kosum_pl" / "constraints.txt"  # what `doctor` holds versions against
     assert pins.read_text(encoding="utf-8") == (REPOSITORY / "constraints.txt").read_text(encoding="utf-8")
     assert "known: demo, demo_causal, kobart, kot5, llama3b, llama8b_qlora, qwen4b, qwen7b_qlora" in result.stderr
+
+
+def test_what_was_imported_is_one_line(work: Path) -> None:
+    write_callback(work / "callbacks" / "mine.py", "Mine")
+    write_callback(work / "callbacks" / "other.py", "Other")
+    write_callback(work / "site" / "installed_plugin.py", "Installed")
+    register(work, "installed", "installed_plugin:Installed")
+    (line,) = load_plugins().news()
+    assert line == (
+        "plug-ins imported: callbacks/mine.py, callbacks/other.py, installed_plugin:Installed of installed "
+        "(--no_plugins leaves them out)"
+    )
+    assert load_plugins(working_dir=work / "elsewhere").news() == [
+        "plug-ins imported: installed_plugin:Installed of installed (--no_plugins leaves them out)"
+    ]
+
+
+def test_without_plugins_nothing_of_a_folder_runs(work: Path) -> None:
+    for path in ("callbacks/mine.py", "my_plugin.py", "site/installed_plugin.py", "callbacks/sample_table.py"):
+        write_callback(work / path, "Mine", body="open('ran', 'w').close()")
+    register(work, "installed", "installed_plugin:Mine")
+    loaded = load_plugins(["my_plugin"], is_off=True)
+    assert not (work / "ran").exists()
+    assert loaded.news() == []
+    assert all(name.startswith("kosum_pl.callbacks.") for name in loaded.modules)
+    assert SHIPPED in loaded.modules
+    assert loaded.lines() == [
+        f"plug-in {source} does not load: --no_plugins leaves it out"
+        for source in ("callbacks/mine.py", "callbacks/sample_table.py", "my_plugin", "installed_plugin:Mine")
+    ]
+    shipped = importlib.import_module("kosum_pl.callbacks.sample_table")
+    assert importlib.import_module("callbacks.sample_table") is shipped
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("callbacks.mine")
+    assert load_plugins(["my_plugin"]).failures == ()
+    assert (work / "ran").exists()

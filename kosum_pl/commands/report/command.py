@@ -32,11 +32,15 @@ def run(options: Options) -> int:
 def _write(folders: Sequence[Path], *, page: Path | None, markdown: Path | None) -> None:
     # Seconds of imports, after everything that can be checked without them.
     from kosum_pl.report import MAX_RUNS, REPORT_FILE, write_report
+    from kosum_pl.runs.files import NO_TEXT_KEY
     from kosum_pl.runs.run import open_run
 
     if len(folders) > MAX_RUNS:
         raise UsageError(f"{len(folders)} runs are more than a page can hold; give at most {MAX_RUNS}")
     runs = [open_run(folder) for folder in folders]
+    for run in runs:
+        if run.metrics.get(NO_TEXT_KEY):
+            raise UsageError(f"{run.folder} was written with --no_text, and a page needs dialogues; predict without it")
     page = page or folders[0] / (REPORT_FILE if len(folders) == 1 else _COMPARE_FILE)
     markdown = markdown or page.with_suffix(".md")
     if markdown == page:

@@ -14,16 +14,25 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
+from kosum_pl.runs.csv_cells import CsvCells
 from kosum_pl.runs.predictions import UNFINISHED_MARK, submitted_summary
 from kosum_pl.types import Prediction
 
 FORMATS: Final = ("text", "csv", "jsonl")
 
 
-def render_predictions(predictions: Sequence[Prediction | None], output_format: str, *, is_marked: bool = False) -> str:
+def render_predictions(
+    predictions: Sequence[Prediction | None],
+    output_format: str,
+    *,
+    is_marked: bool = False,
+    cells: CsvCells | None = None,
+    file: str = "the output",
+) -> str:
     r"""All predictions in one of `FORMATS`, with a line end at the end; a None leaves an empty line in text.
 
     `is_marked` puts a mark behind each summary of a text that the model did not end; JSON lines say `reached_eos`.
+    `cells` counts formulas in a CSV under the name `file`, or makes them text.
 
     Example:
         >>> row = {"raw_text": "", "dialogue": "A: 네", "references": (), "profile": {}, "log_prob": 0.0,
@@ -45,7 +54,9 @@ def render_predictions(predictions: Sequence[Prediction | None], output_format: 
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["", "fname", "summary"])
-    writer.writerows([number, prediction.example_id, summary] for number, prediction, summary in rows)
+    cells = cells or CsvCells()
+    for number, prediction, summary in rows:
+        writer.writerow(cells.row([number, prediction.example_id, summary], file=file))
     return text.getvalue()
 
 

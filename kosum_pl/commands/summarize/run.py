@@ -30,6 +30,7 @@ from kosum_pl.export.folder import load_exported_weights, open_folder
 from kosum_pl.files import write_atomically
 from kosum_pl.inference import InferenceSettings, encode_dialogues, find_device, summarize_dialogues
 from kosum_pl.modules import SummarizationModule
+from kosum_pl.runs.csv_cells import CsvCells
 from kosum_pl.runs.predictions import unfinished_line
 from kosum_pl.terminal import TEXT, escaped, say
 from kosum_pl.types import Dialogue, EncodedExample, Prediction
@@ -117,14 +118,17 @@ def _generate(
 
 def _write(predictions: Sequence[Prediction | None], options: Options) -> None:
     """Write what is done, and say what of it the model did not end."""
+    cells = CsvCells(is_safe=options.safe_csv)
+    render = partial(render_predictions, predictions, options.format, cells=cells)
     if options.output is not None:
-        write_atomically(options.output, render_predictions(predictions, options.format))
+        write_atomically(options.output, render(file=options.output.name))
     else:
         is_terminal = sys.stdout.isatty()
-        text = render_predictions(predictions, options.format, is_marked=is_terminal)
+        text = render(is_marked=is_terminal)
         sys.stdout.write(escaped(text, kept=TEXT) if is_terminal else text)
         sys.stdout.flush()
-    for line in unfinished_line([prediction for prediction in predictions if prediction is not None]):
+    done = [prediction for prediction in predictions if prediction is not None]
+    for line in (*cells.lines(), *unfinished_line(done)):
         say(line, file=sys.stderr)
 
 
