@@ -57,6 +57,7 @@ LIGHT = (
     "runs/__init__",
     "runs/files",
     "runs/folders",
+    "runs/lock",
     "runs/record",
     "runs/rerun",
     "runs/run",

@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,23 @@ def test_who_waits_gets_it_when_the_holder_ends(tmp_path: Path) -> None:
     assert path.is_file()
     lock.release()
     killer.wait()
+
+
+def test_who_waited_for_a_file_that_went_locks_the_one_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    first = take_lock(path, waits=False)
+    assert first is not None
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(take_lock, path, waits=True)
+        time.sleep(0.1)
+        assert not waiting.done()
+        first.release()
+        second = waiting.result(timeout=10)
+    assert second is not None
+    assert path.is_file()
+    assert take_lock(path, waits=False) is None
+    second.release()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_child_that_lives_on_does_not_hold_it(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ from kosum_pl.errors import UsageError, checkpoint_misfit, is_raised_in_rooms, o
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.report.finish import finish_report
 from kosum_pl.runs.folders import RunFolders, find_checkpoint, is_rank_zero, open_folders
+from kosum_pl.runs.lock import hold_run
 from kosum_pl.runs.recorder import RunRecorder
 from kosum_pl.runs.reproduce import Reproduction
 from kosum_pl.terminal import say
@@ -55,7 +57,9 @@ def run_command(invocation: Invocation) -> int:
             say(f"kosum_pl: {line}", file=sys.stderr)
         for line in plugins.lines():
             say(f"kosum_pl: warning: {line}", file=sys.stderr)
-    return KosumCLI(invocation, plugins=plugins).run()
+    cli = KosumCLI(invocation, plugins=plugins)
+    with cli.exclusive_run():
+        return cli.run()
 
 
 class KosumCLI(LightningCLI):
@@ -246,6 +250,12 @@ class KosumCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Nothing yet: `run` does, once the object is complete."""
+
+    def exclusive_run(self) -> AbstractContextManager[None]:
+        """In `fit` a block that no other `fit` of the same run enters; the others may run beside it."""
+        if self.invocation.command != "fit" or self.folders is None or not is_rank_zero():
+            return nullcontext()
+        return hold_run(self.folders.run_dir)
 
     def run(self) -> int:
         """Run the command; return 0, or 130 after an interruption."""
