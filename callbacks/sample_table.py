@@ -17,9 +17,9 @@ from rich import get_console
 from rich.table import Table
 from rich.text import Text
 
-from kosum_pl.files import read_json_lines, write_json_lines
+from kosum_pl.files import write_json_lines
 from kosum_pl.modules import SummarizationModule
-from kosum_pl.runs.files import SAMPLES_FILE
+from kosum_pl.runs.files import SAMPLES_FILE, read_steps
 from kosum_pl.runs.predictions import UNFINISHED_MARK
 from kosum_pl.terminal import TEXT, escaped
 from kosum_pl.types import Prediction
@@ -65,8 +65,8 @@ class SampleTable(Callback):
             )
         if not trainer.is_global_zero:
             return
-        lines = read_json_lines(_path(trainer)) if trainer.global_step else []
-        self._lines = [line for line in lines if line["step"] <= trainer.global_step]
+        step = trainer.global_step
+        self._lines = read_steps(_path(trainer), until_step=step) if step else []
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show and keep the rows of a validation inside `fit`."""

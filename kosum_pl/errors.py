@@ -6,6 +6,9 @@ library is imported.
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +16,20 @@ _PACKAGE: Final = Path(__file__).resolve().parent
 _ROOMS: Final = (_PACKAGE, _PACKAGE.parent / "callbacks")
 # Its callbacks check late what a config asks of them, such as a score that nobody logs.
 _CALLBACKS_OF_LIGHTNING: Final = ("pytorch", "callbacks")
+_MAX_NAME: Final = 200
+# What a user can mend about a file; where a file is merely missing, one of our rooms says it, or it is a defect.
+_REMEDIES: Final[Mapping[int, str]] = {
+    errno.EACCES: "change its permissions, or name another place",
+    errno.EPERM: "change its permissions, or name another place",
+    errno.EROFS: "name a place that is not read-only",
+    errno.ENOTDIR: "a file stands where a folder is meant: move it away, or name another place",
+    errno.EISDIR: "a folder stands where a file is meant: move it away, or name another place",
+    errno.ENOTEMPTY: "a folder stands where a file is meant: move it away, or name another place",
+    errno.ENAMETOOLONG: "write a shorter name",
+    errno.ELOOP: "links lead in a circle: remove them",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
+    errno.EEXIST: "a file stands where a folder is meant: move it away, or name another place",
+}
 
 
 class UsageError(ValueError):
@@ -34,11 +51,21 @@ def user_error_line(error: BaseException) -> str | None:
     """
     if isinstance(error, UsageError) or type(error).__name__ == "MisconfigurationException":
         return one_line(str(error))
+    if isinstance(error, OSError) and error.errno in _REMEDIES and error.filename is not None:
+        return _os_error_line(error)
     if isinstance(error, (ValueError, FileNotFoundError)) and is_raised_in_rooms(error):
         return one_line(str(error))
     if isinstance(error, RuntimeError) and _place(error).parts[-3:-1] == _CALLBACKS_OF_LIGHTNING:
         return one_line(str(error))
     return None
+
+
+def _os_error_line(error: OSError) -> str:
+    # Of a rename, the second name is the file that was meant; the first is a temporary one.
+    name = error.filename2 if error.filename2 is not None else error.filename
+    shown = name if isinstance(name, str) else os.fsdecode(name) if isinstance(name, bytes) else str(name)
+    shown = shown if len(shown) <= _MAX_NAME else f"{shown[:_MAX_NAME]}…"
+    return one_line(f"{shown}: {error.strerror}; {_REMEDIES[error.errno or 0]}")
 
 
 def checkpoint_misfit(error: Exception, checkpoint: str) -> UsageError | None:

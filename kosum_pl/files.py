@@ -100,13 +100,14 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON Lines file; none where there is no file, a `ValueError` where a line is no object."""
+    """The objects of a JSON Lines file; none where there is no file.
+
+    Raises:
+        ValueError: A line is no object; the message names file, line and what to do.
+    """
     # Not splitlines: U+2028 stands unescaped inside JSON texts.
-    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
-    rows = [json.loads(line) for line in lines if line.strip()]
-    if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("a line holds no object")
-    return rows
+    lines = path.read_bytes().split(b"\n") if path.is_file() else []
+    return [_object(line, where=f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def make_folders(folder: Path) -> tuple[Path, ...]:
@@ -151,6 +152,16 @@ def make_free_folder(folder: Path) -> Path:
             number += 1
         else:
             return free
+
+
+def _object(line: bytes, *, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: no JSON ({error}); mend that line, or take it out") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: the line holds no object; mend it, or take it out")
+    return row
 
 
 def _read(path: Path, parse: Callable[[str], Any]) -> Any:

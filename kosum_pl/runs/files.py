@@ -77,6 +77,19 @@ def read_lines(path: Path) -> tuple[Line, ...]:
     return tuple(read_json_lines(path))
 
 
+def read_steps(path: Path, *, until_step: int) -> list[dict[str, Any]]:
+    """Objects of a JSON Lines file with a `step`, up to one; none where there is no file.
+
+    Raises:
+        ValueError: A line is no object, or has no such number; the message names file, line and what to do.
+    """
+    rows = read_json_lines(path)
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row.get("step"), int):
+            raise ValueError(f"{path}: object {number} has no whole number under 'step'; mend it, or take it out")
+    return [row for row in rows if row["step"] <= until_step]
+
+
 def read_table(path: Path) -> tuple[Mapping[str, str], ...]:
     """Lines of a CSV file by column."""
     return tuple(csv.DictReader(read_text(path).splitlines()))

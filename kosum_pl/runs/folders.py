@@ -161,13 +161,20 @@ def find_checkpoint(name: str, *, runs_dir: Path, config_name: str) -> Path:
 
 def _latest_run(latest: Path) -> Path:
     """The run that `latest` leads to; of a copied folder of runs the copy, also where the link is an absolute one."""
-    run_dir = latest.resolve()
+    try:
+        run_dir = latest.resolve()
+    except (OSError, RuntimeError):  # a link that leads to itself
+        return latest
     sibling = latest.parent.resolve() / run_dir.name
     return sibling if sibling.is_dir() else run_dir
 
 
 def _best_of(run_dir: Path) -> Path:
-    best = Run(run_dir).best_checkpoint
+    run = Run(run_dir)
+    best = run.best_checkpoint
+    if reason := run.failures.get(METRICS_FILE):
+        path = run_dir / METRICS_FILE
+        raise ValueError(f"--ckpt_path best: {path} cannot be read ({reason}){_known(run_dir)}; give last, or a file")
     if best is None:
         path = run_dir / METRICS_FILE
         raise ValueError(f"--ckpt_path best: {path} names no best checkpoint{_known(run_dir)}; run fit first")

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from kosum_pl.files import copy_atomically, read_json_lines, write_atomically, write_json, write_json_lines
+from kosum_pl.files import copy_atomically, write_atomically, write_json, write_json_lines
 from kosum_pl.metrics.score_table import ScoreTable
 from kosum_pl.runs.csv_cells import CsvCells
 from kosum_pl.runs.files import (
@@ -28,6 +28,7 @@ from kosum_pl.runs.files import (
     PREDICTIONS_FILE,
     REJECTED_FILE,
     SUBMISSION_FILE,
+    read_steps,
 )
 from kosum_pl.runs.folders import RunFolders, point_latest_at
 from kosum_pl.runs.history import ValidationHistory
@@ -158,7 +159,7 @@ class RunRecorder(Callback):
             self._start_scores = dict(scored(pl_module).start_scores) or self._start_scores
         if not trainer.is_global_zero:
             return
-        lines = read_json_lines(self.folders.output_dir / HISTORY_FILE)
+        lines = read_steps(self.folders.output_dir / HISTORY_FILE, until_step=trainer.global_step)
         self._history.take_lines(lines, until_step=trainer.global_step)
         if not getattr(trainer, "fast_dev_run", False):
             point_latest_at(self.folders.run_dir)

@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 KINDS = {"data": "data files", "presets": "presets or template", "weights": "weights to start from"}
+NEEDED = (
+    *("working_dir", "command", "arguments", "requirement", "not_compared", "hashes"),
+    *("runs_dir", "config_name", "checkpoint", "version", "versions"),
+)
 DEMO = "demo:"
 # Of the command line alone; whatever else was given stands in the config.
 FLAGS = ("--safe_csv", "--no_text", "--no_plugins")
@@ -26,7 +30,9 @@ def main(python: str, run_dir: str, option: str = "") -> int:
 
     The option is `--check` to compare only, or `--install` to install the versions of the run first.
     """
-    record = json.loads(Path(run_dir, "run.json").read_text(encoding="utf-8"))
+    record = read_record(Path(run_dir, "run.json"))
+    if record is None:
+        return 1
     try:
         os.chdir(record["working_dir"])  # relative names in the config start here
     except OSError as error:
@@ -51,6 +57,20 @@ def main(python: str, run_dir: str, option: str = "") -> int:
     config = str(Path(run_dir, "config.yaml"))
     sys.stdout.flush()
     os.execvp(python, [python, "-m", "kosum_pl", record["command"], "--config", config, *options])
+
+
+def read_record(path: Path) -> Any:
+    """The record; None where it cannot be read, which is said."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        missing = [name for name in NEEDED if name not in record]
+    except (OSError, ValueError, TypeError) as error:
+        say(f"reproduce.sh: {path} cannot be read ({error}); copy the run once more", file=sys.stderr)
+        return None
+    if missing or not isinstance(record, dict):
+        say(f"reproduce.sh: {path} lacks {', '.join(missing)}; copy the run once more", file=sys.stderr)
+        return None
+    return record
 
 
 def runs_dir_of(record: Mapping[str, Any], run_dir: str) -> str:

@@ -54,10 +54,18 @@ class TestFindCheckpoint:
         found = find_checkpoint("best", runs_dir=moved, config_name="demo")
         assert found == moved / "demo" / run_dir.name / "checkpoints" / BEST
 
-    @pytest.mark.parametrize("text", ["", "{}", '{"best_checkpoint": null}', "no json"])
-    def test_a_run_without_a_best_says_so_and_lists_what_there_is(self, run_dir: Path, text: str) -> None:
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("{}", "names no best checkpoint"),
+            ('{"best_checkpoint": null}', "names no best checkpoint"),
+            ("", r"cannot be read \(JSONDecodeError\)"),
+            ("no json", r"cannot be read \(JSONDecodeError\)"),
+        ],
+    )
+    def test_a_run_without_a_best_says_so_and_lists_what_there_is(self, run_dir: Path, text: str, said: str) -> None:
         (run_dir / "metrics.json").write_text(text, encoding="utf-8")
-        with pytest.raises(ValueError, match=r"names no best checkpoint \(there: last.ckpt, step=000400"):
+        with pytest.raises(ValueError, match=rf"{said} \(there: last.ckpt, step=000400"):
             find("best", run_dir)
 
     def test_what_is_not_there_or_something_else_is_named(self, run_dir: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from kosum_pl.errors import UsageError
 from kosum_pl.files import read_json
-from kosum_pl.runs.files import LATEST, METRICS_FILE
+from kosum_pl.runs.files import LATEST, METRICS_FILE, RECORD_FILE
 from kosum_pl.runs.run import Run
 
 
@@ -81,7 +81,9 @@ def read_scores(run: Path, *, option: str) -> Scores:
         raise UsageError(f"{option} {path} is no {METRICS_FILE}: {error}; give a run directory") from error
     if not isinstance(values, dict):
         raise UsageError(f"{option} {path} is no {METRICS_FILE}: it holds no mapping; give a run directory")
-    return Scores(values, source=str(path), state=Run(path.parent).record.state)
+    beside = Run(path.parent)
+    state = str(beside.record.state)
+    return Scores(values, source=str(path), state=f"{RECORD_FILE} cannot be read" if beside.failures else state)
 
 
 def _normal(name: str) -> str:

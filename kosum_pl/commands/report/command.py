@@ -6,6 +6,7 @@ In: run directories. Out: one self-contained HTML file and a Markdown summary be
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -48,6 +49,9 @@ def _write(folders: Sequence[Path], *, page: Path | None, markdown: Path | None)
     for path in (page, markdown):
         if not os.access(path.parent, os.W_OK):
             raise UsageError(f"{path.parent} cannot be written to; give another place with --output")
+    for run in runs:
+        for note in run.notes:
+            say(f"kosum_pl: warning: {run.folder}: {note}; the page leaves it out", file=sys.stderr)
     write_report(runs, html_file=page, markdown_file=markdown)
     say(f"report: {page}")
     say(f"summary: {markdown}")

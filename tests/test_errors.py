@@ -1,0 +1,72 @@
+"""Which exceptions are a user's, and the line that each gets."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from kosum_pl.errors import UsageError, user_error_line
+from kosum_pl.files import read_json_lines, write_atomically
+from kosum_pl.lookup import find_config
+
+
+def raised(action: Callable[[], object]) -> BaseException:
+    """The error of something that fails, with its traceback."""
+    try:
+        action()
+    except BaseException as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (UsageError("a\n b"), "a b"),
+        (MisconfigurationException("no such accelerator"), "no such accelerator"),
+        (PermissionError(errno.EACCES, "Permission denied", "/a"), "/a: Permission denied; change its permissions"),
+        (OSError(errno.EROFS, "Read-only file system", "/a"), "/a: Read-only file system; name a place"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 900), f"{'x' * 200}…: File name too long; write"),
+        (OSError(errno.EMFILE, "Too many open files", "/a"), "/a: Too many open files; too many files are open"),
+        (OSError(errno.EISDIR, "Is a directory", ".a-tmp", None, "/a"), "/a: Is a directory; a folder stands where"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", b"/a"), "/a: Not a directory; a file stands where"),
+    ],
+)
+def test_a_users_error_has_a_line(error: BaseException, line: str) -> None:
+    assert (user_error_line(error) or "").startswith(line)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("x"), RuntimeError("x"), TypeError("x"), ValueError("x"), FileNotFoundError(errno.ENOENT, "none", "/a")],
+)
+def test_a_defect_has_none(error: BaseException) -> None:
+    assert user_error_line(error) is None
+
+
+def test_what_the_system_refuses_while_a_file_is_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder" / "inside").mkdir(parents=True)
+    for path, said in (
+        (tmp_path / "file" / "a.json", "a file stands where a folder is meant"),
+        (tmp_path / "folder", "a folder stands where a file is meant"),
+        (tmp_path / ("가" * 200), "write a shorter name"),
+    ):
+        line = user_error_line(raised(lambda path=path: write_atomically(path, "x")))  # type: ignore[misc]
+        assert line is not None
+        assert said in line
+
+
+def test_where_a_value_error_was_raised_tells_a_user_from_a_defect(tmp_path: Path) -> None:
+    assert user_error_line(raised(lambda: find_config("nope"))) is not None
+    assert user_error_line(raised(lambda: json.loads("{"))) is None
+    (tmp_path / "a.jsonl").write_text("{", encoding="utf-8")
+    line = user_error_line(raised(lambda: read_json_lines(tmp_path / "a.jsonl")))
+    assert line is not None
+    assert os.fspath(tmp_path / "a.jsonl:1") in line
