@@ -19,7 +19,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any
 
-import yaml
+from kosum_pl.plain_yaml import load_plain
 
 
 @contextmanager
@@ -176,10 +176,7 @@ def _parsed(path: Path, number: int, changed: int, size: int, parse: Callable[[s
 
 
 def _parse_yaml(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
+    return load_plain(text, where="line")
 
 
 def _umask() -> int:

@@ -19,7 +19,7 @@ CALLBACKS = REPOSITORY / "callbacks"
 # Top to bottom, as data flows. Rooms of one line may know each other in neither direction.
 ROOMS: list[tuple[str, ...]] = [
     ("__init__", "errors", "terminal"),
-    ("extensions", "lookup", "types"),
+    ("extensions", "lookup", "plain_yaml", "types"),
     ("files", "locks"),
     ("cache",),
     ("data",),
@@ -48,12 +48,14 @@ LIGHT = (
     "cli/__init__",
     "cli/arguments",
     "cli/option_types",
+    "cli/option_bounds",
     "cli/options",
     "cli/run",
     "errors",
     "files",
     "locks",
     "lookup",
+    "plain_yaml",
     "runs/__init__",
     "runs/files",
     "runs/folders",

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from kosum_pl.cli.plugins import load_plugins
-from tests.bad_inputs import checkpoints, runs, settings
+from tests.bad_inputs import checkpoints, runs, settings, yamls
 from tests.bad_inputs.row import BadInput, lay_out
 from tests.error_lines import error_line
 
-ROWS = [*settings.ROWS, *checkpoints.ROWS, *runs.ROWS]
+ROWS = [*settings.ROWS, *checkpoints.ROWS, *runs.ROWS, *yamls.ROWS]
 
 
 @pytest.fixture

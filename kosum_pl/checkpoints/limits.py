@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from kosum_pl.checkpoints.weights import read_checkpoint
 from kosum_pl.errors import UsageError
+from kosum_pl.plain_yaml import load_plain
 from kosum_pl.runs.files import CONFIG_KEY
 from kosum_pl.runs.folders import run_of
 from kosum_pl.runs.run import Run
@@ -43,7 +42,7 @@ def _fit_data(checkpoint: Path) -> Mapping[str, Any]:
     """`data` of the config that a checkpoint was trained with: its own copy, which goes wherever the file does."""
     text = read_checkpoint(checkpoint).get(CONFIG_KEY) if checkpoint.is_file() else None
     if text:
-        data = (yaml.safe_load(text) or {}).get("data")
+        data = (load_plain(str(text), where=f"the config in {checkpoint}") or {}).get("data")
         return data if isinstance(data, dict) else {}
     run_dir = run_of(checkpoint)
     return Run(run_dir).data if run_dir is not None else {}

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import torch
-import yaml
 from lightning.pytorch import seed_everything
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -33,6 +32,7 @@ from kosum_pl.files import read_json, read_mapping
 from kosum_pl.lookup import resolve_path
 from kosum_pl.models.adapters import PEFT_PREFIX, check_trained_state
 from kosum_pl.models.new_tokens import ROWS_FILE, NewTokenRows
+from kosum_pl.plain_yaml import load_plain
 from kosum_pl.runs.files import CONFIG_KEY
 
 _PREFIX: Final = "model."
@@ -210,7 +210,7 @@ def _check_settings(module: LoadableModule, trained: Mapping[str, Any]) -> None:
 
 def _adapter_of(config_text: str) -> Mapping[str, Any]:
     """`model.adapter` of a checkpoint's own config; empty where it has none."""
-    values = yaml.safe_load(config_text) or {}
+    values = load_plain(config_text, where="its config") or {}
     adapter = values.get("model", {}).get("init_args", {}).get("adapter") or {}
     # A class of settings may stand there with its name.
     found: Mapping[str, Any] = adapter.get("init_args", adapter)

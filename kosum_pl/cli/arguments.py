@@ -11,17 +11,17 @@ import difflib
 import json
 import os
 from argparse import ArgumentError, ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kosum_pl.checkpoints.lineage import lineage_from
+from kosum_pl.cli.option_bounds import check_option_bounds
 from kosum_pl.cli.options import WITHOUT_CONFIG, option_parser
-from kosum_pl.errors import UsageError, one_line
+from kosum_pl.errors import UsageError
 from kosum_pl.lookup import find_config, list_configs
+from kosum_pl.plain_yaml import load_plain, read_plain
 from kosum_pl.runs.folders import config_name_of, find_checkpoint
 
 _HELP = ("-h", "--help")
@@ -130,7 +130,8 @@ def find_invocation(options: Options) -> Invocation:
     for config in configs:
         plugins += _plugin_names(read_yaml(config).get("plugins"), f"{config}: plugins")
     for value in options.plugins:
-        plugins += _plugin_names(yaml.safe_load(value), "--plugins")
+        plugins += _plugin_names(load_plain(value, where="--plugins"), "--plugins")
+    check_option_bounds(options.rest)
     rewritten = [f"--config={path.resolve()}" for path in configs]
     if plugins:
         rewritten.append(f"--plugins={json.dumps(plugins)}")
@@ -173,21 +174,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ValueError: It is no YAML mapping, or says a key twice; the message names file and line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 at byte {error.start}; save the config as UTF-8") from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        position = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise UsageError(f"{position}: not YAML: {one_line(error.problem or str(error))}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not YAML: {one_line(str(error))}") from error
+        values = read_plain(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     if not isinstance(values, dict):
         raise UsageError(f"{path}: a config is a mapping such as 'model: …', this is {type(values).__name__}")
-    for key, line in _repeated_keys(node):
-        raise UsageError(f"{path}:{line}: key '{key}' stands twice in one mapping; the first would be lost")
     return values
 
 
@@ -234,18 +225,3 @@ def _plugin_names(value: object, where: str) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UsageError(f"{where} is {value!r}; give a module such as my_package.my_callback, or a list of them")
     return names
-
-
-def _repeated_keys(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
-    """Keys that stand twice in one mapping, with their line counted from 1."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            name = str(key.value)
-            if name in seen and name != "<<":
-                yield name, key.start_mark.line + 1
-            seen.add(name)
-            yield from _repeated_keys(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _repeated_keys(item)

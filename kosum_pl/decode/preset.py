@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, Protocol
 from kosum_pl.decode.preset_checks import check_conditions, check_preset
 from kosum_pl.decode.row_length import RowLength
 from kosum_pl.lookup import find_config
+from kosum_pl.plain_yaml import read_plain
 from kosum_pl.types import profile_text
 
 # Settings that no preset has. As keywords of `generate` they win over the checkpoint's, None included; in a
@@ -245,13 +246,7 @@ def unit_note(path: Path) -> str:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: not readable as YAML in UTF-8: {reason}") from error
+    values = read_plain(path)
     if not isinstance(values, dict):
         raise ValueError(f"{path}: holds {type(values).__name__} instead of fields; write lines such as 'num_beams: 4'")
     return values

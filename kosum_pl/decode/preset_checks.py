@@ -7,7 +7,6 @@ the fields.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, Final
@@ -15,24 +14,27 @@ from typing import Any, Final
 from kosum_pl.decode.row_length import RowLength
 from kosum_pl.types import profile_text
 
-_LEAST_INTEGER: Final = {
-    "num_beams": 1,
-    "max_new_tokens": 1,
-    "max_new_tokens.min": 1,
-    "max_new_tokens.max": 1,
-    "min_new_tokens": 0,
-    "no_repeat_ngram_size": 0,
-    "top_k": 1,
-    "seed": 0,
+# Least and most; what is above would end in the memory of a machine, or in an overflow.
+_MOST_TOKENS: Final = 131_072
+_INTEGER_RANGE: Final = {
+    "num_beams": (1, 256),
+    "max_new_tokens": (1, _MOST_TOKENS),
+    "max_new_tokens.min": (1, _MOST_TOKENS),
+    "max_new_tokens.max": (1, _MOST_TOKENS),
+    "min_new_tokens": (0, _MOST_TOKENS),
+    "no_repeat_ngram_size": (0, _MOST_TOKENS),
+    "top_k": (1, 10_000_000),
+    "seed": (0, 2**63 - 1),
 }
 # Exclusive lower end, inclusive upper end.
 _NUMBER_RANGE: Final = {
-    "max_new_tokens.per_source_token": (0.0, math.inf),
-    "temperature": (0.0, math.inf),
+    "max_new_tokens.per_source_token": (0.0, 1000.0),
+    "temperature": (0.0, 1000.0),
     "top_p": (0.0, 1.0),
-    "repetition_penalty": (0.0, math.inf),
-    "length_penalty": (-math.inf, math.inf),
+    "repetition_penalty": (0.0, 1000.0),
+    "length_penalty": (-1000.0, 1000.0),
 }
+_MAX_SHOWN: Final = 60
 _OPTIONAL: Final = {"top_k", "seed", "temperature", "top_p"}
 _SAMPLING_ONLY: Final = ("temperature", "top_p", "top_k", "seed")
 
@@ -56,7 +58,7 @@ def check_preset(values: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if key == "max_new_tokens" and isinstance(value, Mapping | RowLength):
             checked[key] = _check_row_length(value, where=where)
-        elif key in _LEAST_INTEGER:
+        elif key in _INTEGER_RANGE:
             _check_integer(key, value, where=where)
         elif key in _NUMBER_RANGE:
             checked[key] = _check_number(key, value, where=where)
@@ -97,22 +99,29 @@ def check_conditions(when: Any, *, where: str) -> dict[str, tuple[str, ...]]:
 
 
 def _check_integer(key: str, value: Any, *, where: str) -> None:
-    least = _LEAST_INTEGER[key]
+    least, most = _INTEGER_RANGE[key]
     # A bool is an int to Python, not to whoever wrote it.
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{where}: {key} is {value!r}; write a whole number of at least {least}")
+        raise ValueError(f"{where}: {key} is {_shown(value)}; write a whole number of at least {least}")
+    if value > most:
+        raise ValueError(f"{where}: {key} is {_shown(value)}; write a whole number of at most {most:,}")
 
 
 def _check_number(key: str, value: Any, *, where: str) -> float:
     low, high = _NUMBER_RANGE[key]
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not low < value <= high:
-        bounds = [f"above {low:g}"] * math.isfinite(low) + [f"at most {high:g}"] * math.isfinite(high)
+        bounds = [f"above {low:g}", f"at most {high:g}"]
         hint = " (greedy decoding is do_sample: false)" if key == "temperature" and value == 0 else ""
         # YAML reads 1e-1 as text, which looks like a number to whoever wrote it.
         form = "a number in plain decimals" if isinstance(value, str) else "a number"
-        raise ValueError(f"{where}: {key} is {value!r}; write {form} {' and '.join(bounds)}".rstrip() + hint)
+        raise ValueError(f"{where}: {key} is {_shown(value)}; write {form} {' and '.join(bounds)}".rstrip() + hint)
     return float(value)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _check_row_length(value: Mapping[str, Any] | RowLength, *, where: str) -> RowLength:

@@ -17,6 +17,7 @@ import yaml
 from kosum_pl.commands.gate.grammar import MAX_SHOWN, RuleError, parse_rule
 from kosum_pl.commands.gate.tree import Comparison, has_baseline, scores_in
 from kosum_pl.errors import UsageError, one_line
+from kosum_pl.plain_yaml import OutOfBoundsError, compose_plain
 
 FILE_KEYS: Final = ("rules", "baseline")
 RULE_KEYS: Final = ("rule", "name", "why")
@@ -62,14 +63,12 @@ def read_rules(path: Path) -> RuleFile:
     """
     source = _text_of(path)
     try:
-        root = yaml.compose(source, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        position = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        root = compose_plain(source, where=str(path))
+    except OutOfBoundsError:
+        raise
+    except UsageError as error:
         hint = "; put a rule with '\"', ': ' or ' #' in it as a whole into single quotes"
-        raise UsageError(f"{position}: this is no YAML: {one_line(error.problem or str(error))}{hint}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UsageError(f"{path} is no YAML: {one_line(str(error))}") from error
+        raise UsageError(f"{error}{hint}") from error
     return _Reader(path, source.splitlines()).file(root)
 
 

@@ -94,8 +94,8 @@ def test_which_score_baseline_means(tmp_path: Path, text: str, score: str) -> No
         ("[]", "gates.yaml holds no rules"),
         ("val/a > 1", "gates.yaml holds no rules"),
         ("baseline: x", "gates.yaml holds no rules"),
-        ('- "val/a" > 1', "gates.yaml:1:13: this is no YAML: expected"),
-        ("- \x01", "gates.yaml is no YAML: "),
+        ('- "val/a" > 1', "gates.yaml:1:13: not YAML: expected"),
+        ("- \x01", "gates.yaml: not YAML: "),
         ("[" * 800, "gates.yaml"),
     ],
 )
