@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 from typing import Any, Final
 
 from kosum_pl.decode.row_length import RowLength
-from kosum_pl.types import profile_text
+from kosum_pl.types import UNLIMITED, profile_text
 
 # Least and most; what is above would end in the memory of a machine, or in an overflow.
 _MOST_TOKENS: Final = 131_072
@@ -103,7 +103,7 @@ def _check_integer(key: str, value: Any, *, where: str) -> None:
     # A bool is an int to Python, not to whoever wrote it.
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{where}: {key} is {_shown(value)}; write a whole number of at least {least}")
-    if value > most:
+    if value > most and value != UNLIMITED:  # which stands for no limit inside this program
         raise ValueError(f"{where}: {key} is {_shown(value)}; write a whole number of at most {most:,}")
 
 
