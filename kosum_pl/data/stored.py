@@ -7,8 +7,10 @@ file, and is checked before a row is read. Several ranks may want the same one: 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +28,7 @@ _WRITER_BATCH_ROWS: Final = 512
 # Where the file system knows no locks, another process may be changing places with our table.
 _TRIES: Final = 3
 _SECONDS_BETWEEN: Final = 0.1
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 WriteRows = Callable[[Any, Path], Mapping[str, Any]]
 """Writes rows to an `ArrowWriter` and other files into a folder; returns the table's summary, JSON values."""
@@ -103,13 +106,18 @@ def _write(folder: Path, features: Any, write: WriteRows, own_files: set[str]) -
         raise _unwritable(folder.parent, error) from None
     with work as name:
         draft = Path(name) / "table"
-        draft.mkdir()
         path = draft / ROWS_FILE
-        with ArrowWriter(features=features, path=str(path), writer_batch_size=_WRITER_BATCH_ROWS) as rows:
-            summary = write(rows, draft)
-            rows.finalize()
-        values = {**summary, "files": seals_of(draft)}
-        (draft / SUMMARY_FILE).write_bytes(seal(json.dumps(values, ensure_ascii=False).encode()))
+        try:
+            draft.mkdir()
+            with ArrowWriter(features=features, path=str(path), writer_batch_size=_WRITER_BATCH_ROWS) as rows:
+                summary = write(rows, draft)
+                rows.finalize()
+            values = {**summary, "files": seals_of(draft)}
+            (draft / SUMMARY_FILE).write_bytes(seal(json.dumps(values, ensure_ascii=False).encode()))
+        except (OSError, sqlite3.OperationalError) as error:
+            if not _is_full(error):  # reading the rows' source is its own affair
+                raise
+            raise _unwritable(folder.parent, error) from None
         try:
             _put_in_place(draft, folder, own_files)
         except OSError as error:
@@ -135,8 +143,16 @@ def _put_in_place(draft: Path, folder: Path, own_files: set[str]) -> None:
     os.replace(draft, folder)
 
 
-def _unwritable(folder: Path, error: OSError) -> ValueError:
-    return ValueError(f"{folder}: cannot write the cache here ({error.strerror}); set data.cache_dir")
+def _is_full(error: Exception) -> bool:
+    """Whether the disk has no room; ids of rows that were seen lie in a database beside the rows."""
+    if isinstance(error, sqlite3.Error):
+        return error.sqlite_errorcode == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def _unwritable(folder: Path, error: Exception) -> ValueError:
+    reason = getattr(error, "strerror", None) or error
+    return ValueError(f"{folder}: cannot write the cache here ({reason}); set data.cache_dir")
 
 
 def _check_replaceable(folder: Path, own_files: set[str]) -> None:

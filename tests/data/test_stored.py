@@ -4,6 +4,7 @@ import errno
 import fcntl
 import multiprocessing
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any
 import pytest
 
 from kosum_pl.data.read.seen_ids import SeenIds
-from kosum_pl.data.stored import ROWS_FILE, SUMMARY_FILE
-from kosum_pl.data.table import REJECTED_FILE
+from kosum_pl.data.stored import ROWS_FILE, SUMMARY_FILE, WriteRows, load_or_write
+from kosum_pl.data.table import REJECTED_FILE, row_features
 from tests.damage import overwrite
 from tests.data.tables import read_table
 
@@ -107,6 +108,34 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"cannot write the cache here \(Not a directory\); set data.cache_dir"):
         read_table(write_file(tmp_path / "a.csv", 1), tmp_path / "file" / "cache")
+
+
+def _fill_the_disk(rows: Any, folder: Path) -> dict[str, Any]:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _fill_a_database(rows: Any, folder: Path) -> dict[str, Any]:
+    database = sqlite3.connect(folder / "ids")
+    database.execute("PRAGMA max_page_count = 1")
+    database.execute("CREATE TABLE ids (id TEXT)")
+    return {}
+
+
+def _find_no_source(rows: Any, folder: Path) -> dict[str, Any]:
+    raise FileNotFoundError(errno.ENOENT, "No such file", "train.csv")
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [(_fill_the_disk, "No space left on device"), (_fill_a_database, "database or disk is full")],
+)
+def test_a_full_disk_is_named(tmp_path: Path, write: WriteRows, reason: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        load_or_write(tmp_path / "cache" / "rows-1", features=row_features(), write=write)
+    assert str(caught.value) == f"{tmp_path / 'cache'}: cannot write the cache here ({reason}); set data.cache_dir"
+    assert list((tmp_path / "cache").iterdir()) == []
+    with pytest.raises(FileNotFoundError, match=r"train\.csv"):
+        load_or_write(tmp_path / "cache" / "rows-1", features=row_features(), write=_find_no_source)
 
 
 def test_an_id_tells_where_it_stood_first(tmp_path: Path) -> None:
