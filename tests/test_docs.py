@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from kosum_pl.__main__ import COMMANDS
 from kosum_pl.cli.arguments import read_arguments
+from kosum_pl.cli.options import option_parser
 from kosum_pl.cli.parts import load_parts
 from kosum_pl.commands.gate.rules import read_rules
 from kosum_pl.decode import DEFAULT_LITERALS, Charset, foreign_places, load_preset, row_literals
@@ -90,7 +91,7 @@ def test_commands_and_options_exist(words: list[str]) -> None:
     assert command in COMMANDS
     options = {word.partition("=")[0] for word in rest if word.startswith("--")}
     if command in ("fit", "validate", "test", "predict"):
-        known = _help("fit")
+        known = _help("fit") + option_parser(command).format_help()
     else:
         known = _help(command) + (_help("fit") if "--config" in options else "")
     assert {option for option in options if not re.search(rf"{re.escape(option)}(?![\w.])", known)} == set()

@@ -259,6 +259,8 @@ def _report(parser: ArgumentParser) -> None:
     what = "the page; default: report.html in the first run, of several runs report-compare.html there"
     _add(parser, "--output", "FILE", what, types.output_file)
     _add(parser, "--markdown", "FILE", "the summary; default: beside the page", types.output_file)
+    what = "tags such as #PhoneNumber# in place of phone, resident and card numbers and e-mail addresses, by pattern"
+    parser.add_argument("--redact", action="store_true", help=what)
 
 
 def _tune(parser: ArgumentParser) -> None:

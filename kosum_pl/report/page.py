@@ -19,6 +19,7 @@ from kosum_pl.decode.reachability.report import Reachability
 from kosum_pl.files import write_atomically
 from kosum_pl.metrics.score_table import ScoreTable
 from kosum_pl.report.config_diff import config_differences
+from kosum_pl.report.redact import redacted
 from kosum_pl.report.render import render
 from kosum_pl.report.row_table import row_data
 from kosum_pl.report.scored import Comparison, ScoredRun, compare_runs, score_run
@@ -84,10 +85,21 @@ def markdown(runs: Sequence[ScoredRun], comparisons: Sequence[Comparison] = ()) 
     return render("summary.md.j2", first=runs[0], against=against, weakest=weakest(runs[0])).rstrip() + "\n"
 
 
-def write_report(runs: Sequence[Run], *, html_file: Path, markdown_file: Path, table: ScoreTable | None = None) -> None:
-    """Write the page and the Markdown summary, each in one step; the first run is what is reported."""
+def write_report(
+    runs: Sequence[Run],
+    *,
+    html_file: Path,
+    markdown_file: Path,
+    table: ScoreTable | None = None,
+    is_redacted: bool = False,
+) -> None:
+    """Write the page and the Markdown summary, each in one step; the first run is what is reported.
+
+    Where it `is_redacted`, personal numbers in all texts are tags; scores are those of the texts as they were.
+    """
     scored = score_runs(runs, table=table)
     comparisons = [compare_runs(scored[0], other) for other in scored[1:]]
+    scored = [redacted(one) for one in scored] if is_redacted else scored
     write_atomically(html_file, html_page(scored, comparisons))
     write_atomically(markdown_file, markdown(scored, comparisons))
 

@@ -10,7 +10,7 @@ import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from kosum_pl.commands.doctor.finding import Finding, broken, note, ok, warning
+from kosum_pl.files import read_json
 
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
 _DISTRIBUTION: Final = "kosum-pl"
@@ -31,46 +32,39 @@ _OF_A_RUN: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class BadPair:
-    """Versions of a package that must not be used, or not beside versions of another one."""
+class BadRelease:
+    """Versions of a package that must not be used, or not beside versions of another one.
+
+    Attributes:
+        level: `broken` for what is malicious or does not work, `warning` for a published flaw.
+        advisory: Where that was published.
+    """
 
     name: str
     versions: str
     beside: str = ""
     beside_versions: str = ""
+    level: Literal["broken", "warning"]
+    advisory: str = ""
     reason: str
     remedy: str
 
+    def finding(self, versions: Mapping[str, str | None]) -> Finding | None:
+        """What to say where these versions, by canonical name, hold it; None where they do not."""
+        pair = {self.name: self.versions, **({self.beside: self.beside_versions} if self.beside else {})}
+        found = {name: versions.get(name) for name in pair}
+        for name, version in found.items():
+            if version is None or not SpecifierSet(pair[name]).contains(version, prereleases=True):
+                return None
+        text = f"{' beside '.join(f'{name} {version}' for name, version in found.items())}: {self.reason}"
+        text += f" ({self.advisory})" if self.advisory else ""
+        return (broken if self.level == "broken" else warning)(text, self.remedy)
 
-_MALICIOUS: Final = "this release on the registry was malicious (GHSA-w37p-236h-pfx3); it reads credentials"
-BAD_PAIRS: Final[tuple[BadPair, ...]] = (
-    *(
-        BadPair(
-            name=name,
-            versions=f"=={version}",
-            reason=_MALICIOUS,
-            remedy="uninstall it, change the credentials of this machine, and pip install lightning==2.6.6",
-        )
-        for name in ("lightning", "pytorch-lightning")
-        for version in ("2.6.2", "2.6.3")
-    ),
-    BadPair(
-        name="accelerate",
-        versions="<1.1.0",
-        beside="transformers",
-        beside_versions=">=5",
-        reason="transformers 5 needs accelerate 1.1.0 or later to load weights",
-        remedy="pip install -c constraints.txt accelerate",
-    ),
-    BadPair(
-        name="peft",
-        versions="<0.18.0",
-        beside="transformers",
-        beside_versions=">=5",
-        reason="peft before 0.18 imports what transformers 5 has removed",
-        remedy="pip install -c constraints.txt peft",
-    ),
-)
+
+def bad_releases() -> list[BadRelease]:
+    """Those of `bad_versions.json`, which comes with the package: nothing is asked for over a network."""
+    values = read_json(_PACKAGE / "bad_versions.json")
+    return [BadRelease(**release) for release in values["releases"]]
 
 
 def installed_version(name: str) -> str | None:
@@ -109,7 +103,7 @@ def read_pins(text: str) -> dict[str, str]:
 
 def version_findings(pins: Mapping[str, str]) -> Iterator[Finding]:
     """Everything there is to say about versions; without pins the package's own minimums count."""
-    yield from bad_pair_findings()
+    yield from bad_version_findings()
     yield from requirement_findings(pins)
     yield from pin_findings(pins)
 
@@ -133,13 +127,15 @@ def pin_findings(pins: Mapping[str, str]) -> Iterator[Finding]:
     yield note(text) if off else ok(text)
 
 
-def bad_pair_findings() -> Iterator[Finding]:
-    """Installed versions that are known to be bad."""
-    for pair in BAD_PAIRS:
-        if _is_met(pair.name, pair.versions) and (not pair.beside or _is_met(pair.beside, pair.beside_versions)):
-            found = f"{pair.name} {installed_version(pair.name)}"
-            found += f" beside {pair.beside} {installed_version(pair.beside)}" if pair.beside else ""
-            yield broken(f"{found}: {pair.reason}", pair.remedy)
+def bad_version_findings(versions: Mapping[str, str | None] | None = None) -> Iterator[Finding]:
+    """What is known to be bad of versions by canonical name; by default of those that are installed."""
+    releases = bad_releases()
+    if versions is None:
+        names = {name for release in releases for name in (release.name, release.beside) if name}
+        versions = {name: installed_version(name) for name in names}
+    for release in releases:
+        if finding := release.finding(versions):
+            yield finding
 
 
 def requirement_findings(pins: Mapping[str, str]) -> Iterator[Finding]:
@@ -173,11 +169,6 @@ def _requirements(owner: str) -> list[Requirement]:
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             parsed.append(requirement)
     return parsed
-
-
-def _is_met(name: str, versions: str) -> bool:
-    version = installed_version(name)
-    return version is not None and SpecifierSet(versions).contains(version, prereleases=True)
 
 
 def _public(version: str) -> str:

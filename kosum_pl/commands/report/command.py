@@ -26,11 +26,11 @@ def run(options: Options) -> int:
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"run '{folder}' is no folder; give a run directory such as runs/demo/latest")
-    _write(folders, page=options.output, markdown=options.markdown)
+    _write(folders, page=options.output, markdown=options.markdown, is_redacted=options.redact)
     return 0
 
 
-def _write(folders: Sequence[Path], *, page: Path | None, markdown: Path | None) -> None:
+def _write(folders: Sequence[Path], *, page: Path | None, markdown: Path | None, is_redacted: bool) -> None:
     # Seconds of imports, after everything that can be checked without them.
     from kosum_pl.report import MAX_RUNS, REPORT_FILE, write_report
     from kosum_pl.runs.files import NO_TEXT_KEY
@@ -52,6 +52,6 @@ def _write(folders: Sequence[Path], *, page: Path | None, markdown: Path | None)
     for run in runs:
         for note in run.notes:
             say(f"kosum_pl: warning: {run.folder}: {note}; the page leaves it out", file=sys.stderr)
-    write_report(runs, html_file=page, markdown_file=markdown)
+    write_report(runs, html_file=page, markdown_file=markdown, is_redacted=is_redacted)
     say(f"report: {page}")
     say(f"summary: {markdown}")

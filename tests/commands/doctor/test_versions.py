@@ -1,18 +1,24 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from kosum_pl.commands.doctor.versions import (
-    bad_pair_findings,
+    bad_releases,
+    bad_version_findings,
     pin_findings,
     read_pins,
     requirement_findings,
     shipped_pins,
 )
 from tests.commands.doctor.levels import levels, pairs, texts
+
+# Dependencies of the pinned ones on other platforms than that of constraints.txt.
+PLATFORM_ONLY = {"fasttext-predict-v2", "httpx2-jsfetch"}
 
 
 @pytest.fixture
@@ -72,9 +78,39 @@ def test_what_runs_gets_a_line_each_and_tools_share_one(installed: dict[str, str
 )
 def test_known_bad_versions(installed: dict[str, str], versions: dict[str, str], expected: list[str]) -> None:
     installed |= versions
-    findings = list(bad_pair_findings())
+    findings = list(bad_version_findings())
     assert [finding.text.partition(":")[0] for finding in findings] == expected
     assert all(finding.level == "broken" and finding.remedy for finding in findings)
+
+
+def test_a_published_flaw_is_a_warning_that_names_it(installed: dict[str, str]) -> None:
+    installed |= {"torch": "2.5.1+cu124", "jinja2": "3.1.6"}
+    (finding,) = bad_version_findings()
+    assert finding.level == "warning"
+    assert finding.text == (
+        "torch 2.5.1: a checkpoint can run code although it is loaded with weights_only=True (CVE-2025-32434)"
+    )
+    assert finding.remedy == "pip install -c constraints.txt torch"
+
+
+def test_nothing_that_is_pinned_is_known_to_be_bad() -> None:
+    pins: dict[str, str | None] = dict(shipped_pins())
+    assert list(bad_version_findings(pins)) == []
+    assert [finding.level for finding in bad_version_findings({**pins, "lightning": "2.6.3"})] == ["broken"]
+    assert {release.name for release in bad_releases()} >= {"lightning", "pytorch-lightning", "torch", "transformers"}
+    assert all(release.advisory or release.beside for release in bad_releases())
+
+
+def test_the_hashed_file_has_the_same_pins_each_with_its_hashes(repository: Path) -> None:
+    text = (repository / "constraints-hashed.txt").read_text(encoding="utf-8")
+    blocks = re.split(r"\n(?=\S)", "\n".join(line for line in text.splitlines() if not line.startswith("#")))
+    assert all("--hash=sha256:" in block for block in blocks if block.strip())
+    hashed: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE):
+        hashed.setdefault(canonicalize_name(name), set()).add(version)
+    pins = read_pins((repository / "constraints.txt").read_text(encoding="utf-8"))
+    assert {name: hashed.get(name) for name in pins} == {name: {version} for name, version in pins.items()}
+    assert all(name.startswith(("nvidia-", "cuda-")) for name in hashed.keys() - pins.keys() - PLATFORM_ONLY)
 
 
 def test_without_pins_the_minimums_count(installed: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
