@@ -23,6 +23,8 @@ _LITERAL_NEWLINE = re.compile(r"(?:\\r)?\\n")
 _BR_TAG = re.compile(r"<\s*/?\s*br\s*/?\s*>", re.IGNORECASE)
 # The zero-width joiner stays: it holds an emoji's parts together. The control characters leave tab and line feed out.
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f\u00ad\u180e\u200b\u200e\u200f\u2060\ufeff]")
+# One step may bring about what an earlier one mends; each round that does shortens the text.
+_MAX_ROUNDS: Final = 100
 # U+3164, the Hangul filler, is a letter to Unicode and a blank to the reader.
 _BLANKS = re.compile("(?:[^\\S\n\r]|\u3164)+")
 
@@ -54,15 +56,25 @@ DEFAULT_CLEANING: Final[tuple[str, ...]] = tuple(CLEANING_STEPS)
 def make_cleaner(steps: Sequence[str]) -> CleaningStep:
     r"""One function that runs the named steps out of `CLEANING_STEPS` in the given order.
 
+    In the order of `CLEANING_STEPS` they run until they change nothing, so that cleaning a cleaned text leaves it as it
+    is: an invisible character inside `\n` or `<br>` goes in one round, what it hid in the next. In another order, or
+    with a step of one's own among them, they run once.
+
     Example:
         >>> make_cleaner(DEFAULT_CLEANING)("#Person1#:  안녕!<br>#Person2#: 네.\\n")
         '#Person1#: 안녕!\n#Person2#: 네.'
     """
     functions = [find_step(step) for step in steps]
+    # Another order is meant as it is written, and a step of one's own may add something each time.
+    max_rounds = _MAX_ROUNDS if list(steps) == [step for step in CLEANING_STEPS if step in steps] else 1
 
     def clean(text: str) -> str:
-        for function in functions:
-            text = function(text)
+        for _ in range(max_rounds):
+            before = text
+            for function in functions:
+                text = function(text)
+            if text == before:
+                break
         return text
 
     return clean

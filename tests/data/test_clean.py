@@ -48,6 +48,21 @@ def test_an_unknown_step_lists_the_known_ones() -> None:
         make_cleaner(["nfc", "nfd"])
 
 
+@pytest.mark.parametrize(
+    "text", ["a\\\u00adn b", "a<b\u200br>b", "a\\\x85nb", "a\\\u00ad\\\u00adnnb", "a<\x00br\x00/>b"]
+)
+def test_what_an_invisible_character_hides_is_cleaned_too(text: str) -> None:
+    cleaned = clean(text)
+    assert clean(cleaned) == cleaned
+    assert "\u00ad" not in cleaned
+    assert "<br" not in cleaned
+
+
+def test_a_step_of_ones_own_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kosum_pl.data.clean.find_extension", lambda *_, **__: lambda text: f"{text}!")
+    assert make_cleaner(["spaces", "shout"])("가") == "가!!"
+
+
 @given(noise)
 def test_a_cleaned_text_is_trimmed_composed_lines_with_all_its_words(text: str) -> None:
     cleaned = clean(text)
@@ -56,5 +71,6 @@ def test_a_cleaned_text_is_trimmed_composed_lines_with_all_its_words(text: str) 
     assert "\\n" not in cleaned
     assert "<br" not in cleaned.lower()
     assert all(line and line == line.strip() and "  " not in line for line in cleaned.split("\n")) or cleaned == ""
+    assert clean(cleaned) == cleaned
     assert cleaned.count("안녕") == text.count("안녕")
     assert cleaned.count("한") == text.count("\u1112\u1161\u11ab")

@@ -24,7 +24,7 @@ from kosum_pl.data.stored import load_or_write
 from kosum_pl.data.table import REJECTED_FILE, DialogueTable, row_features, stored_row
 from kosum_pl.types import Dialogue
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Part of every fingerprint; raised whenever the same file would give other rows than before."""
 
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
