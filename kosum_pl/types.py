@@ -6,11 +6,12 @@ back). A bare dict never crosses a room, so that a misspelt key is an error wher
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeGuard
 
 IGNORE_INDEX: Final = -100
 """Label of a position where nothing is learnt (the value `torch.nn.functional.cross_entropy` skips)."""
@@ -121,6 +122,21 @@ def profile_text(value: object) -> str:
     text = " ".join(unicodedata.normalize("NFC", str(value)).split())
     whole = _WHOLE_NUMBER.fullmatch(text)
     return whole.group(1) if whole else text
+
+
+def is_finite_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value out of somebody's file is a number to count with: no boolean, no NaN, none beyond a float.
+
+    Example:
+        >>> [is_finite_number(value) for value in (7, 0.5, True, float("nan"), 10**400, "7")]
+        [True, True, False, False, False, False]
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of more than 308 digits, which JSON and YAML can spell
+        return False
 
 
 def natural_key(value: str) -> tuple[bool, float, list[str | int], str]:

@@ -6,12 +6,12 @@ Out: nothing, or one line with the key, its value and what to write. Nothing has
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kosum_pl.errors import UsageError, one_line
+from kosum_pl.types import is_finite_number
 
 _MAX_SEED: Final = 2**32 - 1
 _WHOLE_NUMBERS: Final = {
@@ -64,7 +64,7 @@ def check_trainer(settings: Mapping[str, Any], *, command: str, has_gpu: Callabl
         _check_share(name, settings.get(name), least=0)
     _check_share("val_check_interval", settings.get("val_check_interval"), least=1)
     clip = settings.get("gradient_clip_val")
-    if isinstance(clip, (int, float)) and not (math.isfinite(clip) and clip >= 0):
+    if isinstance(clip, (int, float)) and not (is_finite_number(clip) and clip >= 0):
         raise UsageError(f"trainer.gradient_clip_val is {clip}; write a number from 0 on, such as 1.0")
     if settings.get("barebones"):
         raise UsageError("trainer.barebones is True, and would keep no checkpoint and no score; set it to false")

@@ -8,7 +8,6 @@ read is named in a note. Only the standard library and yaml are imported.
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -18,7 +17,7 @@ from kosum_pl.runs import files
 from kosum_pl.runs.files import CHECKPOINT_FOLDER, CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, Line, Numbers
 from kosum_pl.runs.paths import named_checkpoint
 from kosum_pl.runs.record import RunRecord, read_pins, read_record, read_script
-from kosum_pl.types import Prediction
+from kosum_pl.types import Prediction, is_finite_number
 
 _Value = TypeVar("_Value")
 
@@ -172,7 +171,7 @@ class Run:
         return {
             name.removeprefix(prefix): float(value)
             for name, value in self.metrics.items()
-            if name.startswith(prefix) and "=" not in name and _is_finite(value)
+            if name.startswith(prefix) and "=" not in name and is_finite_number(value)
         }
 
 
@@ -191,7 +190,3 @@ def open_run(path: Path) -> Run:
             "give a run directory such as runs/demo/latest"
         )
     return Run(folder)
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kosum_pl.commands.gate.scores import read_scores
+from kosum_pl.commands.gate.scores import Unjudged, read_scores
 from kosum_pl.runs.record import RunRecord
 from kosum_pl.runs.run import open_run
 from tests.report.run_folders import ROWS, write_run
@@ -111,3 +111,10 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         open_run(tmp_path / "absent")
     with pytest.raises(ValueError, match=r"is no run: it has no metrics.json, config.yaml or predictions.jsonl"):
         open_run(tmp_path)
+
+
+def test_a_score_beyond_every_float_is_none(tmp_path: Path) -> None:
+    run = open_run(write_run(tmp_path, ROWS, {"val/rouge1": 10**400, "val/rouge2": 2, "val/rougeL": True}))
+    assert run.scores() == {"rouge2": 2.0}
+    with pytest.raises(Unjudged, match="val/rouge1 is 1000"):
+        read_scores(tmp_path, option="run").score("val/rouge1")

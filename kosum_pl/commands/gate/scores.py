@@ -17,6 +17,7 @@ from kosum_pl.errors import UsageError
 from kosum_pl.files import read_json
 from kosum_pl.runs.files import LATEST, METRICS_FILE, RECORD_FILE
 from kosum_pl.runs.run import Run
+from kosum_pl.types import is_finite_number
 
 
 class Unjudged(Exception):
@@ -43,7 +44,7 @@ class Scores:
             nearest = difflib.get_close_matches(name, self._values, n=1)
             raise Unjudged(f"{name} is not in {self.source}{f'; nearest: {nearest[0]}' if nearest else ''}")
         value = self._values[name]
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not is_finite_number(value):
             shown = "not a number" if isinstance(value, float) and math.isnan(value) else repr(value)
             raise Unjudged(f"{name} is {shown} in {self.source}")
         return float(value)

@@ -7,7 +7,6 @@ entry. Here is decided what is a file, a folder of shards or a hub id, and here 
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, Final
 from kosum_pl.data.read.formats import READERS, find_reader
 from kosum_pl.extensions import UnknownExtensionError
 from kosum_pl.lookup import resolve_path
+from kosum_pl.types import is_finite_number
 
 STAGE_SPLITS: Final[Mapping[str, tuple[str, ...]]] = {
     "fit": ("train", "val"),
@@ -107,7 +107,7 @@ def _find_source(entry: object, argument: str) -> Source:
 
 
 def _check_weight(value: object, name: str, argument: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+    if not is_finite_number(value) or value <= 0:
         raise ValueError(
             f"{argument}: weight {value!r} of '{name}' is not a positive number; leave the file out instead"
         )
