@@ -35,16 +35,18 @@ from kosum_pl.data import (
 )
 from kosum_pl.data.batching.numbers import check_numbers
 from kosum_pl.data.read.source import STAGE_SPLITS
+from kosum_pl.data.slices import check_slice_columns
 from kosum_pl.decode import DecodingSettings
 from kosum_pl.decode.constraint.table_cache import default_cache_dir
 from kosum_pl.decode.reachability.report import Reachability
 from kosum_pl.decode.reachability.split import measure_split
-from kosum_pl.decode.router import PresetRouter
+from kosum_pl.decode.router import PresetRouter, idle_conditions
 from kosum_pl.encode import Batch, Collator, Encoder, TokenLimits
 from kosum_pl.encode.limit_rules import LimitArgument, LimitRules
 from kosum_pl.encode.long_rows import LongRowRules, OnLongDialogue, OnLongSummary
 from kosum_pl.encode.splits import SplitEncoder
 from kosum_pl.encode.table import EncodedRows, EncodedTable
+from kosum_pl.metrics.scores import EvaluationScores
 from kosum_pl.modules.arguments import pick
 
 Source = str | list[str | dict[str, Any]]
@@ -62,6 +64,14 @@ class LendsEncoder(Protocol):
 
     def max_positions(self) -> int | None:
         """Positions that the model has for a sequence; None for no such limit."""
+
+
+@runtime_checkable
+class EvaluatesProfiles(Protocol):
+    """The part of the Trainer's module that goes by profile columns."""
+
+    evaluation: EvaluationScores
+    decoding: DecodingSettings
 
 
 class SummarizationDataModule(LightningDataModule):
@@ -213,11 +223,24 @@ class SummarizationDataModule(LightningDataModule):
                 self.report_lines.append(self.slice_line)
             if self.tables[split].num_rejected:
                 self.report_lines.append(f"{split}: {self.tables[split].num_rejected:,} bad rows dropped")
+        self._check_profiles()
         self.report_lines[:0] = self.splits.limit_lines
         if stage == "fit" and "val" in self.tables:
             num_leaked = count_leakage(self.tables["train"], self.tables["val"])
             if num_leaked:
                 self.report_lines.append(f"warning: {num_leaked:,} dialogues stand in both train and val")
+
+    def _check_profiles(self) -> None:
+        """Hold the module's slices and presets against the rows that are evaluated, or predicted."""
+        module: object = self.trainer.lightning_module if self.trainer is not None else None
+        if not isinstance(module, EvaluatesProfiles):
+            return
+        for split in [name for name in self.tables if name != "train"]:
+            profiles = [row.profile for row in self.tables[split]]
+            lines = idle_conditions(module.decoding.router.presets, profiles, split=split)
+            self.report_lines += [f"warning: {line}" for line in lines]
+            if split != "predict":
+                check_slice_columns(module.evaluation.slices, self.tables[split], split=split)
 
     def _splits(self, stage: str) -> list[str]:
         """Splits that a stage needs; validation is optional inside `fit` alone."""

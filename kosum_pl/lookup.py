@@ -48,6 +48,8 @@ def find_config(name: str, kind: str = "") -> Path:
                 return folder / file_name
     noun = kind.rstrip("s") or "config"
     known = ", ".join(list_configs(kind)) or "none"
+    if "://" in name:
+        raise ValueError(f"{noun} '{name}' is a URL, and nothing is downloaded; give a file, or a name: {known}")
     raise ValueError(f"{noun} '{name}' is not a file and no {noun} has this name; known: {known}")
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from kosum_pl.cli.plugins import load_plugins
-from tests.bad_inputs import checkpoints, runs, settings, yamls
+from tests.bad_inputs import checkpoints, data, places, runs, settings, yamls
 from tests.bad_inputs.row import BadInput, lay_out
 from tests.error_lines import error_line
 
-ROWS = [*settings.ROWS, *checkpoints.ROWS, *runs.ROWS, *yamls.ROWS]
+ROWS = [*settings.ROWS, *checkpoints.ROWS, *runs.ROWS, *yamls.ROWS, *data.ROWS, *places.ROWS]
 
 
 @pytest.fixture
@@ -54,5 +54,5 @@ def test_a_bad_input_is_one_line(row: BadInput, work: Path, capsys: pytest.Captu
 
 def test_the_table_is_large_and_no_row_stands_twice() -> None:
     names = [row.name for row in ROWS]
-    assert len(names) >= 80
+    assert len(names) >= 120
     assert len(set(names)) == len(names)

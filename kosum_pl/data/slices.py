@@ -88,6 +88,29 @@ def slice_names(
     return slices
 
 
+def check_slice_columns(wanted: Sequence[str] | None, dialogues: Iterable[Dialogue], *, split: str) -> None:
+    """Refuse columns that no row has a value in: their scores would be missing without a word.
+
+    Args:
+        wanted: As `model.slices`; None for all that there are.
+        dialogues: All rows of the split.
+        split: Its name.
+
+    Raises:
+        ValueError: The first that names nothing.
+    """
+    missing = dict.fromkeys(wanted or ())
+    known: dict[str, None] = {}
+    for row in dialogues if missing else ():
+        known.update(dict.fromkeys(name for name, value in row.profile.items() if value))
+    known[LENGTH_COLUMN] = None
+    for name in missing:
+        if name not in known:
+            raise ValueError(
+                f"model.slices names '{name}', a column that no row of {split} has; there are: {', '.join(known)}"
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class SliceFilter:
     """Conditions that a row must satisfy, all of them.

@@ -5,11 +5,13 @@ In: a row's profile. Out: a preset. Batches are grouped by it before they are fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from kosum_pl.decode.preset import DecodingPreset, load_preset
+from kosum_pl.decode.preset_checks import check_conditions
+from kosum_pl.types import profile_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,3 +62,30 @@ class PresetRouter:
         if self.forced is not None:
             return self.forced
         return next((preset for preset in self.presets if preset.matches(profile)), self.default)
+
+
+def idle_conditions(
+    presets: Iterable[DecodingPreset], profiles: Iterable[Mapping[str, str]], *, split: str
+) -> list[str]:
+    """A line for every `when` that holds for no row: its column is nowhere, or its value never occurs.
+
+    Lists of presets are shared between data sets, so that this is worth a line and no error.
+
+    Example:
+        >>> preset = DecodingPreset(name="long", when={"weekday": 7})
+        >>> idle_conditions([preset], [{"topic": "여행"}], split="val")
+        ["preset 'long' serves no row of val: none has the column 'weekday' of its when"]
+    """
+    values: dict[str, set[str]] = {}
+    for profile in profiles:
+        for name, value in profile.items():
+            values.setdefault(name, set()).add(profile_text(value))
+    lines = []
+    for preset in presets:
+        where = f"preset '{preset.name}' serves no row of {split}"
+        for column, texts in check_conditions(preset.when, where=f"preset '{preset.name}'").items():
+            if not any(values.get(column, ())):
+                lines.append(f"{where}: none has the column '{column}' of its when")
+            elif values[column].isdisjoint(texts):
+                lines.append(f"{where}: none has {column}={' or '.join(texts)}")
+    return lines

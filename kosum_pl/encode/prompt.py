@@ -12,10 +12,13 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
+from kosum_pl.encode.time_limit import TookTooLongError, time_limit
+from kosum_pl.errors import one_line
 from kosum_pl.lookup import resolve_path
 from kosum_pl.types import Message
 
 DIALOGUE_FIELD: Final = "{dialogue}"
+MAX_RENDER_SECONDS: Final = 10.0
 _FILE_OPTION: Final = "model.prompt.template_file"
 
 _DEFAULT_SYSTEM: Final = (
@@ -182,15 +185,21 @@ class ChatRenderer:
         from jinja2 import TemplateError  # comes with transformers' templates; light configs do without
 
         try:
-            text: str = self._tokenizer.apply_chat_template(
-                [asdict(message) for message in messages],
-                chat_template=self.template,
-                tokenize=False,
-                add_generation_prompt=is_open,
-                **self._prompt.template_args,
-            )
-        except (TemplateError, TypeError, KeyError) as error:
-            raise _RefusalError(str(error)) from error
+            with time_limit(MAX_RENDER_SECONDS):
+                text: str = self._tokenizer.apply_chat_template(
+                    [asdict(message) for message in messages],
+                    chat_template=self.template,
+                    tokenize=False,
+                    add_generation_prompt=is_open,
+                    **self._prompt.template_args,
+                )
+        except TookTooLongError:
+            raise ValueError(
+                f"{self.source} takes more than {MAX_RENDER_SECONDS:g} seconds for one chat; {self.remedy}"
+            ) from None
+        # Whatever a template does wrong: a name that is none, a division by zero, a range that the sandbox bounds.
+        except (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
+            raise _RefusalError(one_line(str(error)) or type(error).__name__) from error
         return text
 
     def _takes_system(self) -> bool:

@@ -81,7 +81,11 @@ def open_folders(command: str, *, runs_dir: Path, config_name: str, checkpoint: 
     """
     run_dir = run_of(checkpoint) if checkpoint else None
     if run_dir is None:
-        made = make_folders(runs_dir / config_name)
+        try:
+            made = make_folders(runs_dir / config_name)
+        except FileNotFoundError as error:
+            reason = f"cannot be made ({error.strerror})"
+            raise FileNotFoundError(f"--runs_dir {runs_dir}: {reason}; name another place") from error
         new_run = make_time_folder(runs_dir / config_name)
         return RunFolders(run_dir=new_run, output_dir=new_run, is_new=True, made_parents=made)
     if command == "fit":

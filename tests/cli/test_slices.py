@@ -160,3 +160,12 @@ def test_two_ranks_score_a_slice_once(work: Path) -> None:
     assert submitted(first) == submitted(second)
     scores = json.loads((second / "metrics.json").read_text(encoding="utf-8"))
     assert scores["val/rouge_sum"] == alone["val/rouge_sum"]
+
+
+def test_a_condition_of_a_preset_that_holds_for_no_row_is_said_once(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (work / "never.yaml").write_text("when: {weekday: 9}\nmax_new_tokens: 4\n", encoding="utf-8")
+    assert main(["fit", "--config", "tiny.yaml", "--model.presets", "[never.yaml, tiny_preset.yaml]"]) == 0
+    line = "warning: preset 'never' serves no row of val: none has weekday=9"
+    assert capsys.readouterr().out.count(line) == 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosum_pl.data.slices import SliceFilter, length_quartiles, slice_names
+from kosum_pl.data.slices import SliceFilter, check_slice_columns, length_quartiles, slice_names
 from kosum_pl.types import Dialogue
 
 WEEKDAYS = ("6", "7.0", "7", "", "1", "7", "10", "6")
@@ -179,3 +179,15 @@ def test_slices_of_columns(
 def test_a_bare_text_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"^slices: columns are the bare text 'weekday'; give a list of"):
         slice_names([], columns="weekday")
+
+
+def test_a_column_that_no_row_has_is_refused() -> None:
+    rows = [
+        Dialogue(example_id=name, text="가", references=("나",), profile=profile)
+        for name, profile in (("a", {"topic": "여행", "weekday": ""}), ("b", {"topic": ""}))
+    ]
+    for wanted in (None, [], ["topic"], ["length", "topic"]):
+        check_slice_columns(wanted, rows, split="val")
+    for name in ("weekday", "topic=여행"):
+        with pytest.raises(ValueError, match=rf"model.slices names '{name}', .* of val has; there are: topic, length"):
+            check_slice_columns(["topic", name], rows, split="val")

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from kosum_pl.decode import DecodingPreset, PresetRouter, load_preset
+from kosum_pl.decode.router import idle_conditions
 
 SATURDAY = DecodingPreset(name="saturday", when={"weekday": 7})
 TRAVEL = DecodingPreset(name="travel", when={"topic": ["여행", "호텔 예약"]})
@@ -54,3 +55,19 @@ def test_names_are_unique() -> None:
     ):
         PresetRouter(presets=(SATURDAY, other))
     assert PresetRouter(presets=(SATURDAY, SATURDAY), default=PLAIN).candidates == (SATURDAY, SATURDAY, PLAIN)
+
+
+def test_a_condition_that_holds_for_no_row_is_said() -> None:
+    presets = [
+        DecodingPreset(name="weekend", when={"weekday": [6, 7]}),
+        DecodingPreset(name="travel", when={"topic": "여행"}),
+        DecodingPreset(name="both", when={"weekday": 7, "topic": "쇼핑"}),
+        DecodingPreset(name="rest"),
+    ]
+    profiles = [{"topic": "여행", "weekday": ""}, {"topic": "의료"}]
+    assert idle_conditions(presets, profiles, split="val") == [
+        "preset 'weekend' serves no row of val: none has the column 'weekday' of its when",
+        "preset 'both' serves no row of val: none has the column 'weekday' of its when",
+        "preset 'both' serves no row of val: none has topic=쇼핑",
+    ]
+    assert idle_conditions(presets, [{"topic": "여행", "weekday": "7.0"}, {"topic": "쇼핑"}], split="val") == []

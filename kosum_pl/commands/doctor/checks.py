@@ -22,6 +22,7 @@ from kosum_pl.commands.doctor.data import (
     length_findings,
     measure_lengths,
     outside_findings,
+    profile_findings,
     table_findings,
     tag_findings,
 )
@@ -130,6 +131,7 @@ def _examine_rows(report: DoctorReport, parts: Parts) -> None:
         is_causal=encoder.is_causal,
     )
     report.add("data", findings)
+    report.add("data", profile_findings(parts.module, tables))
     for split, seen in dialogues.items():
         report.add("data", tag_findings(seen, split=split))
     settings = parts.module.decoding.constraint

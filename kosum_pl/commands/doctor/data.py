@@ -15,7 +15,10 @@ import numpy as np
 
 from kosum_pl.commands.doctor.finding import Finding, broken, note, ok, warning, warning_if
 from kosum_pl.data import DialogueTable, count_leakage
+from kosum_pl.data.slices import check_slice_columns
+from kosum_pl.datamodule import EvaluatesProfiles
 from kosum_pl.decode import ConstraintSettings, DecodingPreset
+from kosum_pl.decode.router import idle_conditions
 from kosum_pl.encode import Encoder, TokenLimits
 from kosum_pl.metrics.reference_scan import ReferenceScan, by_frequency
 from kosum_pl.types import TAG_PATTERN, Dialogue, EncodedExample
@@ -123,6 +126,18 @@ def tag_findings(rows: Sequence[Dialogue], *, split: str) -> Iterator[Finding]:
         text = f"{split}: {num_strange:,} references name a tag that their dialogue lacks ({', '.join(strange[:3])})"
         make = warning if num_strange > _MANY * len(rows) else note
         yield make(text, "mend these rows: such a tag is learnt as an invention")
+
+
+def profile_findings(module: EvaluatesProfiles, tables: Mapping[str, DialogueTable]) -> Iterator[Finding]:
+    """Slices that name nothing, and presets whose `when` holds for no row, in the splits that are evaluated."""
+    for split in [name for name in tables if name != "train"]:
+        presets = module.decoding.router.presets
+        for line in idle_conditions(presets, [row.profile for row in tables[split]], split=split):
+            yield warning(line, "name the column in data.columns.profile, or take the preset out of model.presets")
+        try:
+            check_slice_columns(module.evaluation.slices, tables[split], split=split)
+        except ValueError as error:
+            yield broken(str(error), "--model.slices null, or columns that there are")
 
 
 def outside_findings(

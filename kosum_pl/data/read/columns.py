@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+_MAX_LISTED: Final = 40
 _DEFAULT_PROFILE: Final = ("topic", "weekday")
 _DEFAULT_SLOTS: Final = "slots"
 
@@ -72,7 +73,8 @@ def match_columns(columns: Columns, names: Sequence[str], *, file: str, needs_su
 
     def require(name: str, argument: str) -> None:
         if name not in names:
-            known = ", ".join(map(repr, names)) or "none"
+            more = f" and {len(names) - _MAX_LISTED:,} more" if len(names) > _MAX_LISTED else ""
+            known = (", ".join(map(repr, names[:_MAX_LISTED])) or "none") + more
             raise ValueError(f"{file}: no column '{name}'; columns: {known}; rename the column or set {argument}")
 
     if columns.example_id is not None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from kosum_pl.data.read.encoding import BadBytes, is_utf8, open_text
+from kosum_pl.data.read.encoding import BadBytes, check_is_text, is_utf8, open_text
 from kosum_pl.data.read.row import RawRow, RowError, RowStream
 
 _MAX_FIELD_CHARACTERS: Final = 1 << 24
@@ -29,6 +29,7 @@ def read_delimited(path: Path, *, delimiter: str) -> RowStream:
         ValueError: The header cannot be used: not UTF-8, a name twice, another delimiter.
     """
     # The module's default of 131,072 characters is less than a long meeting; the setting is the whole process's.
+    check_is_text(path, ending=".tsv" if delimiter == "\t" else ".csv")
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_FIELD_CHARACTERS))
     records = _records(path, delimiter)
     _, header, complaint = next((record for record in records if record[1] or record[2]), (1, [], None))
@@ -69,7 +70,7 @@ def _check_header(path: Path, header: list[str], delimiter: str) -> None:
     names = delimiter.join(header)
     if not is_utf8(names):
         raise ValueError(f"{path}:1: the header is {BadBytes(path).describe(names)}; {_SAVE_REMEDY}")
-    twice = next((name for i, name in enumerate(header) if name and name in header[:i]), None)
+    twice = _first_repeated(header)
     if twice is not None:
         raise ValueError(f"{path}:1: the header names column '{twice}' twice; rename one of the two")
     other = next((mark for mark in _OTHER_DELIMITERS if mark != delimiter and mark in names), None)
@@ -79,6 +80,15 @@ def _check_header(path: Path, header: list[str], delimiter: str) -> None:
             f"{path}:1: the header '{names}' is one column, it seems to be divided by {_OTHER_DELIMITERS[other]}; the "
             f"{ending} means {_OTHER_DELIMITERS[delimiter]}: rename or convert the file"
         )
+
+
+def _first_repeated(names: list[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name and name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _rows(path: Path, header: list[str], records: Iterator[_Record]) -> Iterator[RawRow]:

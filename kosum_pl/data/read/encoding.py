@@ -12,6 +12,19 @@ from typing import Final, TextIO
 
 _UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PIECE: Final = 1 << 20
+# First bytes, what they begin, and what to do.
+_KINDS: Final = {
+    b"PK\x03\x04": ("a zip archive, as an Excel file (.xlsx) is one", "save it as 'CSV UTF-8', or unpack it"),
+    b"\xd0\xcf\x11\xe0": ("an old Excel file (.xls)", "save it as 'CSV UTF-8'"),
+    b"\x1f\x8b": ("gzip data", "unpack it: gunzip FILE"),
+    b"BZh": ("bzip2 data", "unpack it: bunzip2 FILE"),
+    b"\xfd7zXZ\x00": ("xz data", "unpack it: unxz FILE"),
+    b"\x28\xb5\x2f\xfd": ("zstd data", "unpack it: unzstd FILE"),
+    b"PAR1": ("a Parquet file", "rename it to .parquet"),
+    b"ARROW1": ("an Arrow file", "convert it to .parquet"),
+    b"SQLite format 3": ("a SQLite database", "export its table as CSV"),
+    b"%PDF": ("a PDF", "give the table itself"),
+}
 
 
 def open_text(path: Path) -> TextIO:
@@ -24,6 +37,23 @@ def open_text(path: Path) -> TextIO:
         if stream.read(2) in _UTF16_MARKS:
             raise ValueError(f"{path}:1: the file is UTF-16, not UTF-8 (byte order mark at byte 0); save it as UTF-8")
     return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def check_is_text(path: Path, *, ending: str) -> None:
+    """Refuse what is no table of text by its first bytes, whatever its name says.
+
+    Raises:
+        ValueError: It is an archive, a spreadsheet, a Parquet file or a page of HTML; the message says which.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(512)
+    kind = next((kind for mark, kind in _KINDS.items() if start.startswith(mark)), None)
+    if kind is None and start.lstrip(codecs.BOM_UTF8 + b" \t\r\n").lower().startswith(
+        (b"<!doctype", b"<html", b"<?xml")
+    ):
+        kind = "a page of HTML or XML", "an error page saved as data? Download the file once more"
+    if kind is not None:
+        raise ValueError(f"{path}: this is {kind[0]}, not {ending}; {kind[1]}")
 
 
 def is_utf8(text: str) -> bool:

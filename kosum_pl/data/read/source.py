@@ -30,6 +30,7 @@ SourceArgument = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 """A path, a hub id `owner/name` or `owner/name:split`, `{"path": ..., "weight": ..., "format": ...}`, or a list."""
 
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+(?::[\w.\[\]%-]+)?")
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _MAX_LISTED: Final = 8
 
 
@@ -91,6 +92,8 @@ def _find_source(entry: object, argument: str) -> Source:
             raise ValueError(
                 f"{argument}: unknown format '{wanted}' of '{name}'; known: {', '.join(READERS)}"
             ) from None
+    if _URL.match(name):
+        raise ValueError(f"{argument}: '{name}' is a URL, and nothing is downloaded; fetch the file, and give its path")
     path = Path(resolve_path(name))
     if path.is_dir():
         files, file_format = _find_shards(path, wanted, argument)
