@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 
 from kosum_pl.files import replacing
 from kosum_pl.locks import FileLock, take_lock
+from kosum_pl.terminal import say
 
 _SEAL: Final = b"kosum_pl cache 1"
 _CHUNK_BYTES: Final = 1 << 22
@@ -175,4 +176,4 @@ def _checksum(path: Path) -> int:
 
 
 def _say(line: str) -> None:
-    print(f"kosum_pl: warning: {line}", file=sys.stderr, flush=True)
+    say(f"kosum_pl: warning: {line}", file=sys.stderr, flush=True)

@@ -22,6 +22,7 @@ from kosum_pl.errors import UsageError
 from kosum_pl.locks import FileLock, take_lock
 from kosum_pl.runs.files import LOCK_FILE
 from kosum_pl.runs.record import now
+from kosum_pl.terminal import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +147,7 @@ def _refusal(run_dir: Path, holder: Holder | None, *, is_certain: bool) -> Usage
 
 def _say_taken_over(run_dir: Path, holder: Holder | None) -> None:
     line = f"{run_dir}: {_name(holder)} ended without a word; fit goes on in its place"
-    print(f"kosum_pl: warning: {line}", file=sys.stderr, flush=True)
+    say(f"kosum_pl: warning: {line}", file=sys.stderr, flush=True)
 
 
 def _name(holder: Holder | None) -> str:

@@ -21,6 +21,7 @@ from kosum_pl.metrics.score_table import SliceScore
 from kosum_pl.runs.predictions import UNFINISHED_MARK, submitted_summary
 from kosum_pl.runs.screen import Screen
 from kosum_pl.runs.slice_table import slice_table
+from kosum_pl.terminal import escaped
 from kosum_pl.types import Prediction
 
 NUM_SHOWN: Final = 5
@@ -96,7 +97,7 @@ def dialogue_panel(prediction: Prediction) -> Panel:
         parts.append(Text.assemble(("reference: ", "bold"), shorten(one_line(prediction.references[0]))))
     mark = "" if prediction.reached_eos else f" {UNFINISHED_MARK}"
     parts.append(Text.assemble(("generated: ", "bold"), shorten(one_line(prediction.text)) or "(empty)", mark))
-    title = Text(f"{prediction.example_id}, preset {prediction.preset}")
+    title = Text(escaped(f"{prediction.example_id}, preset {prediction.preset}"))
     return Panel(Group(*parts), title=title, title_align="left")
 
 
@@ -151,4 +152,4 @@ class RunReport:
         for prediction in shown_rows(self.predictions):
             console.print(dialogue_panel(prediction))
         for line in self.lines:
-            console.print(Text(line), soft_wrap=True)
+            console.print(Text(escaped(line)), soft_wrap=True)

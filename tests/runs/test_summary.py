@@ -30,6 +30,13 @@ def shown(report: RunReport, width: int = 60) -> str:
     return text
 
 
+def test_control_characters_are_shown_in_full() -> None:
+    """rich drops a bell or a return from its texts without a word."""
+    row = replace(prediction(0), example_id="\x1b]0;a\x07id\r")
+    text = shown(RunReport(columns={}, predictions=[row], lines=["cut: \x1b]0;a\x07id\r"]))
+    assert text.count("\\x1b]0;a\\x07id\\r") == 2
+
+
 @pytest.mark.parametrize("multi_reference", ["mean", "max"])
 def test_the_baseline_is_rouge_of_the_first_turns(multi_reference: str) -> None:
     predictions = [prediction(row, f"다른 말 {row}") for row in range(4)]
