@@ -7,16 +7,21 @@ decides.
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
+from kosum_pl.checkpoints.last_step import LastStep
 from kosum_pl.runs.files import CHECKPOINT_FOLDER
+from kosum_pl.signals import Stopped
 
 _LOSS: Final = "val/loss"
 
@@ -30,7 +35,10 @@ class RougeSumCheckpoint(ModelCheckpoint):
         strategy: `each_validation` compares after every validation. `at_end` keeps the `save_top_k` with the lowest
             `val/loss` while training, where nothing needs to be generated (`model.generate_during_fit: false`), and
             after the last step generates with each of them over fit's validation rows (`data.num_eval_samples`).
-        save_last: Whether `last.ckpt` is kept as well, to resume from.
+        save_last: Whether `last.ckpt` is kept as well, to resume from: after every validation, at the end, and with
+            the last complete step when an error or a signal ends the fit.
+        save_every_minutes: `last.ckpt` is written between validations too, once so many minutes have passed since the
+            last time, so that a kill loses no more; 0 writes it after every step, None never.
         save_weights_only: Leave out optimizer and loops: small files that `fit` cannot resume from.
         dirpath: Folder of the checkpoints; None for `checkpoints` in the run directory.
 
@@ -50,12 +58,15 @@ class RougeSumCheckpoint(ModelCheckpoint):
         save_top_k: int = 2,
         strategy: Literal["each_validation", "at_end"] = "each_validation",
         save_last: bool = True,
+        save_every_minutes: float | None = None,
         save_weights_only: bool = False,
         dirpath: str | None = None,
     ) -> None:
         is_at_end = strategy == "at_end"
         if is_at_end and save_top_k in (0, 1):
             raise ValueError(f"RougeSumCheckpoint: save_top_k is {save_top_k}; at_end ranks at least 2 candidates")
+        if save_every_minutes is not None and not 0 <= save_every_minutes < math.inf:
+            raise ValueError(f"RougeSumCheckpoint: save_every_minutes is {save_every_minutes}; give minutes, or null")
         watched = _LOSS if is_at_end else monitor
         super().__init__(
             dirpath=dirpath,
@@ -77,6 +88,10 @@ class RougeSumCheckpoint(ModelCheckpoint):
         self._steps: dict[str, int] = {}
         self._num_validations = 0
         self._resumed_from: str | None = None
+        self._save_every_minutes = save_every_minutes
+        self._last_step = LastStep()
+        self._saved_step: int | None = None
+        self._saved_at = time.monotonic()
 
     # What the fit must offer.
 
@@ -97,8 +112,53 @@ class RougeSumCheckpoint(ModelCheckpoint):
                 f"RougeSumCheckpoint chooses by {self.chosen_by[0]}, but this fit validates on nothing; "
                 "set data.val_file, or take the callback out"
             )
+        self._saved_at = time.monotonic()
 
     # What is kept while training.
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Note a step that is complete, and keep it as the last where the time for it has come."""
+        self._last_step.note(trainer)
+        if not self._last_step.can_save(trainer) or self._saved_step == trainer.global_step:
+            return
+        minutes = self._save_every_minutes
+        is_time = minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes
+        if minutes is not None and trainer.world_size > 1:
+            is_time = trainer.strategy.reduce_boolean_decision(is_time, all=False)
+        if is_time:
+            self._save_last_step(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Keep the last complete step, whatever ended the fit."""
+        # Of several ranks only a signal stops all at the same batch; after an error the others do not come to save.
+        is_alone = trainer.world_size > 1 and not isinstance(exception, Stopped)
+        if trainer.state.fn != "fit" or is_alone or self._saved_step == self._last_step.step:
+            return
+        if not self._last_step.can_save(trainer):
+            rank_zero_warn(f"last.ckpt is not of step {trainer.global_step:,}: the error came within its update")
+            return
+        try:
+            self._save_last_step(trainer)
+        except (OSError, ValueError) as error:
+            rank_zero_warn(f"step {trainer.global_step:,} is lost: {error}")
+
+    def _save_last_step(self, trainer: Trainer) -> None:
+        """Write `last.ckpt` of the last complete step."""
+        if not self.save_last or getattr(trainer, "fast_dev_run", False):
+            return
+        path = self.format_checkpoint_name(self._monitor_candidates(trainer), self.CHECKPOINT_NAME_LAST)
+        self.last_model_path = path
+        self._last_step.save(trainer, path)
+        self._note_saved(trainer)
+
+    def _save_last_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
+        super()._save_last_checkpoint(trainer, monitor_candidates)
+        self._note_saved(trainer)
+
+    def _note_saved(self, trainer: Trainer) -> None:
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare the validation that just ended, keep it if it is among the best, and keep it as the last."""

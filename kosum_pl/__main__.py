@@ -1,7 +1,8 @@
 """Entry of `python -m kosum_pl` and of the console script `kosum_pl`: finds the command and tells of errors.
 
-In: the command line. Out: an exit status (0 done, 2 the user's error in one line, 130 interrupted, 141 nobody reads
-the output any more). A command's code is imported only when it runs, so that help and misspelt names answer at once.
+In: the command line. Out: an exit status (0 done, 2 the user's error in one line, 130 interrupted, 143 terminated and
+so on with other signals, 141 nobody reads the output any more). A command's code is imported only when it runs, so that
+help and misspelt names answer at once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from kosum_pl import __version__
+from kosum_pl import __version__, signals
 from kosum_pl.cli.options import COMMANDS, TRAINER_COMMANDS, option_parser
 from kosum_pl.errors import UsageError, one_line, user_error_line
 from kosum_pl.terminal import say
@@ -27,9 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = _dispatch(words)
+        with signals.stopping():
+            status = _dispatch(words)
         sys.stdout.flush()
         return status
+    except signals.Stopped as stop:
+        print(f"kosum_pl: stopped by {stop.number.name}{_ending(stop)}", file=sys.stderr)
+        return stop.exit_status
     except KeyboardInterrupt as interrupt:
         say(f"kosum_pl: interrupted{_ending(interrupt)}", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -100,7 +105,7 @@ def _is_output_closed() -> bool:
     return False
 
 
-def _ending(interrupt: KeyboardInterrupt) -> str:
+def _ending(interrupt: BaseException) -> str:
     return f"; {one_line(str(interrupt))}" if str(interrupt) else ""
 
 

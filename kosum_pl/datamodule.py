@@ -48,6 +48,7 @@ from kosum_pl.encode.splits import SplitEncoder
 from kosum_pl.encode.table import EncodedRows, EncodedTable
 from kosum_pl.metrics.scores import EvaluationScores
 from kosum_pl.modules.arguments import pick
+from kosum_pl.modules.step_count import limited_batches
 
 Source = str | list[str | dict[str, Any]]
 
@@ -294,6 +295,7 @@ class SummarizationDataModule(LightningDataModule):
             # it has made already.
             progress = self.trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(progress.processed)  # type: ignore[attr-defined]
+            sampler.end_epoch_after(limited_batches(len(sampler), limit=self.trainer.limit_train_batches))
         return StatefulDataLoader(
             EncodedRows(self.encoded["train"], dialogues=None),
             batch_sampler=sampler,
@@ -310,6 +312,10 @@ class SummarizationDataModule(LightningDataModule):
         `train_dataloader` overrides this too.
         """
         return len(self._train_sampler())
+
+    def train_rows(self, position: int, *, epoch: int) -> list[int]:
+        """Rows of a training batch on this rank, by its place: what a resumed run is held against."""
+        return self._train_sampler().batch_at(position, epoch=epoch)
 
     def _train_sampler(self) -> TokenBudgetBatchSampler:
         return TokenBudgetBatchSampler(

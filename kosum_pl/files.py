@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -30,8 +31,8 @@ def replacing(path: Path) -> Iterator[Path]:
         path: File to write or to replace; its folder is made.
 
     Yields:
-        An empty file beside it. When the block ends, it is on the disk before it gets its name, so that a power cut
-        leaves the old file or the new one; after an error it is deleted.
+        An empty file beside it. When the block ends, it is on the disk before it gets its name, and its name before
+        this returns, so that a power cut leaves the old file or the new one; after an error it is deleted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
@@ -39,14 +40,15 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        _flush(temporary)
         # mkstemp makes private files; a run's files are as readable as any other the user writes.
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    with suppress(OSError):  # some file systems know no such thing for a folder; the file is written all the same
+        _flush(path.parent)
 
 
 @contextmanager
@@ -63,15 +65,15 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write plain values as indented JSON in one step, Korean as it is."""
-    write_atomically(path, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+    """Write plain values as indented JSON in one step, Korean as it is; a number that is none becomes null."""
+    write_atomically(path, json.dumps(_finite(values), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
 def write_json_lines(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Write one JSON object a line, in one step."""
+    """Write one JSON object a line, in one step; a number that is none becomes null."""
     with open_atomically(path) as file:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json.dumps(_finite(row), ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def copy_atomically(source: Path, target: Path) -> None:
@@ -162,6 +164,23 @@ def _object(line: bytes, *, where: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise ValueError(f"{where}: the line holds no object; mend it, or take it out")
     return row
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _finite(value: Any) -> Any:
+    """The same plain values with None for NaN and infinities, which JSON has no words for."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(part) for name, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def _read(path: Path, parse: Callable[[str], Any]) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from kosum_pl.checkpoints.weights import read_checkpoint
+from kosum_pl.checkpoints.content import read_checkpoint
 from kosum_pl.errors import UsageError
 from kosum_pl.plain_yaml import load_plain
 from kosum_pl.runs.files import CONFIG_KEY

@@ -12,11 +12,17 @@ import torch
 from torch import Tensor
 
 
-def gather_random_states() -> list[dict[str, Tensor]]:
-    """Generator states of all ranks, in the order of ranks; to be called by every rank."""
+def own_random_state() -> dict[str, Tensor]:
+    """Generator states of this rank, now."""
     own = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         own["cuda"] = torch.cuda.get_rng_state()
+    return own
+
+
+def gather_random_states(own: dict[str, Tensor] | None = None) -> list[dict[str, Tensor]]:
+    """States of all ranks, in the order of ranks; to be called by every rank, with its `own` or those of now."""
+    own = own_random_state() if own is None else own
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return [own]
     states: list[dict[str, Tensor]] = [{} for _ in range(torch.distributed.get_world_size())]

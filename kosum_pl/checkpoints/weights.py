@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from kosum_pl.checkpoints.content import read_content
+from kosum_pl.checkpoints.content import read_checkpoint, read_content
 from kosum_pl.checkpoints.lineage import (
     ADAPTER_CONFIG,
     ADAPTER_FILE,
@@ -89,20 +89,6 @@ def load_weights(module: LoadableModule, checkpoint: Path, *, seed: int | None =
             raise
         raise misfit from error
     module.eval()
-
-
-def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
-    """A checkpoint's content on the CPU, memory-mapped: optimizer states that nobody asks for are never read.
-
-    Raises:
-        ValueError: It is a folder of shards, or holds no weights of a module.
-    """
-    if checkpoint.is_dir():
-        raise UsageError(f"checkpoint {checkpoint} is a folder of shards; train without sharding, or give a .ckpt file")
-    try:
-        return read_content(checkpoint)
-    except ValueError as error:
-        raise UsageError(f"checkpoint {checkpoint}: {error}") from error
 
 
 def seed_of(config: Mapping[str, Any]) -> int | None:

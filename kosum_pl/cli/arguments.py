@@ -104,6 +104,22 @@ def parse_options(command: str, words: Sequence[str]) -> Options:
     return options
 
 
+def without_options(words: Sequence[str], names: Sequence[str]) -> list[str]:
+    """A command line without some options and their values.
+
+    Example:
+        >>> without_options(["--config", "demo", "--ckpt_path=best", "--preset", "fast"], ["--ckpt_path", "--preset"])
+        ['--config', 'demo']
+    """
+    kept: list[str] = []
+    is_value = False
+    for word in words:
+        if not is_value and word.partition("=")[0] not in names:
+            kept.append(word)
+        is_value = word in names
+    return kept
+
+
 def own_options_help(command: str) -> str:
     """A command's own options in one paragraph, for the help of a parser that knows the config's alone."""
     actions = option_parser(command)._actions

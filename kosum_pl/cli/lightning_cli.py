@@ -6,6 +6,7 @@ else: what is trained is the module's affair, what is written the recorder's.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -17,13 +18,15 @@ from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.io import CheckpointIO
 
-from kosum_pl import __version__
+from kosum_pl import __version__, signals
 from kosum_pl.checkpoints.content import check_checkpoint
+from kosum_pl.checkpoints.file import AtomicCheckpointIO
 from kosum_pl.checkpoints.limits import run_limits
 from kosum_pl.checkpoints.lineage import lineage_of, start_of
 from kosum_pl.checkpoints.start import StartWeights
-from kosum_pl.cli.arguments import Invocation, own_options_help
+from kosum_pl.cli.arguments import Invocation, own_options_help, without_options
 from kosum_pl.cli.loggers import run_loggers
 from kosum_pl.cli.parser_errors import explain_instantiation_error, explain_parser_error
 from kosum_pl.cli.plugins import LoadedPlugins, load_plugins
@@ -33,10 +36,12 @@ from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.errors import UsageError, checkpoint_misfit, is_raised_in_rooms, one_line, user_error_line
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.report.finish import finish_report
+from kosum_pl.runs.files import CHECKPOINT_FOLDER, LAST_CHECKPOINT
 from kosum_pl.runs.folders import RunFolders, find_checkpoint, is_rank_zero, open_folders
 from kosum_pl.runs.lock import hold_run
 from kosum_pl.runs.recorder import RunRecorder
 from kosum_pl.runs.reproduce import Reproduction
+from kosum_pl.runs.stopping import SignalStop
 from kosum_pl.terminal import say
 
 _DEFAULT_SEED: Final = 42
@@ -200,7 +205,10 @@ class KosumCLI(LightningCLI):
         values = self.config_init[command].trainer
         # First, so that weights which do not fit leave no run behind.
         start = [StartWeights(self.start)] if self.start else []
-        values.callbacks = [*start, self.recorder, *as_list(values.callbacks)]
+        values.callbacks = [*start, SignalStop(), self.recorder, *as_list(values.callbacks)]
+        plugins = as_list(values.plugins)
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            values.plugins = [*plugins, AtomicCheckpointIO()]
         values.logger = run_loggers(values.logger, self.folders.output_dir)
         try:
             return super().instantiate_trainer(default_root_dir=str(self.folders.output_dir), **kwargs)
@@ -209,6 +217,21 @@ class KosumCLI(LightningCLI):
             if not isinstance(error, _REFUSALS) or is_raised_in_rooms(error):
                 raise
             raise UsageError(explain_refusal(error, self.config[command].trainer)) from error
+
+    def _stopped_line(self) -> str:
+        """What is left of a command that a signal stopped, and how to go on."""
+        assert self.recorder is not None
+        run_dir, command = self.recorder.folders.run_dir, self.invocation.command
+        if not self.recorder.has_started:
+            return "nothing had begun"
+        if command != "fit":
+            return self.recorder.kept or "no summary was done yet"
+        last = run_dir / CHECKPOINT_FOLDER / LAST_CHECKPOINT
+        if not last.is_file():
+            return f"no step was complete, and nothing is lost but the start; run directory: {run_dir}"
+        words = without_options(self.invocation.given, ("--ckpt_path", "--init_from"))
+        again = shlex.join(["python", "-m", "kosum_pl", command, *words, "--ckpt_path", str(last)])
+        return f"step {self.trainer.global_step:,} is saved in {run_dir}; go on with: {again}"
 
     def _reproduction(self, command: str) -> Reproduction:
         return Reproduction(
@@ -269,6 +292,8 @@ class KosumCLI(LightningCLI):
             if not self.recorder.was_interrupted:
                 raise
             raise KeyboardInterrupt(f"run directory: {self.recorder.folders.run_dir}") from None
+        except signals.Stopped as stop:
+            raise signals.Stopped(stop.number, self._stopped_line()) from None
         except (KeyError, RuntimeError) as error:
             misfit = checkpoint_misfit(error, str(self._checkpoint()))
             if misfit is None:

@@ -5,14 +5,13 @@ In: a report of any command. Out: the same on the terminal, and as JSON where a 
 
 from __future__ import annotations
 
-import json
 import sys
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from kosum_pl.files import write_atomically
+from kosum_pl.files import write_json
 from kosum_pl.terminal import say
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def show(report: Report) -> None:
 def write_values(values: Mapping[str, Any], json_file: Path | None) -> None:
     """Write a report's values, if a file is wanted, and say so."""
     if json_file is not None:
-        write_atomically(json_file, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+        write_json(json_file, values)
         say(f"written: {json_file}")
 
 

@@ -81,6 +81,10 @@ class EvaluationScores(nn.Module):
         """Add a batch's predictions, each with its row number in the input."""
         self._predictions += zip(rows, predictions, strict=True)
 
+    def predictions_so_far(self) -> list[Prediction]:
+        """This rank's rows of an evaluation that has not ended, in input order."""
+        return [prediction for _, prediction in sorted(self._predictions, key=lambda row: row[0])]
+
     def finish(self, stage: str) -> tuple[ScoreTable, dict[str, float]]:
         """All ranks' rows and every score that has a value, the same on every rank; then forget them.
 

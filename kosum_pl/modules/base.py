@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
 from kosum_pl.checkpoints.random_state import restore_random_state
@@ -31,8 +33,11 @@ from kosum_pl.models.new_tokens import NewTokenRows
 from kosum_pl.models.quantization import QuantizationName
 from kosum_pl.models.source import ModelSource, load_config, num_positions
 from kosum_pl.modules.arguments import pick
+from kosum_pl.modules.clipping import clip_gradients, row_names
+from kosum_pl.modules.finite import FiniteGuard, OnNonFinite
 from kosum_pl.modules.loss import check_label_smoothing, cross_entropy_sum
 from kosum_pl.modules.optim import OptimizerName, OptimizerSettings, ScheduleName, build_optimizer
+from kosum_pl.modules.resumed_rows import check_rows
 from kosum_pl.modules.step_count import num_training_steps
 from kosum_pl.modules.step_normalizer import StepNormalizer, is_last_micro_batch
 from kosum_pl.modules.summarizer import Summarizer
@@ -65,6 +70,8 @@ class SummarizationModule(LightningModule):
         warmup_steps: Optimizer steps from zero to the peak; wins over `warmup_ratio`.
         warmup_ratio: The same as a share of all optimizer steps.
         label_smoothing: Share of the target mass that is spread over the vocabulary, while training.
+        on_non_finite: What to do with a step whose loss or gradient is NaN or infinite: `stop` the fit, or `skip` it,
+            at most 10 in a row.
         preset: Decoding preset forced on all rows: a name or a path.
         fit_preset: Forced inside `fit`, where validation should be fast; null routes there too.
         presets: Routing list: the first whose `when` matches serves a row.
@@ -121,6 +128,7 @@ class SummarizationModule(LightningModule):
         warmup_steps: int = 0,
         warmup_ratio: float = 0.0,
         label_smoothing: float = 0.0,
+        on_non_finite: OnNonFinite = "stop",
         preset: str | None = None,
         fit_preset: str | None = "fast",
         presets: Sequence[str] = ("default",),
@@ -139,8 +147,7 @@ class SummarizationModule(LightningModule):
         check_label_smoothing(label_smoothing)
         check_combination(adapter, quantization)
         self.source = pick(ModelSource, arguments)
-        self.adapter = adapter
-        self.strict_loading = adapter is None
+        self.adapter, self.strict_loading = adapter, adapter is None
         self.optimizer_settings = pick(OptimizerSettings, arguments)
         self.label_smoothing, self.gradient_checkpointing = label_smoothing, gradient_checkpointing
         self.generate_during_fit = generate_during_fit
@@ -152,11 +159,10 @@ class SummarizationModule(LightningModule):
         judged_by = {"charset": decoding.charset, "literals": decoding.literals, "metrics": find_metrics(metrics)}
         scored_by = pick(ScoreSettings, arguments | judged_by)
         self.evaluation = EvaluationScores(scored_by, slices=slices, steps=decoding.postprocess)
-        self.normalizer = StepNormalizer()
+        self.normalizer, self.finite_guard = StepNormalizer(), FiniteGuard(on_non_finite)
         self.model: PreTrainedModel | None = None
         self.new_token_rows: NewTokenRows | None = None
-        self.scores, self.start_scores = dict[str, float](), dict[str, float]()
-        self.predictions: list[Prediction] = []
+        self.scores, self.start_scores, self.predictions = dict[str, float](), dict[str, float](), list[Prediction]()
 
     @abstractmethod
     def make_encoder(self, tokenizer: Any, prompt: ChatPrompt | SourcePrompt | None) -> Encoder:
@@ -251,11 +257,13 @@ class SummarizationModule(LightningModule):
         logits, targets = self.supervised_logits(batch)
         loss = cross_entropy_sum(logits, targets, label_smoothing=self.label_smoothing)
         self.normalizer.add(loss.detach(), num_tokens=batch.num_supervised_tokens)
+        self.finite_guard.add(batch.rows, loss.detach())
         return loss / self.normalizer.unit_tokens
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """After a resume, go on with the random state of the moment the checkpoint was written."""
+        """After a resume, go on with the random state of the moment the checkpoint was written, and the next rows."""
         if self._random_states:
+            check_rows(self.trainer, batch.rows, position=batch_idx)
             restore_random_state(self._random_states, rank=self.global_rank)
             self._random_states = ()
 
@@ -269,12 +277,35 @@ class SummarizationModule(LightningModule):
         # Not in `on_before_optimizer_step`: callbacks' runs before the module's, and would see the wrong norm.
         if not is_last_micro_batch(self.trainer):
             return
-        loss = self.normalizer.normalize(
+        self._step_loss = self.normalizer.normalize(
             self.parameters(),
             accumulate_grad_batches=self.trainer.accumulate_grad_batches,
             world_size=self.trainer.world_size,
         )
-        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/loss", self._step_loss, prog_bar=True)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as the Trainer says, and take the gradients of a step that is not finite away."""
+        norm = clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
+        is_allowed = self.finite_guard.allows(
+            loss=self._step_loss,
+            norm=norm,
+            step=self.trainer.global_step + 1,
+            is_scaled=getattr(self.trainer.precision_plugin, "scaler", None) is not None,
+            name_of=row_names(self.trainer),
+        )
+        if not is_allowed:
+            optimizer.zero_grad(set_to_none=True)
+
+    def on_train_end(self) -> None:
+        """Say which steps were left out."""
+        for line in self.finite_guard.lines(num_steps=self.trainer.global_step):
+            rank_zero_info(line)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss and generated summaries of one batch."""

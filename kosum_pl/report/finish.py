@@ -6,14 +6,13 @@ not fail over a page: what goes wrong here is a line too.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from kosum_pl.drift.compare import compare
 from kosum_pl.errors import one_line
-from kosum_pl.files import write_atomically
+from kosum_pl.files import write_json
 from kosum_pl.metrics.score_table import ScoreTable
 from kosum_pl.report.page import report_folder
 from kosum_pl.types import Dialogue
@@ -52,7 +51,7 @@ def write_drift(folder: Path, *, tables: Mapping[str, Iterable[Dialogue]]) -> bo
         return False
     found = compare(splits["train"], other=splits["val"], name="val")
     values = {"splits": [found.values()], "topics": None, "notes": []}
-    write_atomically(folder / DRIFT_FILE, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+    write_json(folder / DRIFT_FILE, values)
     return True
 
 

@@ -67,12 +67,16 @@ def write_predictions(
         writer.writerow(["", "fname", "summary"])
         for index, (prediction, summary) in enumerate(zip(predictions, summaries, strict=True)):
             writer.writerow(cells.row([index, prediction.example_id, summary], file=SUBMISSION_FILE))
-    hidden: dict[str, Any] = {} if has_sources else {"dialogue": "", "references": (), "slots": ()}
-    rows = (
-        {**_as_dict(row), **hidden, "summary": summary} for row, summary in zip(predictions, summaries, strict=True)
-    )
-    write_json_lines(rows, folder / PREDICTIONS_FILE)
+    write_prediction_rows(predictions, folder / PREDICTIONS_FILE, has_sources=has_sources)
     return sum(not prediction.text.strip() for prediction in predictions)
+
+
+def write_prediction_rows(predictions: Sequence[Prediction], path: Path, *, has_sources: bool = True) -> None:
+    """Write everything known of each row, one JSON object a line; without `has_sources` no text but the summary."""
+    hidden: dict[str, Any] = {} if has_sources else {"dialogue": "", "references": (), "slots": ()}
+    shown = (row if has_sources else replace(row, dialogue=NO_SUMMARY) for row in predictions)
+    rows = ({**_as_dict(row), **hidden, "summary": submitted_summary(row)} for row in shown)
+    write_json_lines(rows, path)
 
 
 def _as_dict(prediction: Prediction) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from kosum_pl.runs.reachability import measure_fit, reachability_lines
 from kosum_pl.runs.record import RunRecord, State, now
 from kosum_pl.runs.reproduce import Reproduction
 from kosum_pl.runs.slice_table import evaluated_slice, write_slices
+from kosum_pl.runs.stopping import keep_predictions
 from kosum_pl.runs.summary import RunReport
 from kosum_pl.runs.trainer_view import (
     bare,
@@ -46,11 +47,13 @@ from kosum_pl.runs.trainer_view import (
     command_of,
     criterion_of,
     evaluated_table,
+    predictions_so_far,
     prefixed,
     rejected_rows,
     scored,
     scores_of,
 )
+from kosum_pl.signals import Stopped
 from kosum_pl.terminal import say
 from kosum_pl.types import Prediction
 
@@ -76,6 +79,7 @@ class RunRecorder(Callback):
         has_started: Whether set-up is over; before, nothing worth keeping has been written.
         was_interrupted: Whether the user stopped the run.
         report: What to show at the end; None before, and on all ranks but zero.
+        kept: What of an evaluation that did not end was kept, as a line.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class RunRecorder(Callback):
         self.has_started = False
         self.was_interrupted = False
         self.report: RunReport | None = None
+        self.kept = ""
         self._given_config_text = config_text
         self._reproduction = reproduction
         self._record: RunRecord | None = None
@@ -231,14 +236,17 @@ class RunRecorder(Callback):
         )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave the best so far behind, whatever ended the run, and say so."""
+        """Leave the best so far behind, or what an evaluation has generated, whatever ended it, and say so."""
         self.was_interrupted = isinstance(exception, KeyboardInterrupt)
         if not trainer.is_global_zero:
             return
-        if trainer.state.fn == "fit" and self._history.lines:
+        if trainer.state.fn != "fit":
+            self.kept = keep_predictions(
+                predictions_so_far(pl_module), self.folders.output_dir, has_sources=self._has_sources
+            )
+        elif self._history.lines:
             self._write_fit_metrics(trainer)
-        # SIGTERM reaches a Trainer as a kind of SystemExit.
-        self._end("interrupted" if isinstance(exception, (KeyboardInterrupt, SystemExit)) else "failed")
+        self._end("interrupted" if isinstance(exception, (KeyboardInterrupt, SystemExit, Stopped)) else "failed")
 
     def _write_fit_metrics(self, trainer: Trainer) -> None:
         self._written_checkpoint = best_checkpoint(trainer)

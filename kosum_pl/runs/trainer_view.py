@@ -34,6 +34,12 @@ def scored(pl_module: LightningModule) -> ScoredModule:
     return cast(ScoredModule, pl_module)
 
 
+def predictions_so_far(pl_module: LightningModule) -> list[Prediction]:
+    """What an evaluation that has not ended has generated, on this rank, in input order."""
+    evaluation = getattr(pl_module, "evaluation", None)
+    return evaluation.predictions_so_far() if evaluation is not None else []
+
+
 def command_of(trainer: Trainer) -> str:
     """`fit`, `validate`, `test` or `predict`."""
     assert trainer.state.fn is not None

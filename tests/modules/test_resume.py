@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.errors import checkpoint_misfit
+from kosum_pl.modules.step_count import limited_batches
 from tests.modules_fixtures import quiet_trainer, small_module
 
 
@@ -63,7 +64,7 @@ def saver(folder: Path) -> ModelCheckpoint:
 
 
 # Five batches an epoch; two of them a step leave one over, which is a step of its own. Last come the steps to go on
-# from: the first, those around an epoch's end, one in the second epoch; no sampler knows of an end that a limit makes.
+# from: the first, those around an epoch's end, one in the second epoch.
 RUNS: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "epochs": ("seq2seq", {"max_epochs": 2}, (1, 4, 5, 7)),
     "epochs, causal": ("causal", {"max_epochs": 2}, (3, 7)),
@@ -74,7 +75,9 @@ RUNS: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "a remainder": ("causal", {"max_epochs": 2, "accumulate_grad_batches": 2}, (1, 2, 3, 5)),
     "a remainder and steps": ("seq2seq", {"max_epochs": 9, "max_steps": 5, "accumulate_grad_batches": 2}, (2, 4)),
     "validation in mid-epoch": ("seq2seq", {"max_epochs": 2, "val_check_interval": 2}, (3, 7)),
-    "a limited epoch": ("causal", {"max_epochs": 2, "limit_train_batches": 3}, (1, 2, 5)),
+    "a limited epoch": ("causal", {"max_epochs": 2, "limit_train_batches": 3}, (1, 2, 3, 5)),
+    "a limited epoch, a share": ("seq2seq", {"max_epochs": 3, "limit_train_batches": 0.5}, (2, 3, 4)),
+    "a limited epoch and workers": ("causal", {"max_epochs": 2, "limit_train_batches": 3, "num_workers": 2}, (2, 3)),
     "workers that have read ahead": ("causal", {"max_epochs": 2, "num_workers": 2}, (3, 7)),
 }
 
@@ -87,7 +90,7 @@ def test_a_resume_goes_on_with_the_very_next_rows(
     whole, folder = Tape(), tmp_path / "saved"
     fit(files, kind, whole, callbacks=(saver(folder),), **settings)
     accumulated = settings.get("accumulate_grad_batches", 1)
-    an_epoch = settings.get("limit_train_batches", 5)
+    an_epoch = limited_batches(5, limit=settings.get("limit_train_batches", 5))
     steps_an_epoch = -(-an_epoch // accumulated)
     for num_steps in starts:
         resumed = Tape()

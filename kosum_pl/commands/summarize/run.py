@@ -32,6 +32,7 @@ from kosum_pl.inference import InferenceSettings, encode_dialogues, find_device,
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.runs.csv_cells import CsvCells
 from kosum_pl.runs.predictions import unfinished_line
+from kosum_pl.signals import Stopped
 from kosum_pl.terminal import TEXT, escaped, say
 from kosum_pl.types import Dialogue, EncodedExample, Prediction
 
@@ -51,7 +52,7 @@ def summarize(source: str, model: Path | Invocation, options: Options) -> None:
 
     Raises:
         ValueError: The folder, the config or the input is wrong.
-        KeyboardInterrupt: The user interrupted; says how many rows were written.
+        Stopped: A signal came; says how many rows were written.
     """
     quieten()
     device = find_device(options.device)
@@ -133,13 +134,15 @@ def _write(predictions: Sequence[Prediction | None], options: Options) -> None:
 
 
 def _write_some(predictions: Sequence[Prediction | None], options: Options, *, error: BaseException) -> None:
-    """Write what an error left, and say so; raises KeyboardInterrupt where that was the error."""
+    """Write what an error left, and say so; raises it again where somebody stopped the command."""
     _write(predictions, options)
     num_done = sum(prediction is not None for prediction in predictions)
     where = "on standard output" if options.output is None else f"in {options.output}"
     message = f"{num_done:,} of {len(predictions):,} summaries are {where}"
     if isinstance(error, KeyboardInterrupt):
         raise KeyboardInterrupt(message) from None
+    if isinstance(error, Stopped):
+        raise Stopped(error.number, message) from None
     say(message, file=sys.stderr)
 
 

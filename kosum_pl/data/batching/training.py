@@ -78,6 +78,7 @@ class TokenBudgetBatchSampler(Sampler[list[int]]):
         bounds = cut_batches(np.sort(self._lengths), max_batch_tokens=max_batch_tokens, batch_size=batch_size)
         self._bounds = split_batches(bounds, multiple=num_replicas)
         self._num_batches = -(-(len(self._bounds) - 1) // num_replicas)
+        self._num_visited = self._num_batches
         self._seed = seed
         self._num_replicas = num_replicas
         self._rank = rank
@@ -107,6 +108,15 @@ class TokenBudgetBatchSampler(Sampler[list[int]]):
         self._state = (epoch, start)
         self._iterator = token = object()
         return self._iterate(epoch, start, token)
+
+    def end_epoch_after(self, num_batches: int) -> None:
+        """An epoch ends here for whoever trains on its first batches alone: the next batch is one of the next epoch."""
+        self._num_visited = min(num_batches, self._num_batches)
+
+    def batch_at(self, position: int, *, epoch: int) -> list[int]:
+        """Rows of one batch, without an iterator."""
+        rows, order = self._plan(epoch)
+        return self._batch(rows, order[position])
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch of the next iterator; a running one goes on undisturbed."""
@@ -157,12 +167,15 @@ class TokenBudgetBatchSampler(Sampler[list[int]]):
         for position in range(start, self._num_batches):
             if self._iterator is token:
                 # After the last batch nobody may ask for another, so the epoch ends with it.
-                is_last = position + 1 == self._num_batches
+                is_last = position + 1 == self._num_visited
                 self._state = (epoch + 1, 0) if is_last else (epoch, position + 1)
                 if is_last and self._epoch == epoch:
                     self._epoch = epoch + 1
-            batch = order[position]
-            yield rows[self._bounds[batch] : self._bounds[batch + 1]].tolist()
+            yield self._batch(rows, order[position])
+
+    def _batch(self, rows: NDArray[np.int64], number: int) -> list[int]:
+        batch: list[int] = rows[self._bounds[number] : self._bounds[number + 1]].tolist()
+        return batch
 
     def _plan(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows in the order of their lengths, and the batches of this rank in the order of the epoch."""
