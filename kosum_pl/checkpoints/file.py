@@ -10,7 +10,7 @@ folder lies on another file system: a kill in the copy leaves no checkpoint at a
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
@@ -18,6 +18,8 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from kosum_pl.checkpoints.content import NonFiniteWeightsError, first_non_finite, read_checkpoint
 from kosum_pl.errors import UsageError, one_line
 from kosum_pl.files import replacing
+
+_LEFT_OVER: Final = ".*.ckpt-????????"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -36,6 +38,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if found is not None:
             raise NonFiniteWeightsError(f"{path}: not written, as '{found}' holds NaN or infinity")
         try:
+            for left_over in Path(path).parent.glob(_LEFT_OVER):  # of a writer that was killed; a run has one writer
+                left_over.unlink(missing_ok=True)
             with replacing(Path(path)) as temporary:
                 torch.save(checkpoint, temporary)
         except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError of a full disk

@@ -148,7 +148,7 @@ def test_the_input_is_read_before_the_weights(
     (work / "hole.csv").write_text("fname,dialogue\na,A: 네\nb,\n", encoding="utf-8")
     (work / "other.csv").write_text("fname,text\na,A: 네\n", encoding="utf-8")
     (work / "broken.txt").write_bytes(b"a\xff")
-    torch.save({}, work / "a.ckpt")
+    torch.save({"state_dict": {}, "pytorch-lightning_version": "2.6.6"}, work / "a.ckpt")
     target = {
         "folder": [str(folder)],
         "config": ["kobart", f"--model.model_name={folder}"],
