@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from torch import Tensor
 
-from callbacks.rouge_sum_checkpoint import RougeSumCheckpoint
+from kosum_pl.callbacks.rouge_sum_checkpoint import RougeSumCheckpoint
 from kosum_pl.checkpoints.content import read_checkpoint
 from kosum_pl.checkpoints.file import AtomicCheckpointIO
 from kosum_pl.datamodule import SummarizationDataModule
-from kosum_pl.modules import Seq2SeqModule, SummarizationModule
+from kosum_pl.modules import SummarizationModule
 from kosum_pl.modules.finite import FiniteGuard, NonFiniteError
-from tests.modules_fixtures import SMALL, quiet_trainer
+from tests.modules_fixtures import quiet_trainer, small_module
 
 NAN, INF, ONE = (torch.tensor(value) for value in (float("nan"), float("inf"), 1.0))
 
@@ -62,69 +62,67 @@ def test_what_a_scaler_tries_again_is_counted_alone() -> None:
         allows(FiniteGuard(), NAN, NAN, is_scaled=True)
 
 
-class Poisoned(Seq2SeqModule):
-    """Loses its mind in some steps."""
+def poison(monkeypatch: pytest.MonkeyPatch, *, bad_steps: tuple[int, ...], in_gradient: bool = False) -> None:
+    """Make some steps of every module lose their mind, in the loss or behind it."""
+    training_step, on_after_backward = SummarizationModule.training_step, SummarizationModule.on_after_backward
 
-    bad_steps: tuple[int, ...] = ()
-    in_gradient = False
+    def is_bad(module: SummarizationModule) -> bool:
+        return module.trainer.global_step + 1 in bad_steps
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        loss = super().training_step(batch, batch_idx)
-        if self.trainer.global_step + 1 in self.bad_steps and not self.in_gradient:
-            self.finite_guard._batches[-1] = (batch.rows, NAN)
-            self.normalizer._loss_sums[-1] = NAN
-            return loss * float("nan")
-        return loss
+    def bad_loss(module: SummarizationModule, batch: Any, batch_idx: int) -> Tensor:
+        loss = training_step(module, batch, batch_idx)
+        if not is_bad(module) or in_gradient:
+            return loss
+        module.finite_guard._batches[-1] = (batch.rows, NAN)
+        module.normalizer._loss_sums[-1] = NAN
+        return loss * float("nan")
 
-    def on_after_backward(self) -> None:
-        if self.trainer.global_step + 1 in self.bad_steps and self.in_gradient:
-            next(self.parameters()).grad.fill_(float("inf"))  # type: ignore[union-attr]
-        super().on_after_backward()
+    def bad_gradient(module: SummarizationModule) -> None:
+        if is_bad(module) and in_gradient:
+            next(module.parameters()).grad.fill_(float("inf"))  # type: ignore[union-attr]
+        on_after_backward(module)
+
+    monkeypatch.setattr(SummarizationModule, "training_step", bad_loss)
+    monkeypatch.setattr(SummarizationModule, "on_after_backward", bad_gradient)
 
 
-def fit(
-    module: SummarizationModule, files: dict[str, str], folder: Path, callback: RougeSumCheckpoint | None = None
-) -> SummarizationModule:
+def fit(files: dict[str, str], folder: Path, *, on_non_finite: Literal["stop", "skip"]) -> SummarizationModule:
+    torch.manual_seed(1)
+    module = small_module("seq2seq", generate_during_fit=False, on_non_finite=on_non_finite)
     trainer = quiet_trainer(
         max_epochs=2,
         gradient_clip_val=1.0,
         enable_checkpointing=True,
         default_root_dir=folder,
         plugins=[AtomicCheckpointIO()],
-        callbacks=[callback or RougeSumCheckpoint("val/loss")],
+        callbacks=[RougeSumCheckpoint("val/loss")],
         val_check_interval=1.0,
     )
     trainer.fit(module, datamodule=SummarizationDataModule(**files, batch_size=4))  # type: ignore[arg-type]
     return module
 
 
-def poisoned(**values: Any) -> Poisoned:
-    torch.manual_seed(1)
-    on_non_finite = values.pop("on_non_finite", "stop")
-    shape = {**SMALL["seq2seq"], "dropout": 0.0}
-    settings: dict[str, Any] = {"rouge_tokenizer": "char", "generate_during_fit": False, "on_non_finite": on_non_finite}
-    module = Poisoned("demo:bart", random_init=True, config_overrides=shape, **settings)
-    for name, value in values.items():
-        setattr(module, name, value)
-    return module
-
-
 @pytest.mark.parametrize("in_gradient", [False, True])
 def test_a_fit_stops_with_the_weights_of_the_step_before(
-    in_gradient: bool, cut_demo: Callable[[int, int], dict[str, str]], tmp_path: Path
+    in_gradient: bool,
+    cut_demo: Callable[[int, int], dict[str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    files = cut_demo(12, 4)
+    poison(monkeypatch, bad_steps=(4,), in_gradient=in_gradient)
     with pytest.raises(NonFiniteError, match=r"^step 4 cannot be learnt from: .* \(rows train_\d"):
-        fit(poisoned(bad_steps=(4,), in_gradient=in_gradient), files, tmp_path / "bad")
+        fit(cut_demo(12, 4), tmp_path / "bad", on_non_finite="stop")
     last = read_checkpoint(tmp_path / "bad" / "checkpoints" / "last.ckpt")
     assert last["global_step"] == 3
     assert all(value.isfinite().all() for value in last["state_dict"].values())
 
 
-def test_skipping_trains_on_without_the_step(cut_demo: Callable[[int, int], dict[str, str]], tmp_path: Path) -> None:
+def test_skipping_trains_on_without_the_step(
+    cut_demo: Callable[[int, int], dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of the six steps the moments count four."""
-    files = cut_demo(12, 4)
-    module = fit(poisoned(bad_steps=(2, 5), on_non_finite="skip"), files, tmp_path / "skip")
+    poison(monkeypatch, bad_steps=(2, 5))
+    module = fit(cut_demo(12, 4), tmp_path / "skip", on_non_finite="skip")
     assert module.finite_guard.skipped == [2, 5]
     assert module.trainer.global_step == 6
     assert all(value.isfinite().all() for value in module.state_dict().values())
