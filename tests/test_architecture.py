@@ -18,7 +18,7 @@ CALLBACKS = REPOSITORY / "callbacks"
 
 # Top to bottom, as data flows. Rooms of one line may know each other in neither direction.
 ROOMS: list[tuple[str, ...]] = [
-    ("__init__", "errors", "terminal"),
+    ("__init__", "errors", "signals", "terminal"),
     ("extensions", "lookup", "plain_yaml", "types"),
     ("files", "locks"),
     ("cache",),
