@@ -16,7 +16,7 @@ from typing import Final
 
 from kosum_pl import __version__, signals
 from kosum_pl.cli.options import COMMANDS, TRAINER_COMMANDS, option_parser
-from kosum_pl.errors import UsageError, one_line, user_error_line
+from kosum_pl.errors import UsageError, add_report_note, one_line, user_error_line
 from kosum_pl.terminal import say
 
 EXIT_USER_ERROR: Final = 2
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except signals.Stopped as stop:
-        print(f"kosum_pl: stopped by {stop.number.name}{_ending(stop)}", file=sys.stderr)
+        say(f"kosum_pl: stopped by {stop.number.name}{_ending(stop)}", file=sys.stderr)
         return stop.exit_status
     except KeyboardInterrupt as interrupt:
         say(f"kosum_pl: interrupted{_ending(interrupt)}", file=sys.stderr)
@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_BROKEN_PIPE
     except Exception as error:
         line = user_error_line(error)
+        if line is None:
+            add_report_note(error)
         if line is None or os.environ.get("KOSUM_DEBUG") == "1":
             raise
         say(f"kosum_pl: error: {line}", file=sys.stderr)

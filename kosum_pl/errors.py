@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 _PACKAGE: Final = Path(__file__).resolve().parent
+_REPORT: Final = "kosum_pl: this is a defect; please report it with"
 _ROOMS: Final = (_PACKAGE, _PACKAGE.parent / "callbacks")
 # Its callbacks check late what a config asks of them, such as a score that nobody logs.
 _CALLBACKS_OF_LIGHTNING: Final = ("pytorch", "callbacks")
@@ -66,6 +67,20 @@ def _os_error_line(error: OSError) -> str:
     shown = name if isinstance(name, str) else os.fsdecode(name) if isinstance(name, bytes) else str(name)
     shown = shown if len(shown) <= _MAX_NAME else f"{shown[:_MAX_NAME]}…"
     return one_line(f"{shown}: {error.strerror}; {_REMEDIES[error.errno or 0]}")
+
+
+def add_report_note(error: BaseException, *, crash_file: Path | None = None) -> None:
+    """Add the last line of a traceback that nobody foresaw: where it stands, and that it should be reported; once.
+
+    Example:
+        >>> error = KeyError("x")
+        >>> add_report_note(error, crash_file=Path("runs/demo/crash.txt"))
+        >>> add_report_note(error)
+        >>> error.__notes__
+        ['kosum_pl: this is a defect; please report it with runs/demo/crash.txt']
+    """
+    if not getattr(error, "__notes__", None):
+        error.add_note(f"{_REPORT} {crash_file or 'this traceback and the command'}")
 
 
 def checkpoint_misfit(error: Exception, checkpoint: str) -> UsageError | None:

@@ -294,11 +294,16 @@ class KosumCLI(LightningCLI):
             raise KeyboardInterrupt(f"run directory: {self.recorder.folders.run_dir}") from None
         except signals.Stopped as stop:
             raise signals.Stopped(stop.number, self._stopped_line()) from None
-        except (KeyError, RuntimeError) as error:
+        except Exception as error:
+            number = signals.received()
+            if number is not None:  # sent to the whole group it ends a loader's workers, and that is an error here
+                raise signals.Stopped(number, self._stopped_line()) from None
             misfit = checkpoint_misfit(error, str(self._checkpoint()))
-            if misfit is None:
-                raise
-            raise misfit from error
+            if misfit is not None:
+                raise misfit from error
+            if user_error_line(error) is None and self.recorder.has_started:
+                self.recorder.write_crash(error)
+            raise
         finally:
             if not self.recorder.has_started and self.folders is not None:
                 self.folders.remove()

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import math
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from kosum_pl.errors import add_report_note
 from kosum_pl.files import copy_atomically, write_atomically, write_json, write_json_lines
 from kosum_pl.metrics.score_table import ScoreTable
 from kosum_pl.runs.csv_cells import CsvCells
 from kosum_pl.runs.files import (
     CONFIG_FILE,
     CONFIG_KEY,
+    CRASH_FILE,
     HISTORY_FILE,
     METRICS_FILE,
     NO_TEXT_KEY,
@@ -53,7 +57,7 @@ from kosum_pl.runs.trainer_view import (
     scored,
     scores_of,
 )
-from kosum_pl.signals import Stopped
+from kosum_pl.signals import Stopped, received
 from kosum_pl.terminal import say
 from kosum_pl.types import Prediction
 
@@ -246,7 +250,18 @@ class RunRecorder(Callback):
             )
         elif self._history.lines:
             self._write_fit_metrics(trainer)
-        self._end("interrupted" if isinstance(exception, (KeyboardInterrupt, SystemExit, Stopped)) else "failed")
+        self._end("interrupted" if self._is_stop(exception) else "failed")
+
+    @staticmethod
+    def _is_stop(exception: BaseException) -> bool:
+        return isinstance(exception, (KeyboardInterrupt, SystemExit, Stopped)) or received() is not None
+
+    def write_crash(self, error: BaseException) -> None:
+        """Keep the traceback of an error that nobody foresaw with the run."""
+        path = self.folders.output_dir / CRASH_FILE
+        with suppress(OSError):  # perhaps what could not be written is the cause
+            write_atomically(path, "".join(traceback.format_exception(error)))
+            add_report_note(error, crash_file=path)
 
     def _write_fit_metrics(self, trainer: Trainer) -> None:
         self._written_checkpoint = best_checkpoint(trainer)

@@ -292,13 +292,20 @@ class TestErrors:
         (work / "x.ckpt").write_text("not a checkpoint")
         assert "x.ckpt is no checkpoint" in error_line(capsys, *FIT, "--ckpt_path", "x.ckpt", has_output=True)
 
-    def test_a_defect_keeps_its_traceback(self, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_defect_keeps_its_traceback_and_says_where_it_stands(
+        self, work: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def fail(*arguments: Any) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr("kosum_pl.runs.recorder.RunRecorder.on_train_start", fail)
-        with pytest.raises(ZeroDivisionError):
+        monkeypatch.setattr("kosum_pl.runs.recorder.RunRecorder.on_train_batch_start", fail)
+        with pytest.raises(ZeroDivisionError) as error:
             run("fit")
+        crash = latest(work) / "crash.txt"
+        assert error.value.__notes__ == [f"kosum_pl: this is a defect; please report it with {crash}"]
+        text = crash.read_text(encoding="utf-8")
+        assert text.startswith("Traceback (most recent call last):")
+        assert text.endswith("ZeroDivisionError\n")
 
     def test_an_interruption_says_where_the_run_lies(
         self, work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -111,11 +111,11 @@ class Job:
             time.sleep(0.005)
         raise TimeoutError(self.log.read_text("utf-8"))
 
-    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to the process; a killed one takes its workers along."""
+    def kill(self, number: signal.Signals = signal.SIGKILL, *, is_group: bool = False) -> None:
+        """Send a signal to the process, or to its workers too; a killed one takes them along."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
-        if number is signal.SIGKILL:
+        if is_group or number is signal.SIGKILL:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
 

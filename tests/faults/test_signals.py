@@ -29,7 +29,7 @@ def test_fit_saves_its_last_step_and_a_resume_goes_on(
         first = server.start(words, tmp_path)
         assert first.wait_for(lambda tape, moment=moment: len(tape) >= moment)
         seen = len(rows_of(first.batches()))
-        first.kill(number)
+        first.kill(number, is_group=number is signal.SIGTERM)  # as a cluster sends it, to the loader's workers too
         assert first.wait() == STATUS[number], first.log.read_text("utf-8")
         assert len(rows_of(first.batches())) <= seen + 1
         run_dir = latest(tmp_path)

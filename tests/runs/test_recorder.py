@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from kosum_pl.report.finish import finish_report
 from kosum_pl.runs.folders import RunFolders, make_time_folder, open_folders
 from kosum_pl.runs.recorder import RunRecorder
 from kosum_pl.runs.reproduce import Reproduction
+from kosum_pl.signals import Stopped
 from kosum_pl.types import Prediction
 from tests.metrics import rows
 from tests.modules_fixtures import quiet_trainer
@@ -317,6 +319,7 @@ class Watch(Callback):
         (RuntimeError("power cut"), "failed"),
         (KeyboardInterrupt(), "interrupted"),
         (SIGTERMException(), "interrupted"),
+        (Stopped(signal.SIGTERM), "interrupted"),
     ],
 )
 def test_run_json_says_how_a_run_ended_and_the_best_so_far_is_left(
@@ -327,7 +330,7 @@ def test_run_json_says_how_a_run_ended_and_the_best_so_far_is_left(
     )
     recorder = RunRecorder(new_run(tmp_path), config_text="model: {}\n", reproduction=reproduction)
     watch = Watch(exception)
-    with nullcontext() if exception is None else pytest.raises((RuntimeError, SystemExit)):
+    with nullcontext() if exception is None else pytest.raises((RuntimeError, SystemExit, Stopped)):
         make_trainer(recorder, watch).fit(Scored(ROUGE), datamodule=Rows())
     record = read_json(recorder.folders.run_dir / "run.json")
     metrics = read_json(recorder.folders.run_dir / "metrics.json")
