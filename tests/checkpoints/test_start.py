@@ -63,7 +63,9 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_demo: Callable[[in
     (tmp_path / "short.yaml").write_text("max_new_tokens: 6\nmin_new_tokens: 6\n", encoding="utf-8")
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     (tmp_path / "lora.yaml").write_text(yaml.safe_dump(LORA), encoding="utf-8")
-    monkeypatch.setattr(lightning_cli, "as_list", lambda value, as_list=as_list: [*as_list(value), Watch()])
+    monkeypatch.setattr(
+        lightning_cli, "as_list", lambda value, as_list=as_list: [*as_list(value), *([Watch()] if value else [])]
+    )
     return tmp_path
 
 
