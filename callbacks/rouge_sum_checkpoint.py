@@ -141,7 +141,7 @@ class RougeSumCheckpoint(ModelCheckpoint):
             return
         try:
             self._save_last_step(trainer)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # what ended the fit is what must be told
             rank_zero_warn(f"step {trainer.global_step:,} is lost: {error}")
 
     def _save_last_step(self, trainer: Trainer) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from typing import Any, Final
+from unittest.mock import patch
 
 from lightning.pytorch import Trainer
 
@@ -30,6 +31,7 @@ class LastStep:
     def __init__(self) -> None:
         self.step: int | None = None
         self._loops: dict[str, Any] = {}
+        self._other_loops: dict[str, Any] = {}
         self._random_state: dict[str, Any] = {}
 
     def note(self, trainer: Trainer) -> None:
@@ -40,7 +42,8 @@ class LastStep:
         if trainer.global_step == self.step or trainer.fit_loop._should_accumulate():
             return
         # Copied: some of the loaders' states are their own objects, and change.
-        self._loops = copy.deepcopy(trainer.fit_loop.state_dict())
+        loops = copy.deepcopy(trainer._checkpoint_connector._get_loops_state_dict())
+        self._loops, self._other_loops = loops.pop("fit_loop"), loops
         if _is_validation_due(trainer):
             _promise_validation(self._loops)
         self._random_state = own_random_state()
@@ -57,8 +60,10 @@ class LastStep:
             ValueError: The weights are not finite.
             OSError: The file cannot be written.
         """
-        checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
-        checkpoint["loops"]["fit_loop"] = self._loops
+        # Not Lightning's and then replaced: loaders whose workers have died cannot say where they stand.
+        connector = trainer._checkpoint_connector
+        with patch.object(connector, "_get_loops_state_dict", lambda: {**self._other_loops, "fit_loop": self._loops}):
+            checkpoint = connector.dump_checkpoint(weights_only=False)
         checkpoint[RECORD_KEY]["random_states"] = gather_random_states(self._random_state)
         trainer.strategy.save_checkpoint(checkpoint, path)
         trainer.strategy.barrier("LastStep.save")
