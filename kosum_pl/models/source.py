@@ -159,6 +159,12 @@ def load_model(source: ModelSource, *, config: PretrainedConfig, is_causal: bool
             model = _stored_model(source, resolve_path(source.model_name), config=config, factory=factory)
     except (OSError, ValueError, SafetensorError, _Misfit) as error:
         reason = str(error).strip().splitlines()[0]
+        if reason.startswith("Unrecognized configuration class"):
+            kind, other = ("causal", "Seq2SeqModule") if is_causal else ("encoder-decoder", "CausalModule")
+            raise ValueError(
+                f"model.model_name '{source.model_name}' is of type {config.model_type}, which has no {kind} model; "
+                f"give another, or model.class_path {other}"
+            ) from error
         remedy = "check the folder or hub id, or set model.random_init=true for random weights"
         raise ValueError(f"model.model_name '{source.model_name}': no weights loaded ({reason}); {remedy}") from error
     keep_differentiable(model)

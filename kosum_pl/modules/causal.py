@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from kosum_pl.encode import Batch, CausalEncoder, ChatPrompt, Encoder, SourcePrompt
+from kosum_pl.models.causality import check_causality
 from kosum_pl.modules.base import SummarizationModule
 from kosum_pl.modules.loss import next_token_targets, supervised_logits
 
@@ -21,6 +22,10 @@ class CausalModule(SummarizationModule):
         if isinstance(prompt, SourcePrompt):
             raise ValueError("model.prompt has a prefix; CausalModule takes system, user, template_file, template_args")
         return CausalEncoder(tokenizer, prompt or ChatPrompt())
+
+    def on_fit_start(self) -> None:
+        """Refuse a model that sees later tokens: it would be trained on its answers."""
+        check_causality(self.language_model, name=self.source.model_name)
 
     def supervised_logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits and targets of the completions' positions, (N, V) and (N,)."""
