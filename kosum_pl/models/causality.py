@@ -1,7 +1,7 @@
 """Whether a model that is trained as a causal one looks back alone.
 
 In: a model with its weights. Out: nothing, or an error that names it. `AutoModelForCausalLM` takes encoders as well,
-BERT for one, whose every position sees the whole sequence: the loss falls to nothing, as the answer stands in the input,
+BERT for one, whose every position sees the whole sequence: the loss falls to nothing, as the input holds the answer,
 and nothing that it generates is of use.
 """
 
