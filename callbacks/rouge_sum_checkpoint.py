@@ -182,7 +182,7 @@ class RougeSumCheckpoint(ModelCheckpoint):
         if getattr(trainer, "fast_dev_run", False):
             return
         if self.save_last and self._last_global_step_saved != trainer.global_step:
-            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+            self._save_last_step(trainer)
         if self.strategy == "at_end" and self.best_k_models:
             self._rank_candidates(trainer, pl_module)
 

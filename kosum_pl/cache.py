@@ -67,7 +67,7 @@ def seal(content: bytes) -> bytes:
 
     Example:
         >>> seal(b"topics")
-        b'kosum_pl cache 1 c98cec6f 6\ntopics'
+        b'kosum_pl cache 1 91f64639 6\ntopics'
     """
     return b"%s %08x %d\n%s" % (_SEAL, zlib.crc32(content), len(content), content)
 

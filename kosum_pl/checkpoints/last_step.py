@@ -64,7 +64,8 @@ class LastStep:
         connector = trainer._checkpoint_connector
         with patch.object(connector, "_get_loops_state_dict", lambda: {**self._other_loops, "fit_loop": self._loops}):
             checkpoint = connector.dump_checkpoint(weights_only=False)
-        checkpoint[RECORD_KEY]["random_states"] = gather_random_states(self._random_state)
+        if RECORD_KEY in checkpoint:
+            checkpoint[RECORD_KEY]["random_states"] = gather_random_states(self._random_state)
         trainer.strategy.save_checkpoint(checkpoint, path)
         trainer.strategy.barrier("LastStep.save")
 

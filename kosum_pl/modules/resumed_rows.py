@@ -37,5 +37,6 @@ def check_rows(trainer: Trainer, rows: Sequence[int], *, position: int) -> None:
     if sorted(datamodule.train_rows(position, epoch=epoch)) != sorted(rows):
         raise UsageError(
             f"cannot resume: the rows of batch {position + 1:,} of epoch {epoch + 1:,} are not those of an unbroken "
-            "run; please report this, and begin a new run"
+            "run, as with a checkpoint that was saved after max_steps had ended a fit in mid-epoch; give last.ckpt of "
+            "RougeSumCheckpoint, or begin a new run"
         )

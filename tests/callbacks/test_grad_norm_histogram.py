@@ -90,10 +90,13 @@ def test_norms_are_what_lightning_clips_by_and_a_loop_counts(
     kind: str, tmp_path: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[float] = []
-    clip = torch.nn.utils.clip_grad_norm_
-    monkeypatch.setattr(
-        torch.nn.utils, "clip_grad_norm_", lambda *args, **kwargs: used.append(float(clip(*args, **kwargs)))
-    )
+    clip = torch.nn.utils.clip_grads_with_norm_
+
+    def clip_and_note(parameters: Any, value: float, norm: torch.Tensor) -> None:
+        used.append(float(norm))
+        clip(parameters, value, norm)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grads_with_norm_", clip_and_note)
     spy = Spy()
     data = SummarizationDataModule(**files, batch_size=8)
     fit(make_module(kind), data, tmp_path, GradNormHistogram(), spy, gradient_clip_val=1.5, accumulate_grad_batches=2)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -64,14 +65,14 @@ def fit(files: dict[str, str], folder: Path, callbacks: list[Any], **options: An
     seed_everything(3)
     module = small_module("seq2seq", dropout=0.1, fit_preset="fast", generate_during_fit=generate)
     defaults = {"max_steps": 4, "val_check_interval": 2, "logger": False, "enable_checkpointing": False}
+    if options.get("enable_checkpointing"):
+        callbacks = [*callbacks, ModelCheckpoint(dirpath=folder, filename="end", every_n_train_steps=2)]
     trainer = Trainer(
         accelerator="cpu", default_root_dir=folder, callbacks=[*callbacks, noter], use_distributed_sampler=False,
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=1, **(defaults | options),
     )  # fmt: skip
     data = SummarizationDataModule(**files, batch_size=4, eval_batch_size=4)
     trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
-    if options.get("enable_checkpointing"):
-        trainer.save_checkpoint(folder / "end.ckpt")
     return noter
 
 

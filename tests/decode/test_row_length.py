@@ -82,8 +82,14 @@ def test_records_and_files_bring_it_back(tmp_path: Path) -> None:
             "max_new_tokens holds per_source_token, min, max, most; "
             "write a number, or {per_source_token: 0.4, min: 48, max: 256}",
         ),
-        ({**LIMIT, "per_source_token": 0}, "max_new_tokens.per_source_token is 0; write a number above 0"),
-        ({**LIMIT, "per_source_token": True}, "max_new_tokens.per_source_token is True; write a number above 0"),
+        (
+            {**LIMIT, "per_source_token": 0},
+            "max_new_tokens.per_source_token is 0; write a number above 0 and at most 1000",
+        ),
+        (
+            {**LIMIT, "per_source_token": True},
+            "max_new_tokens.per_source_token is True; write a number above 0 and at most 1000",
+        ),
         ({**LIMIT, "min": 0}, "max_new_tokens.min is 0; write a whole number of at least 1"),
         ({**LIMIT, "max": 9.5}, "max_new_tokens.max is 9.5; write a whole number of at least 1"),
         ({**LIMIT, "min": 300}, "max_new_tokens.min is 300, above its max 256; lower the first"),

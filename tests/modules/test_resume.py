@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from kosum_pl.callbacks.rouge_sum_checkpoint import RougeSumCheckpoint
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.errors import checkpoint_misfit
 from kosum_pl.modules.step_count import limited_batches
@@ -99,6 +100,19 @@ def test_a_resume_goes_on_with_the_very_next_rows(
         num_batches = num_steps // steps_an_epoch * an_epoch + num_steps % steps_an_epoch * accumulated
         assert resumed.rows == whole.rows[num_batches:] != [], num_steps
         assert resumed.steps == whole.steps[num_steps:], num_steps
+
+
+@pytest.mark.parametrize("num_steps", [3, 5, 7])
+def test_a_fit_that_max_steps_ended_goes_on_with_more_of_them(
+    num_steps: int, files: dict[str, str], tmp_path: Path
+) -> None:
+    """In mid-epoch too, where Lightning takes the epoch for done."""
+    whole, resumed = Tape(), Tape()
+    fit(files, "seq2seq", whole, max_steps=12)
+    keep = RougeSumCheckpoint("val/loss", dirpath=str(tmp_path))
+    fit(files, "seq2seq", Tape(), callbacks=(keep,), max_steps=num_steps)
+    fit(files, "seq2seq", resumed, ckpt_path=tmp_path / "last.ckpt", max_steps=12)
+    assert resumed.rows == whole.rows[num_steps:]
 
 
 @pytest.mark.parametrize("settings", [{"max_epochs": 2}, {"max_steps": 10}], ids=str)
