@@ -182,7 +182,10 @@ class RougeSumCheckpoint(ModelCheckpoint):
         if getattr(trainer, "fast_dev_run", False):
             return
         if self.save_last and self._last_global_step_saved != trainer.global_step:
-            self._save_last_step(trainer)
+            if self._last_step.can_save(trainer):
+                self._save_last_step(trainer)
+            else:  # a resume that had no step left to take
+                self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
         if self.strategy == "at_end" and self.best_k_models:
             self._rank_candidates(trainer, pl_module)
 
