@@ -41,10 +41,10 @@ def _is_unseen(char: str) -> bool:
 
 
 def say(line: object, *, file: TextIO | None = None, flush: bool = False) -> None:
-    r"""Print one line, on standard output unless a file is given.
+    r"""Print one line, on standard output unless a file is given; in one write, so that no other process breaks into it.
 
     Example:
         >>> say("run directory: runs/\x1b]0;a\x07")
         run directory: runs/\x1b]0;a\x07
     """
-    print(escaped(str(line)), file=file, flush=flush)
+    print(f"{escaped(str(line))}\n", end="", file=file, flush=flush)

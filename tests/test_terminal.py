@@ -67,6 +67,19 @@ def test_a_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"{escaped(HOSTILE)} 가\n"
 
 
+def test_a_line_is_written_at_once() -> None:
+    # Two processes on one terminal: a line end of its own lets the other's line in between.
+    writes: list[str] = []
+
+    class Terminal(io.StringIO):
+        def write(self, text: str) -> int:
+            writes.append(text)
+            return len(text)
+
+    say("a", file=Terminal())
+    assert [text for text in writes if text] == ["a\n"]
+
+
 def test_a_screen_shows_tables_panels_and_markup_as_they_are() -> None:
     screen = Screen(file=io.StringIO(), width=200, force_terminal=True, color_system="truecolor", highlight=False)
     table = Table(title=f"title {HOSTILE}", caption=HOSTILE)
