@@ -19,7 +19,8 @@ from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
-from kosum_pl.checkpoints.last_step import LastStep
+from kosum_pl.checkpoints.last_step import LastStep, is_validation_due, owes_validation
+from kosum_pl.checkpoints.loop_entry import LoopEntry
 from kosum_pl.runs.files import CHECKPOINT_FOLDER
 from kosum_pl.signals import Stopped
 
@@ -90,6 +91,8 @@ class RougeSumCheckpoint(ModelCheckpoint):
         self._resumed_from: str | None = None
         self._save_every_minutes = save_every_minutes
         self._last_step = LastStep()
+        self._entry = LoopEntry()
+        self._owes_validation = False
         self._saved_step: int | None = None
         self._saved_at = time.monotonic()
 
@@ -104,9 +107,16 @@ class RougeSumCheckpoint(ModelCheckpoint):
         if stage == "fit" and self.monitor not in names:
             raise ValueError(_nobody_logs(str(self.monitor), names))
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Have a fit that was stopped after its last step do what is left: a validation, the ranking of candidates."""
+        if self._owes_validation or self.strategy == "at_end":
+            self._entry.open(trainer)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse a fit without validation: nothing would ever be kept."""
         super().on_train_start(trainer, pl_module)
+        if not (self._owes_validation and is_validation_due(trainer)):  # with another interval there is none to make
+            self._entry.close(trainer)
         if not _validates(trainer):
             raise ValueError(
                 f"RougeSumCheckpoint chooses by {self.chosen_by[0]}, but this fit validates on nothing; "
@@ -160,6 +170,11 @@ class RougeSumCheckpoint(ModelCheckpoint):
     def _note_saved(self, trainer: Trainer) -> None:
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The validation that was left has begun: from here on the fit ends where it would have."""
+        self._owes_validation = False
+        self._entry.close(trainer)
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare the validation that just ended, keep it if it is among the best, and keep it as the last."""
         if self.candidate_step is not None or self._should_skip_saving_checkpoint(trainer):
@@ -181,11 +196,9 @@ class RougeSumCheckpoint(ModelCheckpoint):
         """Keep the last step too, and rank the candidates if that was put off."""
         if getattr(trainer, "fast_dev_run", False):
             return
-        if self.save_last and self._last_global_step_saved != trainer.global_step:
-            if self._last_step.can_save(trainer):
-                self._save_last_step(trainer)
-            else:  # a resume that had no step left to take
-                self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+        # A resume that had no step to take has the file that it went on from.
+        if self._last_step.can_save(trainer) and self._last_global_step_saved != trainer.global_step:
+            self._save_last_step(trainer)
         if self.strategy == "at_end" and self.best_k_models:
             self._rank_candidates(trainer, pl_module)
 
@@ -238,8 +251,9 @@ class RougeSumCheckpoint(ModelCheckpoint):
         return {**_with_paths(state, os.path.basename), "dirpath": None}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Note where the checkpoint lies, before its state is loaded."""
+        """Note where the checkpoint lies, before its state is loaded, and what is left to do of its last step."""
         self._resumed_from = os.path.dirname(os.path.realpath(str(trainer.ckpt_path)))
+        self._owes_validation = owes_validation(checkpoint)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where the checkpoint stopped; another run's checkpoints are not this run's to compare with.

@@ -41,7 +41,7 @@ def _is_unseen(char: str) -> bool:
 
 
 def say(line: object, *, file: TextIO | None = None, flush: bool = False) -> None:
-    r"""Print one line, on standard output unless a file is given; in one write, so that no other process breaks into it.
+    r"""Print one line, on standard output unless a file is given; in one write, which no other process breaks.
 
     Example:
         >>> say("run directory: runs/\x1b]0;a\x07")

@@ -10,6 +10,7 @@ and optimizer change in a step alone.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -19,6 +20,7 @@ from kosum_pl.checkpoints.random_state import gather_random_states, own_random_s
 from kosum_pl.checkpoints.record import RECORD_KEY
 
 _VALIDATION: Final = "epoch_loop.val_loop.batch_progress"
+_BEGUN: Final = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
 
 
 class LastStep:
@@ -44,7 +46,7 @@ class LastStep:
         # Copied: some of the loaders' states are their own objects, and change.
         loops = copy.deepcopy(trainer._checkpoint_connector._get_loops_state_dict())
         self._loops, self._other_loops = loops.pop("fit_loop"), loops
-        if _is_validation_due(trainer):
+        if is_validation_due(trainer):
             _promise_validation(self._loops)
         self._random_state = own_random_state()
         self.step = trainer.global_step
@@ -70,7 +72,13 @@ class LastStep:
         trainer.strategy.barrier("LastStep.save")
 
 
-def _is_validation_due(trainer: Trainer) -> bool:
+def owes_validation(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether the validation after a checkpoint's step had not begun, and is promised to a resume."""
+    loops = checkpoint.get("loops", {}).get("fit_loop", {})
+    return bool(loops.get(_VALIDATION, {}).get("current") == _BEGUN)
+
+
+def is_validation_due(trainer: Trainer) -> bool:
     """Whether Lightning validates after this batch; one that a clock asks for is due when the clock says so."""
     loop, fetcher = trainer.fit_loop.epoch_loop, trainer.fit_loop._data_fetcher
     if fetcher is None or getattr(trainer, "_val_check_time_interval", None) is not None:
@@ -83,5 +91,4 @@ def _promise_validation(loops: dict[str, Any]) -> None:
     progress = loops["epoch_loop.batch_progress"]
     for counts in (progress["total"], progress["current"]):
         counts["completed"] = counts["processed"]
-    begun = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
-    loops[_VALIDATION] = {"total": dict(begun), "current": dict(begun), "is_last_batch": False}
+    loops[_VALIDATION] = {"total": dict(_BEGUN), "current": dict(_BEGUN), "is_last_batch": False}

@@ -33,10 +33,15 @@ class RecordedModule(Protocol):
         """The model."""
 
 
-def write_record(module: RecordedModule, checkpoint: dict[str, Any]) -> None:
-    """Add the record to a checkpoint, in place, and leave a frozen base out of it."""
+def write_record(
+    module: RecordedModule, checkpoint: dict[str, Any], *, random_states: Sequence[dict[str, Tensor]] = ()
+) -> None:
+    """Add the record to a checkpoint, in place, and leave a frozen base out of it.
+
+    Random states that a resumed fit has not gone on with yet are handed on; without any they are those of now.
+    """
     checkpoint[RECORD_KEY] = {
-        "random_states": gather_random_states(),
+        "random_states": list(random_states) or gather_random_states(),
         "model_name": module.source.model_name,
         "encoder": module.encoder.fingerprint,
         "base": _fingerprint(module),

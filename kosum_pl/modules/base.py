@@ -371,7 +371,7 @@ class SummarizationModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning leaves out: random states, and which encoder the weights were trained with."""
-        write_record(self, checkpoint)
+        write_record(self, checkpoint, random_states=self._random_states)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the random states for the resume, and refuse an adapter of another base."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kosum_pl.callbacks import rouge_sum_checkpoint as checkpoint_module
+from kosum_pl.signals import Stopped
 
 RougeSumCheckpoint = checkpoint_module.RougeSumCheckpoint
 
@@ -54,7 +56,9 @@ class Scripted(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=1.0)
 
 
-def fit(module: Scripted, callback: Any, folder: Path, *, steps: int = 4, **options: Any) -> Trainer:
+def fit(
+    module: Scripted, callback: Any, folder: Path, *, steps: int = 4, ckpt_path: Path | None = None, **options: Any
+) -> Trainer:
     trainer = Trainer(
         default_root_dir=folder,
         max_steps=steps,
@@ -68,7 +72,7 @@ def fit(module: Scripted, callback: Any, folder: Path, *, steps: int = 4, **opti
         **options,
     )
     data: DataLoader[Tensor] = DataLoader(torch.zeros(steps, 1), batch_size=1)  # type: ignore[arg-type]
-    trainer.fit(module, data, data)
+    trainer.fit(module, data, data, ckpt_path=ckpt_path)
     return trainer
 
 
@@ -177,8 +181,8 @@ ROUGE = {1: 90.0, 2: 70.0, 3: 60.0, 4: 75.0, 5: 99.0}
 class TestAtEnd:
     def run(self, folder: Path, rouge: dict[int, float] = ROUGE, **options: Any) -> tuple[Scripted, Any, Trainer]:
         module = Scripted(rouge, LOSS, generate_during_fit=False)
-        callback = RougeSumCheckpoint(strategy="at_end", save_top_k=3, **options)
-        return module, callback, fit(module, callback, folder, steps=5)
+        callback = RougeSumCheckpoint(strategy="at_end", save_top_k=3)
+        return module, callback, fit(module, callback, folder, steps=5, **options)
 
     def test_candidates_are_kept_by_loss_and_ranked_by_generation(self, tmp_path: Path) -> None:
         module, callback, _ = self.run(tmp_path)
@@ -226,3 +230,27 @@ class TestAtEnd:
             fit(module, RougeSumCheckpoint(strategy="at_end", save_top_k=3), tmp_path, steps=5)
         assert module.weight.item() == 5
         assert module.generate_during_fit is False
+
+    @pytest.mark.parametrize("stopped_at", [2, 4])
+    def test_a_fit_stopped_while_it_ranks_ranks_again_when_resumed(self, tmp_path: Path, stopped_at: int) -> None:
+        class Stops(Scripted):
+            def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+                if self.generate_during_fit and round(self.weight.item()) == stopped_at:
+                    raise Stopped(signal.SIGTERM)
+
+        with pytest.raises(Stopped):
+            fit(
+                Stops(ROUGE, LOSS, generate_during_fit=False),
+                RougeSumCheckpoint(strategy="at_end", save_top_k=3),
+                tmp_path,
+                steps=5,
+            )
+        _, whole, _ = self.run(tmp_path / "whole")
+        last = tmp_path / "checkpoints" / "last.ckpt"
+        before = last.read_bytes()
+        module, callback, trainer = self.run(tmp_path, ckpt_path=last)
+        assert last.read_bytes() == before
+        assert module.generated_at == [2, 3, 4]
+        assert callback.choice == whole.choice
+        assert saved_step(callback.best_model_path) == 4
+        assert (module.weight.item(), trainer.global_step, trainer.max_steps) == (5, 5, 5)

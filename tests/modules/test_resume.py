@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from kosum_pl.callbacks.rouge_sum_checkpoint import RougeSumCheckpoint
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.errors import checkpoint_misfit
 from kosum_pl.modules.step_count import limited_batches
+from kosum_pl.signals import Stopped
 from tests.modules_fixtures import quiet_trainer, small_module
 
 
@@ -113,6 +115,76 @@ def test_a_fit_that_max_steps_ended_goes_on_with_more_of_them(
     fit(files, "seq2seq", Tape(), callbacks=(keep,), max_steps=num_steps)
     fit(files, "seq2seq", resumed, ckpt_path=tmp_path / "last.ckpt", max_steps=12)
     assert resumed.rows == whole.rows[num_steps:]
+
+
+class StopsAt(Callback):
+    """A signal that comes when the validation after a step begins."""
+
+    def __init__(self, num_steps: int) -> None:
+        self.num_steps = num_steps
+        self.validated_at: list[int] = []
+
+    def on_validation_batch_start(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+        self.validated_at.append(trainer.global_step)
+        if trainer.global_step == self.num_steps:
+            raise Stopped(signal.SIGTERM)
+
+
+# What ends the fit; the step before its last validation, and its last step; what is given to go on.
+EVERY_TWO = {"val_check_interval": 2}
+ENDS: dict[str, tuple[dict[str, Any], tuple[int, int], dict[str, Any]]] = {
+    "epochs": ({"max_epochs": 2}, (10, 10), {"max_epochs": 3}),
+    "steps, at an epoch's end": ({"max_steps": 10}, (10, 10), {"max_steps": 15}),
+    "steps, in mid-epoch": ({"max_steps": 7, **EVERY_TWO}, (7, 7), {"max_steps": 15, **EVERY_TWO}),
+    "epochs, a step later": ({"max_epochs": 2, **EVERY_TWO}, (9, 10), {"max_epochs": 3, **EVERY_TWO}),
+}
+
+
+@pytest.mark.parametrize(("settings", "steps", "more"), ENDS.values(), ids=ENDS.keys())
+def test_a_fit_stopped_in_its_last_validation_makes_it_again(
+    settings: dict[str, Any], steps: tuple[int, int], more: dict[str, Any], files: dict[str, str], tmp_path: Path
+) -> None:
+    """And no step more than asked; the checkpoint that it then writes is one to go on from, random state included."""
+
+    def keep(name: str) -> RougeSumCheckpoint:
+        return RougeSumCheckpoint("val/loss", dirpath=str(tmp_path / name))
+
+    stopped_at, num_steps = steps
+    whole, resumed, validations = Tape(), Tape(), StopsAt(-1)
+    fit(files, "seq2seq", whole, callbacks=(keep("whole"),), **settings)
+    with pytest.raises(Stopped):
+        fit(files, "seq2seq", Tape(), callbacks=(StopsAt(stopped_at), keep("stopped")), **settings)
+    last = tmp_path / "stopped" / "last.ckpt"
+    fit(files, "seq2seq", resumed, ckpt_path=last, callbacks=(validations, keep("stopped")), **settings)
+    assert len(whole.rows) == num_steps
+    assert resumed.rows == whole.rows[stopped_at:]
+    assert validations.validated_at == [stopped_at]
+    going_on, wanted = Tape(), Tape()
+    fit(files, "seq2seq", wanted, ckpt_path=tmp_path / "whole" / "last.ckpt", **more)
+    fit(files, "seq2seq", going_on, ckpt_path=last, **more)
+    assert going_on.rows == wanted.rows != []
+    assert going_on.steps == wanted.steps
+
+
+def test_a_fit_with_nothing_left_to_do_keeps_its_last_checkpoint(files: dict[str, str], tmp_path: Path) -> None:
+    last = tmp_path / "last.ckpt"
+    for ckpt_path in (None, last):
+        before = last.read_bytes() if ckpt_path else b""
+        keep, validations = RougeSumCheckpoint("val/loss", dirpath=str(tmp_path)), StopsAt(-1)
+        fit(files, "seq2seq", Tape(), ckpt_path=ckpt_path, callbacks=(validations, keep), max_steps=4)
+    assert last.read_bytes() == before
+    assert validations.validated_at == []
+
+
+def test_an_owed_validation_that_no_interval_asks_for_costs_no_step(files: dict[str, str], tmp_path: Path) -> None:
+    settings = {"max_steps": 7, "val_check_interval": 2}
+    keep = RougeSumCheckpoint("val/loss", dirpath=str(tmp_path))
+    with pytest.raises(Stopped):
+        fit(files, "seq2seq", Tape(), callbacks=(StopsAt(7), keep), **settings)
+    resumed, keep = Tape(), RougeSumCheckpoint("val/loss", dirpath=str(tmp_path))
+    last = tmp_path / "last.ckpt"
+    fit(files, "seq2seq", resumed, ckpt_path=last, callbacks=(keep,), **settings | {"val_check_interval": 5})
+    assert resumed.rows == []
 
 
 @pytest.mark.parametrize("settings", [{"max_epochs": 2}, {"max_steps": 10}], ids=str)
