@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from safetensors import SafetensorError
@@ -204,7 +205,9 @@ def _quantized(source: ModelSource, model: Any, *, factory: Any) -> Any:
     if source.quantization == "none":
         return model
     with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
+        # Of several ranks transformers lets the first alone write; here each has a folder of its own.
+        with patch.object(model, "should_save_on_this_rank", return_value=True):
+            model.save_pretrained(folder)
         source = replace(source, gguf_file=None)
         return _stored_model(source, folder, config=model.config, factory=factory)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -88,17 +89,21 @@ def write_config(folder: Path, config: str, files: Mapping[str, str], *, save_ev
 
 @dataclass
 class Job:
-    """A running command."""
+    """A running command: one process, or one a rank, each with its tape and its log."""
 
-    pid: int
-    tape: Path
-    log: Path
+    pids: list[int]
+    tapes: list[Path]
+    logs: list[Path]
     server: Server
 
-    def batches(self) -> list[dict[str, Any]]:
-        """Lines of the tape so far."""
-        text = self.tape.read_text("utf-8") if self.tape.exists() else ""
+    def batches(self, rank: int = 0) -> list[dict[str, Any]]:
+        """Lines of a rank's tape so far."""
+        text = self.tapes[rank].read_text("utf-8") if self.tapes[rank].exists() else ""
         return [json.loads(line) for line in text.split("\n")[:-1]]
+
+    def said(self, rank: int = 0) -> list[str]:
+        """Lines on the terminal so far."""
+        return self.logs[rank].read_text("utf-8").splitlines() if self.logs[rank].exists() else []
 
     def wait_for(self, is_there: Callable[[list[dict[str, Any]]], bool], *, seconds: float = 120) -> bool:
         """Wait until the tape says so; False where the command ends before."""
@@ -106,22 +111,27 @@ class Job:
         while time.monotonic() < end:
             if is_there(self.batches()):
                 return True
-            if Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            if Path(f"/proc/{self.pids[0]}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
                 return is_there(self.batches())
             time.sleep(0.005)
-        raise TimeoutError(self.log.read_text("utf-8"))
+        raise TimeoutError("\n".join(self.said()))
 
     def kill(self, number: signal.Signals = signal.SIGKILL, *, is_group: bool = False) -> None:
-        """Send a signal to the process, or to its workers too; a killed one takes them along."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, number)
-        if is_group or number is signal.SIGKILL:
+        """Send a signal to all ranks, or to their workers too; a killed one takes them along."""
+        for pid in self.pids:
             with suppress(ProcessLookupError):
-                os.killpg(self.pid, number)
+                os.kill(pid, number)
+            if is_group or number is signal.SIGKILL:
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, number)
 
     def wait(self) -> int:
-        """Exit status; negative for the signal that killed it."""
-        return int(self.server.ask({"wait": self.pid}))
+        """Exit status of the first rank, once all have ended; negative for the signal that killed it."""
+        return self.wait_all()[0]
+
+    def wait_all(self) -> list[int]:
+        """Exit status of every rank."""
+        return [int(self.server.ask({"wait": pid})) for pid in self.pids]
 
 
 class Server:
@@ -142,19 +152,28 @@ class Server:
         print(json.dumps(request), file=self._process.stdin, flush=True)
         return self._process.stdout.readline().strip()
 
-    def start(self, args: Sequence[str], folder: Path) -> Job:
-        """Start a command in a folder."""
+    def start(self, args: Sequence[str], folder: Path, *, num_ranks: int = 1) -> Job:
+        """Start a command in a folder; of several ranks each as `torchrun` would."""
         self._count += 1
-        tape, log = folder / f"tape-{self._count}.jsonl", folder / f"log-{self._count}.txt"
-        environment = {"TAPE": str(tape), "KOSUM_CACHE": str(folder / "cache")}
-        request = {"args": list(args), "folder": str(folder), "env": environment, "log": str(log)}
-        return Job(int(self.ask(request)), tape, log, self)
+        job = Job([], [], [], self)
+        port = _free_port() if num_ranks > 1 else 0
+        for rank in range(num_ranks):
+            name = f"{self._count}-{rank}"
+            tape, log = folder / f"tape-{name}.jsonl", folder / f"log-{name}.txt"
+            environment = {"TAPE": str(tape), "KOSUM_CACHE": str(folder / "cache")}
+            if num_ranks > 1:
+                environment |= _rank_environment(rank, num_ranks=num_ranks, port=port)
+            request = {"args": list(args), "folder": str(folder), "env": environment, "log": str(log)}
+            job.pids.append(int(self.ask(request)))
+            job.tapes.append(tape)
+            job.logs.append(log)
+        return job
 
-    def run(self, args: Sequence[str], folder: Path) -> Job:
+    def run(self, args: Sequence[str], folder: Path, *, num_ranks: int = 1) -> Job:
         """Run a command to its end, which must be a good one."""
-        job = self.start(args, folder)
+        job = self.start(args, folder, num_ranks=num_ranks)
         status = job.wait()
-        assert status == 0, job.log.read_text("utf-8")
+        assert status == 0, "\n".join(line for rank in range(num_ranks) for line in job.said(rank))
         return job
 
     def close(self) -> None:
@@ -162,6 +181,20 @@ class Server:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _rank_environment(rank: int, *, num_ranks: int, port: int) -> dict[str, str]:
+    """What `torchrun` tells a process."""
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": num_ranks}
+    numbers |= {"LOCAL_WORLD_SIZE": num_ranks, "MASTER_PORT": port}
+    address = {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_RUN_ID": "faults"}
+    return {name: str(number) for name, number in numbers.items()} | address
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -30,10 +31,10 @@ def test_fit_saves_its_last_step_and_a_resume_goes_on(
         assert first.wait_for(lambda tape, moment=moment: len(tape) >= moment)
         seen = len(rows_of(first.batches()))
         first.kill(number, is_group=number is signal.SIGTERM)  # as a cluster sends it, to the loader's workers too
-        assert first.wait() == STATUS[number], first.log.read_text("utf-8")
+        assert first.wait() == STATUS[number], first.said()
         assert len(rows_of(first.batches())) <= seen + 1
         run_dir = latest(tmp_path)
-        said = first.log.read_text("utf-8").splitlines()[-1]
+        said = first.said()[-1]
         last = run_dir / "checkpoints" / "last.ckpt"
         assert said.startswith(f"kosum_pl: stopped by {number.name}; step ")
         assert said.endswith(f"go on with: python -m kosum_pl {' '.join(words)} --ckpt_path {last}")
@@ -49,16 +50,36 @@ def test_fit_saves_its_last_step_and_a_resume_goes_on(
 
 
 @pytest.mark.slow
+def test_a_signal_to_one_of_two_ranks_stops_both_at_the_same_step(
+    server: Server, tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]]
+) -> None:
+    words = write_config(tmp_path, "kobart", cut_demo(44, 6), save_every_minutes=15)
+    words += ["--trainer.devices=2", "--trainer.strategy=ddp"]
+    whole = server.run(words, tmp_path, num_ranks=2)
+    wanted, rows = result_of(latest(tmp_path)), rows_of(whole.batches())
+    first = server.start(words, tmp_path, num_ranks=2)
+    assert first.wait_for(lambda tape: len(rows_of(tape)) >= 3)
+    os.kill(first.pids[1], signal.SIGTERM)
+    assert first.wait_all() == [143, 143], first.said()
+    assert len(rows_of(first.batches(0))) == len(rows_of(first.batches(1))) < len(rows)
+    last = latest(tmp_path) / "checkpoints" / "last.ckpt"
+    server.run([*words, "--ckpt_path", str(last)], tmp_path, num_ranks=2)
+    found = result_of(latest(tmp_path))
+    assert same_weights(found[0], wanted[0])
+    assert found[1:] == wanted[1:]
+
+
+@pytest.mark.slow
 def test_a_signal_before_the_first_step_leaves_no_run(
     server: Server, tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]]
 ) -> None:
     words = write_config(tmp_path, "demo", cut_demo(44, 6))
     job = server.start(words, tmp_path)
-    while not job.log.exists() or "Seed set to" not in job.log.read_text("utf-8"):
+    while not any("Seed set to" in line for line in job.said()):
         pass
     job.kill(signal.SIGTERM)
     assert job.wait() == 143
-    assert job.log.read_text("utf-8").splitlines()[-1].startswith("kosum_pl: stopped by SIGTERM")
+    assert job.said()[-1].startswith("kosum_pl: stopped by SIGTERM")
 
 
 @pytest.mark.slow
@@ -74,8 +95,8 @@ def test_predict_keeps_the_summaries_that_are_done(
     job = server.start(again, tmp_path)
     assert job.wait_for(lambda tape: len(tape) > 3)
     job.kill(signal.SIGTERM)
-    assert job.wait() == 143, job.log.read_text("utf-8")
-    said = job.log.read_text("utf-8").splitlines()[-1]
+    assert job.wait() == 143, job.said()
+    said = job.said()[-1]
     assert said.startswith("kosum_pl: stopped by SIGTERM; ")
     (folder,) = (run_dir / "eval").iterdir()
     partial = folder / "predictions.partial.jsonl"

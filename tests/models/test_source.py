@@ -209,3 +209,15 @@ def test_kobarts_forced_tag_is_not_trusted(shared_dir: Path) -> None:
     assert "forced_eos_token_id=2 ('<usr>') is not used" in line
     assert model.generation_config.forced_eos_token_id is None
     assert model.generation_config.eos_token_id == [1]
+
+
+def test_a_rank_that_is_not_the_first_quantizes_random_weights_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = ModelSource(model_name=LLAMA, random_init=True, config_overrides=TINY, quantization="nf4")
+    torch.manual_seed(1)
+    first = loaded(source)
+    # What `save_pretrained` asks when processes train together.
+    monkeypatch.setattr("transformers.distributed.mixin._is_torch_distributed_initialized", lambda: True)
+    monkeypatch.setattr("transformers.distributed.mixin._get_torch_distributed_rank", lambda: 1)
+    torch.manual_seed(1)
+    second = loaded(source).state_dict()
+    assert all(torch.equal(value, second[name]) for name, value in first.state_dict().items())
