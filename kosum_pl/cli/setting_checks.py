@@ -36,6 +36,8 @@ _SHARES: Final = (
 )
 _TRAINS_NOTHING: Final = ("max_epochs", "max_steps", "limit_train_batches")
 _GPU_STRATEGIES: Final = ("deepspeed", "fsdp")
+_COPYING_STRATEGIES: Final = ("ddp_fork", "ddp_notebook", "ddp_spawn")
+"""What the processes of these have written and scored does not come back to the one that reports it."""
 _OBJECT: Final = re.compile(r"<[\w.]+ object at 0x\w+>")
 
 
@@ -97,7 +99,11 @@ def _check_share(name: str, value: Any, *, least: int) -> None:
 
 
 def _check_strategy(strategy: Any, *, accelerator: Any, has_gpu: Callable[[], bool]) -> None:
-    if not isinstance(strategy, str) or not strategy.startswith(_GPU_STRATEGIES):
+    if not isinstance(strategy, str):
+        return
+    if strategy.startswith(_COPYING_STRATEGIES):
+        raise UsageError(f"trainer.strategy is {strategy}, which keeps no scores of its processes; use ddp")
+    if not strategy.startswith(_GPU_STRATEGIES):
         return
     is_on_cpu = accelerator == "cpu"
     if is_on_cpu or not has_gpu():

@@ -10,6 +10,8 @@ TRAINER = [
     refused("trainer.accelerator", "qpu", "is qpu", "cpu"),
     refused("trainer.strategy", "warp", "is warp", "ddp"),
     refused("trainer.strategy", "fsdp", "needs a GPU", "use auto or ddp"),
+    refused("trainer.strategy", "ddp_spawn", "keeps no scores of its processes", "use ddp"),
+    refused("trainer.strategy", "ddp_notebook_find_unused_parameters_false", "use ddp"),
     refused("trainer.strategy", "deepspeed", "needs a GPU", "use auto or ddp"),
     refused("trainer.precision", "64bits", "is 64bits", "bf16-mixed"),
     refused("trainer.devices", "-4", "is -4", "int > 0"),
