@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,12 @@ _REMEDIES: Final[Mapping[int, str]] = {
 }
 
 
+# What gloo and NCCL say when the other end of a connection is gone.
+_LOST_PEER: Final = re.compile(
+    r"(?i)connection (?:closed|reset) by (?:remote )?peer|remote process (?:exited|has terminated)"
+)
+
+
 class UsageError(ValueError):
     """The command line or a config is wrong; the message is one line that says what, where and the remedy."""
 
@@ -56,6 +63,8 @@ def user_error_line(error: BaseException) -> str | None:
         return _os_error_line(error)
     if isinstance(error, (ValueError, FileNotFoundError)) and is_raised_in_rooms(error):
         return one_line(str(error))
+    if isinstance(error, RuntimeError) and (lost := _LOST_PEER.search(str(error))):
+        return f"another process of this run has ended ({lost.group().lower()}); why stands in its own output"
     if isinstance(error, RuntimeError) and _place(error).parts[-3:-1] == _CALLBACKS_OF_LIGHTNING:
         return one_line(str(error))
     return None

@@ -36,6 +36,14 @@ def raised(action: Callable[[], object]) -> BaseException:
         (OSError(errno.EMFILE, "Too many open files", "/a"), "/a: Too many open files; too many files are open"),
         (OSError(errno.EISDIR, "Is a directory", ".a-tmp", None, "/a"), "/a: Is a directory; a folder stands where"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", b"/a"), "/a: Not a directory; a file stands where"),
+        (
+            RuntimeError("[/gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:7593. This is"),
+            "another process of this run has ended (connection closed by peer); why stands in its own output",
+        ),
+        (
+            RuntimeError("NCCL error: remote process exited or there was a network error, NCCL version 2.21"),
+            "another process of this run has ended (remote process exited); why",
+        ),
     ],
 )
 def test_a_users_error_has_a_line(error: BaseException, line: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -90,3 +92,17 @@ def test_a_killed_fit_of_two_ranks_goes_on_as_if_nothing_had_been(
 ) -> None:
     words = [*write_config(tmp_path, config, cut_demo(44, 6)), "--trainer.devices=2", "--trainer.strategy=ddp"]
     Killing(server, words, tmp_path, seed=config, num_ranks=2).check_chain(2)
+
+
+@pytest.mark.slow
+def test_a_rank_that_dies_ends_the_other_within_a_minute(
+    server: Server, tmp_path: Path, cut_demo: Callable[[int, int], dict[str, str]]
+) -> None:
+    words = [*write_config(tmp_path, "kobart", cut_demo(44, 6)), "--trainer.devices=2", "--trainer.strategy=ddp"]
+    job = server.start(words, tmp_path, num_ranks=2)
+    assert job.wait_for(lambda lines: len(rows_of(lines)) >= 2)
+    start = time.monotonic()
+    os.kill(job.pids[1], signal.SIGKILL)
+    assert job.wait_all() == [2, -signal.SIGKILL]
+    assert time.monotonic() - start < 60
+    assert job.said()[-1].startswith("kosum_pl: error: another process of this run has ended")

@@ -49,7 +49,8 @@ def fit(
     tape: Tape,
     *,
     num_workers: int = 0,
-    batch_size: int = 8,
+    batch_size: int | None = 8,
+    max_batch_tokens: int | None = None,
     ckpt_path: Path | None = None,
     callbacks: tuple[Callback, ...] = (),
     **settings: Any,
@@ -58,7 +59,8 @@ def fit(
     torch.manual_seed(7)
     trainer = quiet_trainer(enable_checkpointing=bool(callbacks), callbacks=[tape, *callbacks], **settings)
     module = small_module(kind, dropout=0.3, learning_rate=2e-3, generate_during_fit=False)
-    data = SummarizationDataModule(**files, batch_size=batch_size, num_workers=num_workers)  # type: ignore[arg-type]
+    sizes = {"batch_size": batch_size, "max_batch_tokens": max_batch_tokens, "num_workers": num_workers}
+    data = SummarizationDataModule(**files, **sizes)  # type: ignore[arg-type]
     trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
 
 
@@ -78,6 +80,12 @@ RUNS: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "a remainder": ("causal", {"max_epochs": 2, "accumulate_grad_batches": 2}, (1, 2, 3, 5)),
     "a remainder and steps": ("seq2seq", {"max_epochs": 9, "max_steps": 5, "accumulate_grad_batches": 2}, (2, 4)),
     "validation in mid-epoch": ("seq2seq", {"max_epochs": 2, "val_check_interval": 2}, (3, 7)),
+    "validation in mid-epoch, a share": ("causal", {"max_epochs": 2, "val_check_interval": 0.4}, (2, 4, 7)),
+    "validation over epochs": (
+        "seq2seq",
+        {"max_epochs": 2, "val_check_interval": 3, "check_val_every_n_epoch": None},
+        (3, 4, 6, 9),
+    ),
     "a limited epoch": ("causal", {"max_epochs": 2, "limit_train_batches": 3}, (1, 2, 3, 5)),
     "a limited epoch, a share": ("seq2seq", {"max_epochs": 3, "limit_train_batches": 0.5}, (2, 3, 4)),
     "a limited epoch and workers": ("causal", {"max_epochs": 2, "limit_train_batches": 3, "num_workers": 2}, (2, 3)),
@@ -101,6 +109,23 @@ def test_a_resume_goes_on_with_the_very_next_rows(
         fit(files, kind, resumed, ckpt_path=folder / f"step={num_steps}.ckpt", **settings)
         num_batches = num_steps // steps_an_epoch * an_epoch + num_steps % steps_an_epoch * accumulated
         assert resumed.rows == whole.rows[num_batches:] != [], num_steps
+        assert resumed.steps == whole.steps[num_steps:], num_steps
+
+
+@pytest.mark.parametrize("batches", [{}, {"batch_size": None, "max_batch_tokens": 500}], ids=str)
+def test_a_resume_of_weighted_files_goes_on_with_the_very_next_rows(
+    batches: dict[str, Any], files: dict[str, str], tmp_path: Path
+) -> None:
+    """Half of a file's rows are read twice an epoch, and which ones changes with the epoch."""
+    weighted: Any = [{"path": files["train_file"], "weight": 1.5}, {"path": files["val_file"], "weight": 0.5}]
+    whole, folder = Tape(), tmp_path / "saved"
+    fit(files | {"train_file": weighted}, "causal", whole, callbacks=(saver(folder),), max_epochs=2, **batches)
+    an_epoch = len(whole.rows) // 2
+    assert len({row for rows in whole.rows for row in rows}) < sum(map(len, whole.rows)) // 2
+    for num_steps in (1, an_epoch - 1, an_epoch, an_epoch + 2):
+        resumed, last = Tape(), folder / f"step={num_steps}.ckpt"
+        fit(files | {"train_file": weighted}, "causal", resumed, ckpt_path=last, max_epochs=2, **batches)
+        assert resumed.rows == whole.rows[num_steps:] != [], num_steps
         assert resumed.steps == whole.steps[num_steps:], num_steps
 
 
