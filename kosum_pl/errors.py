@@ -32,6 +32,16 @@ _REMEDIES: Final[Mapping[int, str]] = {
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
     errno.EEXIST: "a file stands where a folder is meant: move it away, or name another place",
 }
+# What torch, CUDA and cuBLAS say of memory that is not there, in whatever class.
+_OUT_OF_MEMORY: Final = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+_ALLOCATION: Final = re.compile(r"(?:you )?tried to allocate [\d.,]+ ?\w+", re.IGNORECASE)
+_MAX_STATEMENT: Final = 120
 
 
 # What gloo and NCCL say when the other end of a connection is gone.
@@ -67,7 +77,44 @@ def user_error_line(error: BaseException) -> str | None:
         return f"another process of this run has ended ({lost.group().lower()}); why stands in its own output"
     if isinstance(error, RuntimeError) and _place(error).parts[-3:-1] == _CALLBACKS_OF_LIGHTNING:
         return one_line(str(error))
+    if is_out_of_memory(error):
+        return (
+            f"memory ran out ({memory_statement(error)}): end what else uses it, or take smaller batches, a smaller "
+            "model or model.dtype=bfloat16; python -m kosum_pl plan counts what a config needs"
+        )
     return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the machine or its accelerator has no memory left.
+
+    Example:
+        >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("CUDA error: out of memory"))
+        (True, True)
+        >>> is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
+        False
+    """
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    # By name, as torch is not imported here: torch.OutOfMemoryError is a RuntimeError.
+    is_named = type(error).__name__ == "OutOfMemoryError"
+    return isinstance(error, RuntimeError) and (is_named or any(text in str(error) for text in _OUT_OF_MEMORY))
+
+
+def memory_statement(error: BaseException) -> str:
+    """What an allocator says of itself, in a few words.
+
+    Example:
+        >>> memory_statement(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total …"))
+        'Tried to allocate 2.00 GiB'
+        >>> memory_statement(MemoryError())
+        'out of memory'
+    """
+    found = _ALLOCATION.search(str(error))
+    said = found[0] if found else next((line for line in str(error).splitlines() if line.strip()), "")
+    return one_line(said)[:_MAX_STATEMENT] or "out of memory"
 
 
 def _os_error_line(error: OSError) -> str:

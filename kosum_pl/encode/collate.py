@@ -89,6 +89,36 @@ class Batch:
             num_real_tokens=int(prompt_mask.sum()),
         )
 
+    def select(self, indices: Sequence[int]) -> Batch:
+        """Some rows as a batch of their own: the one that the collator would have made of them, so no wider."""
+        if self.prompt_ids is None or self.prompt_mask is None:
+            raise ValueError("the batch has no prompts; collate it with for_generation=True")
+        chosen = torch.tensor(list(indices), device=self.input_ids.device)
+        ids, mask = _without_empty_columns(self.input_ids[chosen], self.attention_mask[chosen])
+        is_shared = self.prompt_ids is self.input_ids  # of an encoder-decoder, or of rows without labels
+        prompt_ids, prompt_mask = ids, mask
+        if not is_shared:
+            prompt_ids, prompt_mask = _without_empty_columns(self.prompt_ids[chosen], self.prompt_mask[chosen])
+        labels = None if self.labels is None else self.labels[chosen]
+        num_supervised = 0 if labels is None else int((labels != IGNORE_INDEX).sum())
+        if labels is not None:
+            longest = int(_label_lengths(labels).max()) if is_shared else ids.shape[1]
+            labels = labels[:, :longest] if num_supervised else None
+        num_targets = 0 if labels is None or not is_shared else int(_label_lengths(labels).sum())
+        return Batch(
+            example_ids=tuple(self.example_ids[index] for index in indices),
+            rows=tuple(self.rows[index] for index in indices),
+            input_ids=ids,
+            attention_mask=mask,
+            labels=labels,
+            prompt_ids=prompt_ids,
+            prompt_mask=prompt_mask,
+            dialogues=tuple(self.dialogues[index] for index in indices),
+            is_counted=self.is_counted,
+            num_supervised_tokens=num_supervised,
+            num_real_tokens=int(mask.sum()) + num_targets,
+        )
+
     def _map(self, move: Callable[[Tensor], Tensor]) -> Batch:
         tensors = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         tensors = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
@@ -180,3 +210,16 @@ class Collator:
         longest = max(len(row) for row in rows)
         step = self.pad_to_multiple_of or 1
         return -(-longest // step) * step
+
+
+def _label_lengths(labels: Tensor) -> Tensor:
+    """Where each row's labels end, (B,); 0 where none is learnt."""
+    places = torch.arange(1, labels.shape[1] + 1, device=labels.device)
+    return ((labels != IGNORE_INDEX) * places).amax(dim=1)
+
+
+def _without_empty_columns(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Padded ids and their mask, (B, T) each, without columns that pad every row; on whichever side those are."""
+    filled = mask.any(dim=0).nonzero()
+    columns = slice(int(filled[0]), int(filled[-1]) + 1)
+    return ids[:, columns], mask[:, columns]

@@ -33,10 +33,11 @@ from kosum_pl.models.new_tokens import NewTokenRows
 from kosum_pl.models.quantization import QuantizationName
 from kosum_pl.models.source import ModelSource, load_config, num_positions
 from kosum_pl.modules.arguments import pick
-from kosum_pl.modules.clipping import clip_gradients, row_names
+from kosum_pl.modules.clipping import clip_gradients, is_sharded, row_names
 from kosum_pl.modules.finite import FiniteGuard, OnNonFinite
 from kosum_pl.modules.loss import check_label_smoothing, cross_entropy_sum
 from kosum_pl.modules.optim import OptimizerName, OptimizerSettings, ScheduleName, build_optimizer
+from kosum_pl.modules.out_of_memory import Demand, in_parts
 from kosum_pl.modules.resumed_rows import check_rows
 from kosum_pl.modules.step_count import num_training_steps
 from kosum_pl.modules.step_normalizer import StepNormalizer, is_last_micro_batch
@@ -321,11 +322,10 @@ class SummarizationModule(LightningModule):
 
     def _evaluate(self, batch: Batch, stage: str) -> list[Prediction]:
         if batch.labels is not None:
-            logits, targets = self.supervised_logits(batch)
-            loss = cross_entropy_sum(logits, targets)
-            del logits
-            if batch.is_counted:
-                self.evaluation.update_loss(loss, num_tokens=batch.num_supervised_tokens)
+            demand = Demand(work="is scored by its loss", together=self._together)
+            for part, _, loss in in_parts(batch, self._loss_sum, demand=demand):
+                if batch.is_counted and loss is not None:
+                    self.evaluation.update_loss(loss, num_tokens=part.num_supervised_tokens)
         if not self.should_generate:
             return []
         preset, *others = {self.active_router.preset_for(dialogue.profile) for dialogue in batch.dialogues}
@@ -335,12 +335,28 @@ class SummarizationModule(LightningModule):
             self.evaluation.update(batch.rows, predictions)
         return predictions
 
+    def _loss_sum(self, batch: Batch, _: range) -> Tensor | None:
+        """Sum of a batch's losses; None of a part without any reference."""
+        return None if batch.labels is None else cross_entropy_sum(*self.supervised_logits(batch))
+
+    @property
+    def _together(self) -> str:
+        """Name of the strategy under which several ranks compute together; empty where each computes alone."""
+        if self._trainer is None or self.trainer.world_size == 1 or not is_sharded(self.trainer):
+            return ""
+        return type(self.trainer.strategy).__name__
+
     def summarize_batch(
         self, batch: Batch, *, preset: DecodingPreset, stage: str = "predict", encoder_states: Tensor | None = None
     ) -> list[Prediction]:
         """Generate one summary for every row of a batch; see `Summarizer.summarize`."""
         return self._summarizer.summarize(
-            self.language_model, batch, preset=preset, stage=stage, encoder_states=encoder_states
+            self.language_model,
+            batch,
+            preset=preset,
+            stage=stage,
+            encoder_states=encoder_states,
+            together=self._together,
         )
 
     def on_validation_epoch_end(self) -> None:

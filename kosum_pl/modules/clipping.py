@@ -25,14 +25,19 @@ def clip_gradients(
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    is_sharded = isinstance(module.trainer.strategy, (ModelParallelStrategy, FSDPStrategy, DeepSpeedStrategy))
-    norm = torch.zeros((), device=module.device) if is_sharded else torch.nn.utils.get_total_norm(gradients)
+    is_whole = not is_sharded(module.trainer)
+    norm = torch.nn.utils.get_total_norm(gradients) if is_whole else torch.zeros((), device=module.device)
     is_by_norm = algorithm in (None, GradClipAlgorithmType.NORM, "norm")
-    if value and is_by_norm and not is_sharded:
+    if value and is_by_norm and is_whole:
         torch.nn.utils.clip_grads_with_norm_(parameters, value, norm)
     else:
         module.clip_gradients(optimizer, gradient_clip_val=value, gradient_clip_algorithm=algorithm)
     return norm
+
+
+def is_sharded(trainer: Trainer) -> bool:
+    """Whether the ranks share weights and gradients, so that none of them computes alone."""
+    return isinstance(trainer.strategy, (ModelParallelStrategy, FSDPStrategy, DeepSpeedStrategy))
 
 
 def row_names(trainer: Trainer) -> Callable[[int], str]:

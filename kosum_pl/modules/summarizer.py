@@ -6,7 +6,7 @@ whoever has a model and prompts gets the same summaries as a validation does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from torch import Tensor
@@ -17,7 +17,12 @@ from kosum_pl.decode.postprocess.steps import Postprocessor
 from kosum_pl.decode.rules import DecodingRules
 from kosum_pl.encode import Batch, Encoder
 from kosum_pl.modules.generation import Completion, generate
+from kosum_pl.modules.out_of_memory import Demand, in_parts
 from kosum_pl.types import Dialogue, Prediction
+
+_Part = tuple[Batch, Tensor | None, list[Prediction]]
+"""Rows that fitted into memory at once, their encoder states where those were given, and their predictions."""
+_Attempt = Callable[..., Iterator[_Part]]
 
 
 class Summarizer:
@@ -42,20 +47,28 @@ class Summarizer:
         preset: DecodingPreset,
         stage: str,
         encoder_states: Tensor | None = None,
+        together: str = "",
     ) -> list[Prediction]:
-        """One prediction for every row of a batch.
+        """One prediction for every row of a batch, which is split where it does not fit into memory (`in_parts`).
 
         The stage, out of `STAGES`, decides on the constraint. `encoder_states`, (B, P, H), come from `encode_prompts`
-        where a batch is summarized more than once.
+        where a batch is summarized more than once; `together` names what makes ranks compute together, if anything.
         """
-        attempt = partial(self._attempt, model, stage=stage)
-        first = attempt(batch, preset=preset, encoder_states=encoder_states)
-        if self.decoding.regenerator is None:
-            return first
+        attempt = partial(self._attempt, model, stage=stage, together=together)
+        found: list[Prediction] = []
+        for part, states, first in attempt(batch, preset=preset, encoder_states=encoder_states):
+            found += first if self.decoding.regenerator is None else self._regenerate(attempt, part, states, first)
+        return found
+
+    def _regenerate(
+        self, attempt: _Attempt, batch: Batch, encoder_states: Tensor | None, first: Sequence[Prediction]
+    ) -> list[Prediction]:
+        assert self.decoding.regenerator is not None
 
         def again(rows: Sequence[int], preset: DecodingPreset, number: int) -> list[Prediction]:
             states = None if encoder_states is None else encoder_states[list(rows)]
-            return attempt(batch.select_prompts(rows), preset=preset, number=number, encoder_states=states)
+            parts = attempt(batch.select_prompts(rows), preset=preset, number=number, encoder_states=states)
+            return [prediction for *_, predictions in parts for prediction in predictions]
 
         return self.decoding.regenerator.regenerate(
             first, again, charset=self.decoding.charset, literals=self.decoding.literals
@@ -70,11 +83,20 @@ class Summarizer:
         stage: str,
         number: int = 0,
         encoder_states: Tensor | None = None,
-    ) -> list[Prediction]:
+        together: str = "",
+    ) -> Iterator[_Part]:
+        """Predictions of a batch, in as many parts as its memory takes."""
         rules = self._rules if self.decoding.is_constrained(stage) else self._rules_without_constraint
-        completions = generate(model, batch, preset=preset, rules=rules, attempt=number, encoder_states=encoder_states)
-        rows = zip(batch.dialogues, completions, strict=True)
-        return [self._prediction(dialogue, completion, preset=preset.name) for dialogue, completion in rows]
+
+        def complete(part: Batch, places: range) -> tuple[Tensor | None, list[Completion]]:
+            states = _states_of(encoder_states, part, places)
+            return states, generate(model, part, preset=preset, rules=rules, attempt=number, encoder_states=states)
+
+        for part, _, (states, completions) in in_parts(
+            batch, complete, demand=Demand(preset=preset, together=together)
+        ):
+            rows = zip(part.dialogues, completions, strict=True)
+            yield part, states, [self._prediction(dialogue, each, preset=preset.name) for dialogue, each in rows]
 
     def _prediction(self, dialogue: Dialogue, completion: Completion, *, preset: str) -> Prediction:
         raw_text = self.encoder.decode(completion.ids)
@@ -94,3 +116,11 @@ class Summarizer:
             slots=dialogue.slots,
             changed_steps=final.changed,
         )
+
+
+def _states_of(states: Tensor | None, part: Batch, places: range) -> Tensor | None:
+    """A part's rows of encoder states, no wider than its prompts."""
+    if states is None or states.shape[0] == len(places):
+        return states
+    assert part.prompt_ids is not None
+    return states[places.start : places.stop, : part.prompt_ids.shape[1]]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import fields
 
 import pytest
 import torch
@@ -123,3 +124,33 @@ def test_masks_go_by_length(rows, multiple) -> None:
         assert batch.attention_mask[index, 0] == 1
     assert batch.num_supervised_tokens == sum(len(completion) for _, completion in rows)
     assert batch.num_real_tokens == int(batch.attention_mask.sum())
+
+
+@pytest.mark.parametrize("is_causal", [True, False])
+@pytest.mark.parametrize("chosen", [[0], [1, 2], [2, 3], [3, 1], [0, 1, 2, 3]])
+def test_some_rows_of_a_batch_are_the_batch_of_these_rows(is_causal: bool, chosen: list[int]) -> None:
+    if is_causal:
+        items = [item([5] * 6, [8, 2], row=0), item([6, 7], [9] * 7, row=1), item([4], [], row=2), item([3] * 4, [2])]
+    else:
+        items = [source([5] * 6, [8, 2]), source([6, 7], [9] * 7, row=1), source([4], [], row=2), source([3] * 4, [2])]
+    part = collate(items, is_causal=is_causal).select(chosen)
+    alone = collate([items[place] for place in chosen], is_causal=is_causal)
+    for field in fields(Batch):
+        found, wanted = getattr(part, field.name), getattr(alone, field.name)
+        if isinstance(wanted, torch.Tensor):
+            found, wanted = found.tolist(), wanted.tolist()
+        assert found == wanted, field.name
+    assert (part.prompt_ids is part.input_ids) is not is_causal
+
+
+def test_some_rows_of_prompts_alone_lose_the_columns_that_pad_all_of_them() -> None:
+    batch = collate([item([5] * 6, [8]), item([6, 7], [9], row=1), item([4], [9], row=2)]).select_prompts([0, 1, 2])
+    part = batch.select([1, 2])
+    assert part.prompt_ids.tolist() == [[6, 7], [PAD, 4]]
+    assert part.prompt_mask.tolist() == [[1, 1], [0, 1]]
+    assert (part.labels, part.rows, part.is_counted) == (None, (1, 2), True)
+
+
+def test_rows_without_prompts_cannot_be_chosen() -> None:
+    with pytest.raises(ValueError, match="has no prompts"):
+        collate([item([5], [8])], for_generation=False).select([0])

@@ -127,9 +127,10 @@ def test_sampling_again_draws_anew() -> None:
         said = [
             [
                 row.raw_text
-                for row in summarizer._attempt(
+                for *_, found in summarizer._attempt(
                     module.language_model, batch, preset=preset, stage="predict", number=number
                 )
+                for row in found
             ]
             for number in (0, 1, 0)
         ]

@@ -27,6 +27,7 @@ from kosum_pl.inference import InferenceSettings, precision_context
 from kosum_pl.metrics.rouge import score_rows
 from kosum_pl.metrics.tokenize import get_tokenizer
 from kosum_pl.modules.generation import encode_prompts
+from kosum_pl.modules.out_of_memory import Demand, in_parts
 
 LEAST_ROWS = 20
 """Rows that a slice must have: below, a held-out half says nothing."""
@@ -167,6 +168,11 @@ class RowScorer:
         for indices in sampler:
             batch = collate([items[index] for index in indices])
             with torch.inference_mode(), self.precision_context.val_step_context():
-                states = encode_prompts(module.language_model, batch.to(self._device))
-            # Of all batches together, states may be more than a GPU has beside the model.
-            yield _Piece(batch, states.cpu() if states is not None else None, list(indices))
+                encoded_parts = list(in_parts(batch, self._states, demand=Demand(work="is encoded")))
+            for part, places, states in encoded_parts:
+                yield _Piece(part, states, list(indices[places.start : places.stop]))
+
+    def _states(self, batch: Batch, _: range) -> Tensor | None:
+        """What the encoder makes of a batch's prompts; of all batches together more than a GPU has beside the model."""
+        states = encode_prompts(self._module.language_model, batch.to(self._device))
+        return states.cpu() if states is not None else None
