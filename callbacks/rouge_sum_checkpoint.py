@@ -22,6 +22,7 @@ from torch import Tensor
 from kosum_pl.checkpoints.last_step import LastStep, is_validation_due, owes_validation
 from kosum_pl.checkpoints.loop_entry import LoopEntry
 from kosum_pl.runs.files import CHECKPOINT_FOLDER
+from kosum_pl.runs.memory_watch import part_of_step
 from kosum_pl.signals import Stopped
 
 _LOSS: Final = "val/loss"
@@ -124,6 +125,11 @@ class RougeSumCheckpoint(ModelCheckpoint):
             )
         self._saved_at = time.monotonic()
 
+    @property
+    def saved_step(self) -> int | None:
+        """Step of `last.ckpt` as this fit wrote it; None before the first time."""
+        return self._saved_step
+
     # What is kept while training.
 
     def on_train_batch_end(
@@ -146,8 +152,10 @@ class RougeSumCheckpoint(ModelCheckpoint):
         is_alone = trainer.world_size > 1 and not isinstance(exception, Stopped)
         if trainer.state.fn != "fit" or is_alone or self._saved_step == self._last_step.step:
             return
-        if not self._last_step.can_save(trainer):
-            rank_zero_warn(f"last.ckpt is not of step {trainer.global_step:,}: the error came within its update")
+        is_torn = part_of_step(exception) == "update"
+        if is_torn or not self._last_step.can_save(trainer):
+            whose = "the next" if is_torn else "its"
+            rank_zero_warn(f"last.ckpt is not of step {trainer.global_step:,}: the error came within {whose} update")
             return
         try:
             self._save_last_step(trainer)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -115,6 +116,19 @@ def memory_statement(error: BaseException) -> str:
     found = _ALLOCATION.search(str(error))
     said = found[0] if found else next((line for line in str(error).splitlines() if line.strip()), "")
     return one_line(said)[:_MAX_STATEMENT] or "out of memory"
+
+
+@contextmanager
+def memory_for(what: str) -> Iterator[None]:
+    """Inside, memory that runs out is one line that says what it was for, such as `train.csv was read`."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UsageError(
+            f"memory ran out while {what} ({memory_statement(error)}): end what else uses it, or split the file"
+        ) from error
 
 
 def _os_error_line(error: OSError) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from kosum_pl.errors import UsageError, user_error_line
+from kosum_pl.errors import UsageError, is_out_of_memory, memory_statement, user_error_line
 from kosum_pl.files import read_json_lines, write_atomically
 from kosum_pl.lookup import find_config
+from tests.memory_errors import CPU_MESSAGE, CUBLAS_MESSAGE, cuda_error, exhaust_cpu
 
 
 def raised(action: Callable[[], object]) -> BaseException:
@@ -48,6 +49,37 @@ def raised(action: Callable[[], object]) -> BaseException:
 )
 def test_a_users_error_has_a_line(error: BaseException, line: str) -> None:
     assert (user_error_line(error) or "").startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("error", "statement"),
+    [
+        (cuda_error(), "Tried to allocate 2.00 GiB"),
+        (RuntimeError(CPU_MESSAGE), "you tried to allocate 1125899906842624 bytes"),
+        (raised(exhaust_cpu), "you tried to allocate 1125899906842624 bytes"),
+        (RuntimeError(CUBLAS_MESSAGE), CUBLAS_MESSAGE),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be …"), "CUDA error: out of memory"),
+        (MemoryError(), "out of memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "[Errno 12] Cannot allocate memory"),
+    ],
+)
+def test_memory_that_runs_out_is_the_users_to_mend(error: BaseException, statement: str) -> None:
+    assert is_out_of_memory(error)
+    assert memory_statement(error) == statement
+    assert (user_error_line(error) or "").startswith(f"memory ran out ({statement}): end what else uses it, or take")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED."),
+        OSError(errno.ENOSPC, "No space left on device"),
+        UsageError("row dev_1 alone does not fit into memory (CUDA out of memory)"),
+    ],
+)
+def test_other_errors_are_not_of_memory(error: BaseException) -> None:
+    assert not is_out_of_memory(error)
 
 
 @pytest.mark.parametrize(

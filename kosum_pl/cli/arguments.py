@@ -120,6 +120,20 @@ def without_options(words: Sequence[str], names: Sequence[str]) -> list[str]:
     return kept
 
 
+def words_for(command: str, words: Sequence[str], *, given_to: str) -> list[str]:
+    """A command line for another command: without what only the first takes, nor a checkpoint to begin with.
+
+    Example:
+        >>> words_for("plan", ["--config", "demo", "--safe_csv", "--ckpt_path", "last"], given_to="fit")
+        ['--config', 'demo']
+    """
+    taken = {name for action in option_parser(command)._actions for name in action.option_strings}
+    own = [action for action in option_parser(given_to)._actions if not taken.intersection(action.option_strings)]
+    flags = {name for action in own if action.nargs == 0 for name in action.option_strings}
+    valued = [name for action in own if action.nargs != 0 for name in action.option_strings]
+    return without_options([word for word in words if word not in flags], [*valued, "--ckpt_path", "--init_from"])
+
+
 def own_options_help(command: str) -> str:
     """A command's own options in one paragraph, for the help of a parser that knows the config's alone."""
     actions = option_parser(command)._actions

@@ -28,17 +28,27 @@ from kosum_pl.checkpoints.lineage import lineage_of, start_of
 from kosum_pl.checkpoints.start import StartWeights
 from kosum_pl.cli.arguments import Invocation, own_options_help, without_options
 from kosum_pl.cli.loggers import run_loggers
+from kosum_pl.cli.memory_advice import memory_advice
 from kosum_pl.cli.parser_errors import explain_instantiation_error, explain_parser_error
 from kosum_pl.cli.plugins import LoadedPlugins, load_plugins
 from kosum_pl.cli.quiet import quieten
 from kosum_pl.cli.setting_checks import check_seed, check_trainer, explain_refusal
 from kosum_pl.datamodule import SummarizationDataModule
-from kosum_pl.errors import UsageError, checkpoint_misfit, is_raised_in_rooms, one_line, user_error_line
+from kosum_pl.errors import (
+    UsageError,
+    checkpoint_misfit,
+    is_out_of_memory,
+    is_raised_in_rooms,
+    memory_statement,
+    one_line,
+    user_error_line,
+)
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.report.finish import finish_report
 from kosum_pl.runs.files import CHECKPOINT_FOLDER, LAST_CHECKPOINT
 from kosum_pl.runs.folders import RunFolders, find_checkpoint, is_rank_zero, open_folders
 from kosum_pl.runs.lock import hold_run
+from kosum_pl.runs.memory_watch import MemoryWatch
 from kosum_pl.runs.recorder import RunRecorder
 from kosum_pl.runs.reproduce import Reproduction
 from kosum_pl.runs.stopping import SignalStop
@@ -79,6 +89,7 @@ class KosumCLI(LightningCLI):
         self.plugins = plugins
         self.folders: RunFolders | None = None
         self.recorder: RunRecorder | None = None
+        self.memory_watch = MemoryWatch()
         self.start: Path | None = None
         super().__init__(
             model_class=SummarizationModule,
@@ -205,7 +216,8 @@ class KosumCLI(LightningCLI):
         values = self.config_init[command].trainer
         # First, so that weights which do not fit leave no run behind.
         start = [StartWeights(self.start)] if self.start else []
-        values.callbacks = [*start, SignalStop(), self.recorder, *as_list(values.callbacks)]
+        watch = [self.memory_watch] if command == "fit" else []
+        values.callbacks = [*start, SignalStop(), *watch, self.recorder, *as_list(values.callbacks)]
         plugins = as_list(values.plugins)
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             values.plugins = [*plugins, AtomicCheckpointIO()]
@@ -232,6 +244,23 @@ class KosumCLI(LightningCLI):
         words = without_options(self.invocation.given, ("--ckpt_path", "--init_from"))
         again = shlex.join(["python", "-m", "kosum_pl", command, *words, "--ckpt_path", str(last)])
         return f"step {self.trainer.global_step:,} is saved in {run_dir}; go on with: {again}"
+
+    def _memory_line(self, error: Exception) -> str:
+        """Where the memory of a fit ran out, what was saved, and what to change."""
+        assert self.recorder is not None
+        watch, values = self.memory_watch, self.config[self.invocation.command]
+        problem = watch.problem or f"memory ran out before the first step ({memory_statement(error)})"
+        step = getattr(self.trainer.checkpoint_callback, "saved_step", None)
+        saved = "" if step is None else f"step {step:,} is saved in {self.recorder.folders.run_dir}; "
+        advice = memory_advice(
+            self.invocation.given,
+            data=values.data.as_dict(),
+            num_accumulated=values.trainer.accumulate_grad_batches,
+            is_checkpointed=self.model.gradient_checkpointing,
+            place=watch.place,
+            num_rows=watch.num_rows,
+        )
+        return f"{problem}; {saved}{advice}"
 
     def _reproduction(self, command: str) -> Reproduction:
         return Reproduction(
@@ -301,6 +330,8 @@ class KosumCLI(LightningCLI):
             misfit = checkpoint_misfit(error, str(self._checkpoint()))
             if misfit is not None:
                 raise misfit from error
+            if self.invocation.command == "fit" and is_out_of_memory(error):
+                raise UsageError(self._memory_line(error)) from error
             if user_error_line(error) is None and self.recorder.has_started:
                 self.recorder.write_crash(error)
             raise

@@ -18,6 +18,7 @@ from kosum_pl.encode.limit_rules import LimitRules
 from kosum_pl.encode.limits import TokenLimits
 from kosum_pl.encode.long_rows import LongRowRules, LongRows
 from kosum_pl.encode.table import EncodedTable, encode_table
+from kosum_pl.errors import memory_for
 
 _REFERENCED: Final = ("train", "val", "test")
 
@@ -135,11 +136,12 @@ class SplitEncoder:
     def _encode(
         self, table: DialogueTable, split: str, limits: TokenLimits, *, whole: EncodedTable | None = None
     ) -> EncodedTable:
-        return encode_table(
-            table,
-            encoder=self.encoder,
-            limits=limits,
-            with_summary=split in _REFERENCED,
-            cache_dir=self._cache_dir,
-            whole=whole,
-        )
+        with memory_for(f"data.{split}_file was encoded"):
+            return encode_table(
+                table,
+                encoder=self.encoder,
+                limits=limits,
+                with_summary=split in _REFERENCED,
+                cache_dir=self._cache_dir,
+                whole=whole,
+            )

@@ -118,3 +118,14 @@ def test_what_is_dropped_is_said_with_train_alone(make: Callable[..., SplitEncod
         f"val: {val.counts.num_cut} summaries longer than data.max_summary_tokens=24 are cut, which matters for the "
         "loss alone; only train drops rows"
     )
+
+
+def test_memory_that_runs_out_while_rows_are_encoded_names_the_split(make: Callable[..., SplitEncoder]) -> None:
+    class Greedy(Counting):
+        def encode(self, dialogue: Any, **options: Any) -> Any:
+            raise MemoryError
+
+    line = error_line(lambda: make(Greedy(), source=256).load("val"))
+    assert line == (
+        "memory ran out while data.val_file was encoded (out of memory): end what else uses it, or split the file"
+    )

@@ -22,6 +22,7 @@ from kosum_pl.data.read.seen_ids import SeenIds
 from kosum_pl.data.read.source import Source, SourceArgument, find_sources, hash_source
 from kosum_pl.data.stored import load_or_write
 from kosum_pl.data.table import REJECTED_FILE, DialogueTable, row_features, stored_row
+from kosum_pl.errors import memory_for
 from kosum_pl.types import Dialogue
 
 SCHEMA_VERSION: Final = 2
@@ -147,9 +148,10 @@ class _RowWriter:
         """Write all rows of a source, `dataset` where it comes from the hub; how many are in order."""
         num_written, num_rejected, self._first_problem = self._num_written, self._num_rejected, ""
         # Ids are unique within one entry: an augmented copy of a file may keep the ids of its original.
-        with SeenIds(self._folder) as seen:
+        with memory_for(f"{source.name} was read"), SeenIds(self._folder) as seen:
             for file, stream in _open_streams(source, dataset):
-                self._write_file(file, stream, seen)
+                with memory_for(f"{file} was read"):
+                    self._write_file(file, stream, seen)
         num_written, num_rejected = self._num_written - num_written, self._num_rejected - num_rejected
         if not num_written and not num_rejected:
             raise ValueError(f"{source.name}: the file is empty: it has no rows; add some, or check the path")

@@ -331,3 +331,14 @@ def test_an_unknown_way_with_bad_rows(work: Path) -> None:
 def test_columns_that_contradict(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Columns(**options)
+
+
+def test_memory_that_runs_out_while_a_file_is_read_names_it(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(dialogue: Dialogue) -> dict[str, Any]:
+        raise MemoryError("Unable to allocate 7.45 GiB for an array with shape (1000000000,)")
+
+    monkeypatch.setattr(dialogues, "stored_row", refuse)
+    said = "Unable to allocate 7.45 GiB for an array with shape (1000000000,)"
+    assert error_of(write("train.csv", HEADER + GOOD)) == (
+        f"memory ran out while train.csv was read ({said}): end what else uses it, or split the file"
+    )
