@@ -21,6 +21,7 @@ from torch import Tensor
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.modules.step_normalizer import StepNormalizer
 from kosum_pl.runs.files import NORM_PLOT_FILE
+from kosum_pl.runs.lost_files import LostFiles
 from kosum_pl.terminal import say
 
 from .grad_norm.journal import GradJournal, PendingStep
@@ -70,6 +71,7 @@ class GradNormHistogram(Callback):
         self.advice = ""
         self._journal: GradJournal | None = None
         self._pending: list[PendingStep] = []
+        self._lost = LostFiles()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse what would give wrong numbers."""
@@ -182,7 +184,8 @@ class GradNormHistogram(Callback):
             for name, norms in self._histograms.items():
                 finite = [norm for norm in norms if math.isfinite(norm)]
                 if show and finite:
-                    show(f"grad_norms/{name}", torch.tensor(finite), global_step=step)
+                    with self._lost.go_on("histograms"):
+                        show(f"grad_norms/{name}", torch.tensor(finite), global_step=step)
         self._histograms = {}
 
     # Kept for later.
@@ -208,7 +211,8 @@ class GradNormHistogram(Callback):
         if self.plot and self._journal.is_writing and self.summary["max"] > 0:
             try:
                 title = self.advice.partition("; advice")[0]
-                plot_norms(self._journal.record, self._journal.folder / NORM_PLOT_FILE, title=title)
+                with self._lost.go_on(NORM_PLOT_FILE):
+                    plot_norms(self._journal.record, self._journal.folder / NORM_PLOT_FILE, title=title)
             except ImportError:
                 say(f"{NORM_PLOT_FILE} is left out: matplotlib is not installed (pip install matplotlib)")
 

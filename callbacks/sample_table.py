@@ -20,6 +20,7 @@ from rich.text import Text
 from kosum_pl.files import write_json_lines
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.runs.files import SAMPLES_FILE, read_steps
+from kosum_pl.runs.lost_files import LostFiles
 from kosum_pl.runs.predictions import UNFINISHED_MARK
 from kosum_pl.terminal import TEXT, escaped
 from kosum_pl.types import Prediction
@@ -56,6 +57,7 @@ class SampleTable(Callback):
         self.max_characters = max_characters
         self.seed = seed
         self._lines: Sequence[Mapping[str, Any]] = ()
+        self._lost = LostFiles()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Go on with the file of a resumed run, up to the step that it resumes from."""
@@ -83,11 +85,13 @@ class SampleTable(Callback):
         step = trainer.global_step if candidate_step is None else candidate_step
         lines = sample_lines(samples, step=step, epoch=trainer.current_epoch)
         self._lines = merge_lines(self._lines, lines)
-        write_json_lines(self._lines, _path(trainer))
+        with self._lost.go_on(SAMPLES_FILE):
+            write_json_lines(self._lines, _path(trainer))
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 text = markdown_table(lines, max_characters=self.max_characters)
-                logger.experiment.add_text("val/samples", text, global_step=step)
+                with self._lost.go_on("samples for TensorBoard"):
+                    logger.experiment.add_text("val/samples", text, global_step=step)
         get_console().print(self._table(lines, step=step))
 
     def _table(self, lines: Sequence[Mapping[str, Any]], *, step: int) -> Table:

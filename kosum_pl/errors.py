@@ -20,6 +20,9 @@ _ROOMS: Final = (_PACKAGE, _PACKAGE.parent / "callbacks")
 # Its callbacks check late what a config asks of them, such as a score that nobody logs.
 _CALLBACKS_OF_LIGHTNING: Final = ("pytorch", "callbacks")
 _MAX_NAME: Final = 200
+_OTHER_PLACE: Final = "free space, or name another place (--runs_dir, KOSUM_CACHE, TMPDIR)"
+# What libraries say of a full disk that raise no error of the system's: safetensors, sqlite, Arrow.
+_FULL_DISK: Final = ("No space left on device", "Disk quota exceeded", "disk is full")
 # What a user can mend about a file; where a file is merely missing, one of our rooms says it, or it is a defect.
 _REMEDIES: Final[Mapping[int, str]] = {
     errno.EACCES: "change its permissions, or name another place",
@@ -31,6 +34,8 @@ _REMEDIES: Final[Mapping[int, str]] = {
     errno.ENAMETOOLONG: "write a shorter name",
     errno.ELOOP: "links lead in a circle: remove them",
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
+    errno.ENOSPC: f"the disk is full: {_OTHER_PLACE}",
+    errno.EDQUOT: f"the quota is used up: {_OTHER_PLACE}",
     errno.EEXIST: "a file stands where a folder is meant: move it away, or name another place",
 }
 # What torch, CUDA and cuBLAS say of memory that is not there, in whatever class.
@@ -72,6 +77,8 @@ def user_error_line(error: BaseException) -> str | None:
         return one_line(str(error))
     if isinstance(error, OSError) and error.errno in _REMEDIES and error.filename is not None:
         return _os_error_line(error)
+    if is_disk_full(error):  # of a writer that is not ours
+        return f"{one_line(str(error))[:_MAX_NAME]}; the disk is full: {_OTHER_PLACE}"
     if isinstance(error, (ValueError, FileNotFoundError)) and is_raised_in_rooms(error):
         return one_line(str(error))
     if isinstance(error, RuntimeError) and (lost := _LOST_PEER.search(str(error))):
@@ -102,6 +109,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     # By name, as torch is not imported here: torch.OutOfMemoryError is a RuntimeError.
     is_named = type(error).__name__ == "OutOfMemoryError"
     return isinstance(error, RuntimeError) and (is_named or any(text in str(error) for text in _OUT_OF_MEMORY))
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that there is no room left on a disk, or in a quota.
+
+    Example:
+        >>> is_disk_full(OSError(errno.EDQUOT, "Disk quota exceeded")), is_disk_full(OSError(errno.EACCES, "denied"))
+        (True, False)
+    """
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return isinstance(error, Exception) and any(text in str(error) for text in _FULL_DISK)
 
 
 def memory_statement(error: BaseException) -> str:

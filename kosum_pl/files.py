@@ -8,6 +8,7 @@ was started in, and no empty one that was there before. Only the standard librar
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import math
 import os
@@ -20,7 +21,25 @@ from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any
 
+from kosum_pl.errors import UsageError, is_disk_full
 from kosum_pl.plain_yaml import load_plain
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Inside, an error of a full disk that names no file names this one: a write to an open file does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+    except UsageError:
+        raise
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
 @contextmanager
@@ -39,8 +58,9 @@ def replacing(path: Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        _flush(temporary)
+        with writing(path):
+            yield temporary
+            _flush(temporary)
         # mkstemp makes private files; a run's files are as readable as any other the user writes.
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)

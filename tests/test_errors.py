@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from kosum_pl.errors import UsageError, is_out_of_memory, memory_statement, user
 from kosum_pl.files import read_json_lines, write_atomically
 from kosum_pl.lookup import find_config
 from tests.memory_errors import CPU_MESSAGE, CUBLAS_MESSAGE, cuda_error, exhaust_cpu
+
+PLACES = "free space, or name another place (--runs_dir, KOSUM_CACHE, TMPDIR)"
+FULL, USED_UP = f"full: {PLACES}", f"used up: {PLACES}"
 
 
 def raised(action: Callable[[], object]) -> BaseException:
@@ -36,6 +40,10 @@ def raised(action: Callable[[], object]) -> BaseException:
         (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 900), f"{'x' * 200}…: File name too long; write"),
         (OSError(errno.EMFILE, "Too many open files", "/a"), "/a: Too many open files; too many files are open"),
         (OSError(errno.EISDIR, "Is a directory", ".a-tmp", None, "/a"), "/a: Is a directory; a folder stands where"),
+        (OSError(errno.ENOSPC, "No space left on device", "/a"), f"/a: No space left on device; the disk is {FULL}"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/a"), f"/a: Disk quota exceeded; the quota is {USED_UP}"),
+        (OSError(errno.ENOSPC, "No space left on device"), f"[Errno 28] No space left on device; the disk is {FULL}"),
+        (sqlite3.OperationalError("database or disk is full"), f"database or disk is full; the disk is {FULL}"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", b"/a"), "/a: Not a directory; a file stands where"),
         (
             RuntimeError("[/gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:7593. This is"),

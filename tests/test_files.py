@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kosum_pl.errors import UsageError
 from kosum_pl.files import (
     copy_atomically,
     make_folders,
@@ -20,7 +22,9 @@ from kosum_pl.files import (
     write_atomically,
     write_json,
     write_json_lines,
+    writing,
 )
+from tests.full_disk import fill_disk
 
 
 def test_only_the_missing_folders_are_made_and_named(tmp_path: Path) -> None:
@@ -98,3 +102,30 @@ def test_what_is_read_follows_the_file_and_belongs_to_the_reader(tmp_path: Path)
     rows: list[dict[str, Any]] = [{"a": "x\u2028y"}, {"a": 1}]
     write_json_lines(rows, path)
     assert read_json_lines(path) == rows
+
+
+def test_a_write_that_fails_names_the_file_and_not_the_temporary_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "metrics.json"
+    write_json(path, {"old": 1})
+    refused = fill_disk(monkeypatch, lambda name: True)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_json(path, {"new": 2})
+    assert (caught.value.filename, caught.value.errno, refused) == (str(path), errno.ENOSPC, ["metrics.json"])
+    assert read_json(path) == {"old": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_what_a_library_says_of_a_full_disk_names_the_file_too(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left on device") as caught, writing(tmp_path / "a.png"):
+        raise RuntimeError("I/O error: No space left on device (os error 28)")
+    assert (caught.value.filename, caught.value.errno) == (str(tmp_path / "a.png"), errno.ENOSPC)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), UsageError("the disk is full: x"), OSError(errno.EIO, "x", "/b")])
+def test_any_other_error_is_raised_as_it_is(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, writing(tmp_path / "a.png"):
+        raise error
+    assert caught.value is error
+    assert getattr(error, "filename", "/b") == "/b"

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from kosum_pl.files import write_json
 from kosum_pl.runs.files import NORM_SUMMARY_FILE, NORMS_FILE, SPIKES_FILE
+from kosum_pl.runs.lost_files import LostFiles
 
 from .advice import advice_line, advise, summarize
 from .norms import MeasuredNorms
@@ -60,6 +61,7 @@ class GradJournal:
         self.folder = folder
         self.record = record
         self.is_writing = is_writing
+        self._lost = LostFiles()
         columns = ("step", "total", *groups, "clipped", "learning_rate", "loss")
         self._norms = StepTable(folder / NORMS_FILE, columns)
         # The others' rows would take a collective call, which all ranks would have to agree on at every spike.
@@ -102,8 +104,9 @@ class GradJournal:
                 found_at = {"step": step.step, "total": step.norm, "running_median": spike.median}
                 spikes.append({**found_at, self._ids: ids})
         if self.is_writing:
-            self._norms.append(rows)
-            self._spikes.append(spikes)
+            for table, added in ((self._norms, rows), (self._spikes, spikes)):
+                with self._lost.go_on(table.path.name):
+                    table.append(added)
 
     def finish(self) -> tuple[dict[str, float], str]:
         """Write the summary, and return it with the line of advice; both are empty without steps."""
@@ -120,7 +123,8 @@ class GradJournal:
             "advice": {"kind": advice.kind, "settings": advice.settings, "reason": advice.reason, "line": line},
         }
         if self.is_writing:
-            write_json(self.folder / NORM_SUMMARY_FILE, _without_nan(values))
+            with self._lost.go_on(NORM_SUMMARY_FILE):
+                write_json(self.folder / NORM_SUMMARY_FILE, _without_nan(values))
         return summary, line
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from kosum_pl.files import write_atomically
+from kosum_pl.files import write_atomically, writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +138,15 @@ class StepTable:
     def append(self, rows: Iterable[Mapping[str, object]]) -> None:
         """Add rows in a single write."""
         text = _as_csv([[_cell(row.get(column)) for column in self.columns] for row in rows])
-        if text:
-            with self.path.open("a", encoding="utf-8", newline="") as file:
+        if not text:
+            return
+        size = self.path.stat().st_size
+        try:
+            with writing(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
                 file.write(text)
+        except OSError:
+            os.truncate(self.path, size)  # what follows later would go on within a row
+            raise
 
     def _whole_rows(self) -> list[dict[str, str]]:
         if not self.path.exists():

@@ -316,6 +316,8 @@ class KosumCLI(LightningCLI):
             super()._run_subcommand(self.invocation.command)
             if self.recorder.report:  # now, when the progress bar has let go of the terminal
                 self.recorder.report.print()
+            if self.recorder.lost:  # all is done and shown, and yet not all is there
+                raise UsageError(f"{self.recorder.lost}; the checkpoints are whole")
         except SystemExit:
             # Lightning ends an interrupted run with status 1.
             if not self.recorder.was_interrupted:

@@ -7,10 +7,12 @@ rest lines that a terminal shows and does not obey, whatever ids and paths stand
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
+from kosum_pl.errors import is_disk_full
 from kosum_pl.terminal import TEXT, escaped
 
 _KNOWN_WARNINGS: Final = (
@@ -33,6 +35,7 @@ def quieten() -> None:
     # Said at import, whether or not anything is in 4 bit.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     warnings.formatwarning = _escaping(warnings.formatwarning)
+    threading.excepthook = _without_writers(threading.excepthook)
     for name in _LOGGERS:
         for handler in logging.getLogger(name).handlers:
             handler.addFilter(escape_record)
@@ -52,6 +55,18 @@ def _escaping(form: Callable[..., str]) -> Callable[..., str]:
 
     escaping.is_escaping = True  # type: ignore[attr-defined]
     return form if getattr(form, "is_escaping", False) else escaping
+
+
+def _without_writers(hook: Callable[..., object]) -> Callable[..., object]:
+    """A `threading.excepthook` without the traceback of TensorBoard's writer on a full disk, which its logger tells."""
+
+    def telling(arguments: Any) -> None:
+        is_writer = type(arguments.thread).__module__.startswith("tensorboard.")
+        if not (is_writer and arguments.exc_value is not None and is_disk_full(arguments.exc_value)):
+            hook(arguments)
+
+    telling.is_telling = True  # type: ignore[attr-defined]
+    return hook if getattr(hook, "is_telling", False) else telling
 
 
 def is_news(record: logging.LogRecord) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from kosum_pl.drift.compare import Drift
 from kosum_pl.drift.features import OTHER_VALUES, Feature
+from kosum_pl.files import writing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +58,8 @@ def draw(drifts: Sequence[Drift], *, path: Path) -> dict[str, str]:
         figure.legend(handles=patches, loc="outside upper center", ncols=len(series))
         for panel in axes[len(names) :]:
             panel.set_axis_off()
-        figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+        with writing(path):
+            figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
     return legend
 
 

@@ -30,12 +30,14 @@ from kosum_pl.runs.files import (
     METRICS_FILE,
     NO_TEXT_KEY,
     PREDICTIONS_FILE,
+    RECORD_FILE,
     REJECTED_FILE,
     SUBMISSION_FILE,
     read_steps,
 )
 from kosum_pl.runs.folders import RunFolders, point_latest_at
 from kosum_pl.runs.history import ValidationHistory
+from kosum_pl.runs.lost_files import LostFiles
 from kosum_pl.runs.paths import written_name
 from kosum_pl.runs.predictions import filled_line, unfinished_line, write_predictions
 from kosum_pl.runs.reachability import measure_fit, reachability_lines
@@ -61,6 +63,7 @@ from kosum_pl.signals import Stopped, received
 from kosum_pl.terminal import say
 from kosum_pl.types import Prediction
 
+_PREDICTIONS: Final = "predictions and slices"
 _NO_VALIDATION: Final = "none, no validation took place; lower trainer.val_check_interval, or train longer"
 
 
@@ -113,6 +116,8 @@ class RunRecorder(Callback):
         self._start_scores: dict[str, float] = {}
         self._lead_scores: dict[str, float] = {}
         self._written_checkpoint = ""
+        self._is_history_written = self._is_best_written = True
+        self._lost = LostFiles()
 
     @cached_property
     def _config_text(self) -> str:
@@ -122,6 +127,11 @@ class RunRecorder(Callback):
     @cached_property
     def _config_hash(self) -> str:
         return hashlib.sha256(self._config_text.encode()).hexdigest()[:12]
+
+    @property
+    def lost(self) -> str:
+        """What of a `fit` that ended could not be written, and why; empty where all was."""
+        return self._lost.line
 
     # Start.
 
@@ -194,14 +204,31 @@ class RunRecorder(Callback):
             self._best_predictions = list(scored(pl_module).predictions)
         if not trainer.is_global_zero:
             return
-        write_json_lines(self._history.lines, self.folders.output_dir / HISTORY_FILE)
+        self._is_history_written = False
         if is_best and self._best_predictions:
             self._lead_scores = self._lead_scores or baseline_scores(self._best_predictions, pl_module)
-            num_filled = write_predictions(self._best_predictions, self.folders.output_dir, cells=self._cells)
             self._best_table = evaluated_table(pl_module)
-            if self._best_table is not None:
-                write_slices(self._best_table.slice_scores, self.folders.output_dir, cells=self._cells)
-            self._history.best_record["num_empty_predictions"] = num_filled
+            self._is_best_written = False
+        self._write_validations(trainer)
+
+    def _write_validations(self, trainer: Trainer) -> None:
+        """Write all of fit's validations; what cannot be written now is tried again after the next one, and at the end.
+
+        The checkpoint of this validation is written by a callback that comes later.
+        """
+        output_dir, record = self.folders.output_dir, self._history.best_record
+        if not self._is_history_written:
+            with self._lost.go_on(HISTORY_FILE):
+                write_json_lines(self._history.lines, output_dir / HISTORY_FILE)
+                self._is_history_written = True
+        if not self._is_best_written:
+            with self._lost.go_on(_PREDICTIONS):
+                record["num_empty_predictions"] = write_predictions(
+                    self._best_predictions, output_dir, cells=self._cells
+                )
+                if self._best_table is not None:
+                    write_slices(self._best_table.slice_scores, output_dir, cells=self._cells)
+                self._is_best_written = True
         self._write_fit_metrics(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -213,12 +240,14 @@ class RunRecorder(Callback):
         """Write the final scores, and show them beside the untrained model and the lead-1 baseline."""
         if not trainer.is_global_zero:
             return
-        self._write_fit_metrics(trainer)
-        self._end("done")
+        self._write_validations(trainer)
+        with self._lost.go_on(RECORD_FILE):
+            self._end("done")
         record = self._history.best_record
         checkpoint, choice = best_checkpoint(trainer), getattr(trainer.checkpoint_callback, "choice", "")
         for logger in trainer.loggers:  # which keep the last steps in memory, and the report shows them
-            logger.save()
+            with self._lost.go_on(type(logger).__name__):
+                logger.save()
         tables = getattr(getattr(trainer, "datamodule", None), "tables", None)
         self.report = RunReport(
             columns={
@@ -244,13 +273,16 @@ class RunRecorder(Callback):
         self.was_interrupted = isinstance(exception, KeyboardInterrupt)
         if not trainer.is_global_zero:
             return
-        if trainer.state.fn != "fit":
-            self.kept = keep_predictions(
-                predictions_so_far(pl_module), self.folders.output_dir, has_sources=self._has_sources
-            )
-        elif self._history.lines:
-            self._write_fit_metrics(trainer)
-        self._end("interrupted" if self._is_stop(exception) else "failed")
+        # What ended it must be told, and the checkpoint's turn is yet to come.
+        with suppress(OSError):
+            if trainer.state.fn != "fit":
+                self.kept = keep_predictions(
+                    predictions_so_far(pl_module), self.folders.output_dir, has_sources=self._has_sources
+                )
+            elif self._history.lines:
+                self._write_validations(trainer)
+        with suppress(OSError):
+            self._end("interrupted" if self._is_stop(exception) else "failed")
 
     @staticmethod
     def _is_stop(exception: BaseException) -> bool:
@@ -265,13 +297,14 @@ class RunRecorder(Callback):
 
     def _write_fit_metrics(self, trainer: Trainer) -> None:
         self._written_checkpoint = best_checkpoint(trainer)
-        self._write_metrics(
-            self._history.best_scores,
-            prefixed(bare(self._start_scores, "val"), "start"),
-            prefixed(self._lead_scores, "lead"),
-            self._history.best_record,
-            {"stage": "fit", "best_checkpoint": self._written_name(self._written_checkpoint)},
-        )
+        with self._lost.go_on(METRICS_FILE):
+            self._write_metrics(
+                self._history.best_scores,
+                prefixed(bare(self._start_scores, "val"), "start"),
+                prefixed(self._lead_scores, "lead"),
+                self._history.best_record,
+                {"stage": "fit", "best_checkpoint": self._written_name(self._written_checkpoint)},
+            )
 
     def _written_name(self, checkpoint: str | None) -> str | None:
         return written_name(checkpoint, folder=self.folders.output_dir) if checkpoint else None

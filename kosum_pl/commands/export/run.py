@@ -26,7 +26,7 @@ from kosum_pl.data import TOPICS_FILE
 from kosum_pl.errors import UsageError
 from kosum_pl.export.folder import load_folder, write_folder
 from kosum_pl.export.merge import merge_adapter, take_quantized_values
-from kosum_pl.files import make_folders, make_free_folder, remove_empty_folders
+from kosum_pl.files import make_folders, make_free_folder, remove_empty_folders, writing
 from kosum_pl.inference import InferenceSettings, find_device, summarize_dialogues
 from kosum_pl.metrics.score_table import ScoreTable
 from kosum_pl.modules import SummarizationModule
@@ -125,14 +125,15 @@ def _write(module: SummarizationModule, settings: InferenceSettings, folder: Pat
         num_merged = merge_adapter(module)
         dtype = str(module.language_model.dtype).removeprefix("torch.")
         content = f"the whole model, {num_merged} layers merged in {dtype}"
-    write_folder(
-        module,
-        settings,
-        folder,
-        checkpoint=options.checkpoint.name,
-        merged_layers=num_merged,
-        lineage=lineage_from(str(options.checkpoint)),
-    )
+    with writing(options.output):
+        write_folder(
+            module,
+            settings,
+            folder,
+            checkpoint=options.checkpoint.name,
+            merged_layers=num_merged,
+            lineage=lineage_from(str(options.checkpoint)),
+        )
     _release(module)
     for path in folder.iterdir():
         path.chmod((folder / EXPORT_RECORD).stat().st_mode)  # safetensors makes private files

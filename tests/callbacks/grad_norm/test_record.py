@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import math
 from pathlib import Path
 
@@ -85,3 +87,25 @@ def test_a_png_is_written(tmp_path: Path, clip: float | None) -> None:
     plot_norms(record, tmp_path / "norms.png", title="grad norms")
     assert (tmp_path / "norms.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir() if "norms" in path.name] == ["norms.png"]
+
+
+def test_rows_that_do_not_fit_on_the_disk_leave_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = StepTable(tmp_path / "norms.csv", ["step", "total"])
+    table.start(until_step=0)
+    table.append([{"step": 1, "total": 0.5}])
+    before = table.path.read_text()
+
+    class Half(io.StringIO):
+        def write(self, text: str) -> int:
+            with open(table.path, "a", encoding="utf-8") as file:
+                file.write(text[: len(text) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda *_, **__: Half())
+        with pytest.raises(OSError, match="No space left") as caught:
+            table.append([{"step": 2, "total": 0.25}])
+    assert caught.value.filename == str(table.path)
+    assert table.path.read_text() == before
+    table.append([{"step": 3, "total": 0.125}])
+    assert table.path.read_text() == before + "3,0.125\n"
