@@ -26,8 +26,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from benchmarks.timing import grown_mib, resident_mib, seconds_of
 from kosum_pl.decode.charset import Charset
-from kosum_pl.decode.constraint.automaton import DEAD
 from kosum_pl.decode.constraint.kinds import AutomatonConstraint
+from kosum_pl.decode.constraint.minimal import DEAD
 from kosum_pl.decode.constraint.row_tables import RowTables
 from kosum_pl.decode.constraint.table_cache import load_tables
 from kosum_pl.decode.literals import DEFAULT_LITERALS

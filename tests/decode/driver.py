@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import LogitsProcessor, PreTrainedModel
 
 from kosum_pl.decode.charset import Charset
-from kosum_pl.decode.constraint.automaton import DEAD
 from kosum_pl.decode.constraint.head import constrained_head
 from kosum_pl.decode.constraint.kinds import AutomatonConstraint, Constraint
+from kosum_pl.decode.constraint.minimal import DEAD
 from kosum_pl.decode.constraint.processors import GenerationShape
 from kosum_pl.decode.literals import DEFAULT_LITERALS, foreign_places
 

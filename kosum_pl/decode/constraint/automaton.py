@@ -11,7 +11,8 @@ and a connector. Each has a twin right behind a row's word, where no letter or d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -20,17 +21,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosum_pl.decode.charset import Charset, Span, merge_spans, subtract_spans
+from kosum_pl.decode.constraint.minimal import DEAD, Transitions, minimal_classes
 from kosum_pl.decode.constraint.utf8 import utf8_sequences
 from kosum_pl.decode.literals import CONNECTORS, continues_word, is_word_character
 
-DEAD: Final = -1
-"""No transition: this byte cannot follow."""
 _FREE, _WORD, _JOINED = range(3)
 _AFTER: Final = 3
 """Added to one of these: the same behind a row's word."""
 _ROOTS: Final = range(6)
 # A letter right behind a row's word would deny that word.
 _FREE_ROOTS: Final = ({_FREE, _AFTER + _FREE}, {_FREE})
+
+_State = tuple[frozenset[int], frozenset[int]]
+"""Nodes in which a text may be. First those that thousands of states have in common: between two characters the roots,
+within one whatever its bytes lead to from the roots. Then the others, inside of literals that were begun before."""
+_NO_NODES: Final[frozenset[int]] = frozenset()
+_NOWHERE: Final[_State] = (_NO_NODES, _NO_NODES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +127,7 @@ class _Arcs:
         # What the text of a literal's node ends on, where a character ends there.
         self.endings: dict[int, set[int]] = {}
         self._known: dict[tuple[tuple[Span, ...], int], int] = {}
+        self._behind_common: dict[frozenset[int], dict[int, _State]] = {}
 
     def add_literal(self, node: int, literal: str, charset: Charset) -> None:
         """Lead from a node through the bytes of a literal to the root behind it."""
@@ -132,30 +139,59 @@ class _Arcs:
             inner = self._known[spelt[len(literal[:end].encode()) :], target]
             self.endings.setdefault(inner, set()).add(_ending(literal[:end], runs_on))
 
-    def add(self, node: int, sequence: tuple[Span, ...], target: int) -> None:
-        """Lead from a node through ranges of bytes to a root."""
-        self.nodes[node].append((*sequence[0], self._node_before(sequence[1:], target)))
+    def following(self, state: _State) -> dict[int, _State]:
+        """States behind a state, by byte."""
+        common, own = state
+        if common not in self._behind_common:
+            self._behind_common[common] = {byte: self._state_of(nodes) for byte, nodes in self._targets(common).items()}
+        behind = dict(self._behind_common[common])
+        for byte, nodes in self._targets(own).items():
+            shared, others = behind.get(byte, _NOWHERE)
+            # Roots of its own are those behind a literal's end: a text is between two characters.
+            roots = shared.union(nodes.intersection(_ROOTS)) if not nodes.isdisjoint(_ROOTS) else shared
+            behind[byte] = roots, others.union(nodes - roots)
+        return behind
 
-    def _node_before(self, rest: tuple[Span, ...], target: int) -> int:
-        """Node from which `rest` leads to `target`; the same rest is the same node."""
-        if not rest:
-            return target
-        if (rest, target) not in self._known:
-            self._known[rest, target] = len(self.nodes)
-            self.nodes.append([])
-            self.add(self._known[rest, target], rest, target)
-        return self._known[rest, target]
+    def _state_of(self, nodes: set[int]) -> _State:
+        """The state of nodes that are reached from some that states have in common."""
+        a_node = next(iter(nodes))  # all of them lie between two characters, or none does
+        if a_node not in _ROOTS and a_node not in self.endings:
+            return frozenset(nodes), _NO_NODES
+        roots = nodes.intersection(_ROOTS)
+        return frozenset(roots), frozenset(nodes - roots)
+
+    def endings_of(self, state: _State) -> set[int]:
+        """What the texts end on that lead to a state inside of literals, where a character ends there."""
+        return set().union(*(self.endings.get(node, ()) for node in state[1]))
+
+    def _targets(self, nodes: Iterable[int]) -> dict[int, set[int]]:
+        targets: dict[int, set[int]] = {}
+        for node in nodes:
+            for first, last, target in self.nodes[node]:
+                for byte in range(first, last + 1):
+                    targets.setdefault(byte, set()).add(target)
+        return targets
+
+    def add(self, node: int, sequence: tuple[Span, ...], target: int) -> None:
+        """Lead from a node through ranges of bytes to a root; the same rest of them is the same node."""
+        behind = target
+        for start in range(len(sequence) - 1, 0, -1):
+            rest = sequence[start:], target
+            if rest not in self._known:
+                self._known[rest] = len(self.nodes)
+                self.nodes.append([(*sequence[start], behind)])
+            behind = self._known[rest]
+        self.nodes[node].append((*sequence[0], behind))
 
 
 def _minimal_automaton(arcs: _Arcs) -> ByteAutomaton:
     members, transitions, behind_word = _determinise(arcs)
-    is_accepting = np.array([not state.isdisjoint(_ROOTS) for state in members])
-    is_free = np.array([[not state.isdisjoint(free) for state in members] for free in _FREE_ROOTS])
-    classes = _minimal_classes(transitions, is_accepting, *is_free)
+    is_accepting = np.array([_is_whole(state) for state in members])
+    is_free = np.array([[_is_whole(state, free) for state in members] for free in _FREE_ROOTS])
+    classes = minimal_classes(transitions, np.stack([is_accepting, *is_free], axis=1))
     first = np.unique(classes, return_index=True)[1]
-    renamed = np.append(classes, DEAD)  # the last one is where DEAD points to
     return ByteAutomaton(
-        transitions=renamed[transitions[first]].astype(np.int32),
+        transitions=transitions.merged(classes),
         is_accepting=is_accepting[first],
         is_free=is_free[:, first],
         start=int(classes[0]),
@@ -189,43 +225,37 @@ def _ending(text: str, runs_on: Callable[[str], bool]) -> int:
     return _JOINED if text[-1] in CONNECTORS and len(text) > 1 and runs_on(text[-2]) else _FREE
 
 
-def _determinise(arcs: _Arcs) -> tuple[list[frozenset[int]], NDArray[np.int64], NDArray[np.int64]]:
+def _determinise(arcs: _Arcs) -> tuple[list[_State], Transitions, NDArray[np.int64]]:
     """Subset construction from the free root and from those behind a row's word, which become states 0 and 1 to 3.
 
     Returns:
         Nodes of each state, its transitions, and `behind_word`.
     """
-    members = [frozenset({root}) for root in (_FREE, *_ROOTS[_AFTER:])]
+    members = [(frozenset({root}), _NO_NODES) for root in (_FREE, *_ROOTS[_AFTER:])]
     numbers = {state: number for number, state in enumerate(members)}
     behind: list[list[int]] = []
-    rows = []
+    sources, labels, targets = array("q"), array("q"), array("q")
 
-    def number_of(state: frozenset[int]) -> int:
+    def number_of(state: _State) -> int:
         if state not in numbers:
             numbers[state] = len(members)
             members.append(state)
         return numbers[state]
 
     for number, state in enumerate(members):  # grows while it is read
-        following: list[set[int]] = [set() for _ in range(256)]
-        for node in state:
-            for first, last, target in arcs.nodes[node]:
-                for byte in range(first, last + 1):
-                    following[byte].add(target)
-        rows.append([number_of(frozenset(targets)) if targets else DEAD for targets in following])
+        behind_state = arcs.following(state)
+        sources.extend([number] * len(behind_state))
+        labels.extend(behind_state)
+        targets.extend(map(number_of, behind_state.values()))
+        common, own = state
         # Where a text may go on anyway, the word adds nothing; within a fixed literal, it may end here as well.
-        behind.append([1, 2, 3] if state.isdisjoint(_ROOTS) else [number] * 3)
-        for ending in set().union(*(arcs.endings.get(node, ()) for node in state)) if behind[-1] == [1, 2, 3] else ():
-            behind[-1][ending] = number_of(state | {_AFTER + ending})
-    return members, np.array(rows), np.array([*behind, [1, 2, 3]]).T
+        behind.append([number] * 3 if _is_whole(state) else [1, 2, 3])
+        for ending in () if _is_whole(state) else arcs.endings_of(state):
+            behind[-1][ending] = number_of((common | {_AFTER + ending}, own))
+    transitions = Transitions(*(np.array(column, dtype=np.int64) for column in (sources, labels, targets)))
+    return members, transitions, np.array([*behind, [1, 2, 3]]).T
 
 
-def _minimal_classes(transitions: NDArray[np.int64], *marks: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Class of each state that no continuation tells apart from another (Moore's refinement)."""
-    classes = np.unique(np.stack(marks, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
-    while True:
-        following = np.append(classes, DEAD)[transitions]
-        refined = np.unique(np.column_stack([classes, following]), axis=0, return_inverse=True)[1].reshape(-1)
-        if refined.max() == classes.max():
-            return refined.astype(np.int64)
-        classes = refined
+def _is_whole(state: _State, roots: Collection[int] = _ROOTS) -> bool:
+    """Whether a text may end here, behind no half of a character or literal, in one of these roots."""
+    return not state[0].isdisjoint(roots)

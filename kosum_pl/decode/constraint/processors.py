@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from kosum_pl.decode.constraint.automaton import DEAD
+from kosum_pl.decode.constraint.minimal import DEAD
 from kosum_pl.decode.constraint.tables import UNREACHABLE
 from kosum_pl.decode.constraint.tracker import ENDED, StateTracker
 

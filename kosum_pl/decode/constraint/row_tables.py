@@ -16,7 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kosum_pl.decode.constraint.automaton import DEAD, ByteAutomaton
+from kosum_pl.decode.constraint.automaton import ByteAutomaton
+from kosum_pl.decode.constraint.minimal import DEAD
 from kosum_pl.decode.constraint.tables import UNREACHABLE, TokenTables
 
 _RowState = tuple[int, frozenset[int]]

@@ -15,10 +15,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kosum_pl.decode.constraint.automaton import DEAD, ByteAutomaton
+from kosum_pl.decode.constraint.automaton import ByteAutomaton
+from kosum_pl.decode.constraint.minimal import DEAD
+from kosum_pl.decode.constraint.token_trie import NO_BASE, build_trie, find_bases
 
 UNREACHABLE: Final = 255
 """A distance that no number of tokens covers."""
+
+_MAX_STATES: Final = np.iinfo(np.int16).max
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +70,7 @@ def build_tables(automaton: ByteAutomaton, written: Sequence[bytes]) -> TokenTab
     A token that writes nothing is never allowed.
 
     Raises:
-        ValueError: No token is allowed, or no text can be finished.
+        ValueError: No token is allowed, no text can be finished, or there are more states than the tables hold.
 
     Example:
         >>> from kosum_pl.decode.constraint.automaton import build_automaton
@@ -75,59 +79,46 @@ def build_tables(automaton: ByteAutomaton, written: Sequence[bytes]) -> TokenTab
         >>> tables.columns.tolist(), tables.accepts([1, 3, 4]), tables.accepts([3])
         ([1, 3, 4], True, False)
     """
-    states, tokens, ends = _run(automaton, written)
-    columns, indices = np.unique(tokens, return_inverse=True)
-    following = np.full((len(automaton.transitions), len(columns)), DEAD, dtype=np.int16)
-    following[states, indices.reshape(-1)] = ends
-    distance = _distances(following, automaton.is_accepting)
+    transitions, is_accepting = automaton.transitions, automaton.is_accepting
+    if len(transitions) > _MAX_STATES:
+        raise ValueError(
+            f"model.constraint: charset and literals come to {len(transitions):,} states, and the tables hold "
+            f"{_MAX_STATES:,}; give fewer or shorter literals"
+        )
+    # Distances want all that a state leads to; where a text may end, the distance is known.
+    bases = find_bases(transitions, is_accepting)
+    states, tokens, ends = build_trie(written).run(transitions, np.arange(len(bases)), bases)
+    distance = _distances(states, ends, is_accepting)
     # A token into a state that nothing leads out of would leave a text that can never be finished.
-    following[np.append(distance, UNREACHABLE)[following] == UNREACHABLE] = DEAD
-    is_used = (following != DEAD).any(axis=0)
-    if not is_used.any():
+    ends = np.where(np.append(distance, UNREACHABLE)[ends] == UNREACHABLE, DEAD, ends)
+    columns = np.unique(tokens[ends != DEAD])
+    if not len(columns):
         raise ValueError(
             "model.constraint: the vocabulary can write no text of this charset; widen charset or literals"
         )
-    return TokenTables(
-        automaton=automaton,
-        columns=columns[is_used].astype(np.int64),
-        following=np.ascontiguousarray(following[:, is_used]),
-        distance=distance,
-        written=written,
-    )
+    is_column = np.isin(tokens, columns)
+    states, places, ends = states[is_column], np.searchsorted(columns, tokens[is_column]), ends[is_column]
+    following = np.full((len(transitions), len(columns)), DEAD, dtype=np.int16)
+    is_alone = bases[states] == NO_BASE
+    following[states[is_alone], places[is_alone]] = ends[is_alone]
+    has_base = bases != NO_BASE
+    following[has_base] = following[bases[has_base]]
+    following[states[~is_alone], places[~is_alone]] = ends[~is_alone]
+    return TokenTables(automaton=automaton, columns=columns, following=following, distance=distance, written=written)
 
 
-def _run(automaton: ByteAutomaton, written: Sequence[bytes]) -> tuple[NDArray[np.int64], ...]:
-    """(state, token, state behind it) of every token that is allowed in a state."""
-    lengths = np.array([len(piece) for piece in written], dtype=np.int64)
-    starts = np.concatenate([[0], np.cumsum(lengths)])[:-1]
-    blob = np.frombuffer(b"".join(written), dtype=np.uint8)
-    transitions = automaton.transitions
-    candidates = np.flatnonzero(lengths)
-    first = transitions[:, blob[starts[candidates]]]
-    states, found = np.nonzero(first != DEAD)
-    tokens, current = candidates[found], first[states, found]
-    done: list[tuple[NDArray[np.int64], ...]] = []
-    depth = 1
-    while len(tokens):
-        is_done = lengths[tokens] == depth
-        done.append((states[is_done], tokens[is_done], current[is_done].astype(np.int64)))
-        states, tokens, current = states[~is_done], tokens[~is_done], current[~is_done]
-        current = transitions[current, blob[starts[tokens] + depth]]
-        is_alive = current != DEAD
-        states, tokens, current = states[is_alive], tokens[is_alive], current[is_alive]
-        depth += 1
-    if not done:
-        return (np.zeros(0, dtype=np.int64),) * 3
-    return tuple(np.concatenate(parts) for parts in zip(*done, strict=True))
-
-
-def _distances(following: NDArray[np.int16], is_accepting: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def _distances(
+    states: NDArray[np.int64], ends: NDArray[np.int64], is_accepting: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
     """Fewest tokens from each state to an accepting one: a fixpoint, reached after as many rounds as the longest."""
-    distance = np.where(is_accepting, 0, UNREACHABLE)
-    while following.size:
-        behind = np.append(distance, UNREACHABLE)[following].min(axis=1)
-        shorter = np.minimum(distance, np.minimum(behind + 1, UNREACHABLE))
+    distance = np.where(is_accepting, 0, UNREACHABLE).astype(np.uint8)
+    is_open = ~is_accepting[states] & (ends != DEAD)
+    pairs = np.unique(np.stack([states[is_open], ends[is_open]]), axis=1)
+    while pairs.size:
+        behind = np.full(len(distance), UNREACHABLE, dtype=np.uint8)
+        np.minimum.at(behind, pairs[0], distance[pairs[1]])
+        shorter = np.minimum(distance, np.where(behind == UNREACHABLE, UNREACHABLE, behind + 1))
         if (shorter == distance).all():
             break
         distance = shorter
-    return distance.astype(np.uint8)
+    return distance

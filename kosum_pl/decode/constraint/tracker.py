@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kosum_pl.decode.constraint.automaton import DEAD
+from kosum_pl.decode.constraint.minimal import DEAD
 from kosum_pl.decode.constraint.row_tables import RowTables
 from kosum_pl.decode.constraint.tables import TokenTables
 from kosum_pl.decode.prefix_memo import PrefixMemo

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kosum_pl.decode.charset import Charset
-from kosum_pl.decode.constraint.automaton import DEAD, ByteAutomaton, build_automaton, build_utf8_automaton
+from kosum_pl.decode.constraint.automaton import ByteAutomaton, build_automaton, build_utf8_automaton
+from kosum_pl.decode.constraint.minimal import DEAD
 from kosum_pl.decode.constraint.utf8 import utf8_sequences
 from kosum_pl.decode.literals import DEFAULT_LITERALS, ends_word, starts_word
 
@@ -143,6 +146,21 @@ def test_order_and_repetition_of_literals_do_not_matter() -> None:
     assert [one.accepts(text.encode()) for text in texts] == [other.accepts(text.encode()) for text in texts]
     assert [one.accepts(text.encode()) for text in texts] == [True] * 6 + [False]
     assert len(one.transitions) == len(other.transitions)
+
+
+def test_thousands_of_literals_and_long_ones_take_seconds() -> None:
+    """Time grows with what is written: 3,000 literals once took half a minute. And none is too long."""
+    random = Random(0)
+    hangul, letters = [chr(point) for point in range(0xAC00, 0xB000)], "ABCDEFGHabcdefgh"
+    names = {"".join(random.choices(hangul, k=3)) + "".join(random.choices(letters, k=4)) for _ in range(3000)}
+    started = time.process_time()
+    automaton, long = build_automaton(Charset(), [*names]), build_automaton(Charset(), ["긴" * 400 + "X"])
+    assert time.process_time() - started < 15
+    for name in sorted(names)[::100]:
+        assert automaton.accepts(f"오늘 {name}를 만난다.".encode())
+        assert not automaton.accepts(f"오늘 {name[:-1]}를 만난다.".encode()) or name[:-1] in names
+    assert long.accepts(("긴" * 402 + "X").encode())
+    assert not long.accepts(("긴" * 399 + "X").encode())
 
 
 @given(st.lists(ranges, min_size=1, max_size=3))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from kosum_pl.decode.constraint.automaton import DEAD
 from kosum_pl.decode.constraint.kinds import AutomatonConstraint
+from kosum_pl.decode.constraint.minimal import DEAD
 from kosum_pl.decode.constraint.processors import REFILL, GenerationShape
 from kosum_pl.decode.constraint.tables import TokenTables
 

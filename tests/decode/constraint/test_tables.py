@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kosum_pl.decode.charset import Charset
-from kosum_pl.decode.constraint.automaton import DEAD, ByteAutomaton, build_automaton
+from kosum_pl.decode.constraint import tables
+from kosum_pl.decode.constraint.automaton import ByteAutomaton, build_automaton
+from kosum_pl.decode.constraint.minimal import DEAD
 from kosum_pl.decode.constraint.tables import UNREACHABLE, TokenTables, build_tables
 from kosum_pl.decode.literals import DEFAULT_LITERALS
 
@@ -91,6 +93,13 @@ def test_a_vocabulary_that_writes_nothing_is_refused(written: list[bytes]) -> No
     with pytest.raises(ValueError, match=r"model\.constraint: the vocabulary can write no text") as caught:
         build_tables(automaton_of(()), written)
     assert "\n" not in str(caught.value)
+
+
+def test_more_states_than_the_tables_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """State numbers of 16 bits would wrap around in silence."""
+    monkeypatch.setattr(tables, "_MAX_STATES", 21)
+    with pytest.raises(ValueError, match=r"come to 22 states, and the tables hold 21; give fewer or shorter literals"):
+        build_tables(automaton_of(()), ["가".encode()])
 
 
 def test_a_fragment_without_its_rest_is_never_allowed() -> None:

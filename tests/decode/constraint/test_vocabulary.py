@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from kosum_pl.decode import ConstraintSettings
-from kosum_pl.decode.constraint.automaton import DEAD
+from kosum_pl.decode.constraint.minimal import DEAD
 from kosum_pl.decode.constraint.tables import TokenTables
 from kosum_pl.decode.constraint.vocabulary import Vocabulary, split_unwritable
 from kosum_pl.encode import Seq2SeqEncoder, SourcePrompt, load_tokenizer
