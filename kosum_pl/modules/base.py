@@ -1,4 +1,4 @@
-"""The one LightningModule: loss, generation, scores and steps; owner of model, encoder and presets.
+"""The one LightningModule: loss and steps; owner of model, encoder and presets. Evaluations: `evaluating.py`.
 
 In: batches. Out: a loss whose gradient is the mean over all supervised tokens of an optimizer step, scores by
 their full names, and predictions. What differs between encoder-decoders and causal LMs stands in `seq2seq.py` and
@@ -11,7 +11,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -20,7 +19,7 @@ from transformers import PreTrainedModel
 
 from kosum_pl.checkpoints.random_state import restore_random_state
 from kosum_pl.checkpoints.record import read_record, write_record
-from kosum_pl.decode import ConstraintSettings, DecodingPreset, DecodingSettings, PresetRouter
+from kosum_pl.decode import ConstraintSettings, DecodingSettings
 from kosum_pl.decode.postprocess.steps import DEFAULT_STEPS
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import Batch, ChatPrompt, Encoder, SourcePrompt, add_new_tokens, load_tokenizer
@@ -33,19 +32,18 @@ from kosum_pl.models.new_tokens import NewTokenRows
 from kosum_pl.models.quantization import QuantizationName
 from kosum_pl.models.source import ModelSource, load_config, num_positions
 from kosum_pl.modules.arguments import pick
-from kosum_pl.modules.clipping import clip_gradients, is_sharded, row_names
+from kosum_pl.modules.clipping import clip_gradients, row_names
+from kosum_pl.modules.evaluating import EvaluatingModule
 from kosum_pl.modules.finite import FiniteGuard, OnNonFinite
 from kosum_pl.modules.loss import check_label_smoothing, cross_entropy_sum
 from kosum_pl.modules.optim import OptimizerName, OptimizerSettings, ScheduleName, build_optimizer
-from kosum_pl.modules.out_of_memory import Demand, in_parts
 from kosum_pl.modules.resumed_rows import check_rows
 from kosum_pl.modules.step_count import num_training_steps
 from kosum_pl.modules.step_normalizer import StepNormalizer, is_last_micro_batch
-from kosum_pl.modules.summarizer import Summarizer
 from kosum_pl.types import Prediction
 
 
-class SummarizationModule(LightningModule):
+class SummarizationModule(EvaluatingModule):
     """What encoder-decoders and causal LMs have in common; see `Seq2SeqModule` and `CausalModule`.
 
     Args:
@@ -102,7 +100,6 @@ class SummarizationModule(LightningModule):
     """
 
     is_causal: bool
-    _constraint_name = "none"  # in the last evaluation
     _random_states: Sequence[dict[str, Tensor]] = ()
 
     def __init__(
@@ -169,10 +166,6 @@ class SummarizationModule(LightningModule):
     def make_encoder(self, tokenizer: Any, prompt: ChatPrompt | SourcePrompt | None) -> Encoder:
         """The encoder of this kind of model."""
 
-    @abstractmethod
-    def supervised_logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits and targets of a batch's supervised positions, (N, V) and (N,)."""
-
     def configure_model(self) -> None:
         """Load or build the weights, once; the encoder is there already."""
         if self.model is not None:
@@ -197,27 +190,6 @@ class SummarizationModule(LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    @property
-    def language_model(self) -> PreTrainedModel:
-        """The model; `configure_model` must have run."""
-        if self.model is None:
-            raise RuntimeError("the module has no weights yet: call configure_model() first")
-        return self.model
-
-    @property
-    def is_fitting(self) -> bool:
-        """Whether a `fit` is running, also during its validation."""
-        return self._trainer is not None and self.trainer.state.fn == "fit"
-
-    @property
-    def decoding(self) -> DecodingSettings:
-        """How text is generated; a callback may replace it."""
-        return self._summarizer.decoding
-
-    @decoding.setter
-    def decoding(self, decoding: DecodingSettings) -> None:
-        self._summarizer = Summarizer(self.encoder, decoding)
-
     def max_positions(self) -> int | None:
         """Positions that the model has for a sequence, by its config; None where it has no such limit.
 
@@ -227,31 +199,6 @@ class SummarizationModule(LightningModule):
             return num_positions(load_config(self.source, num_tokens=len(self.encoder.tokenizer)))
         except ValueError:
             return None
-
-    @property
-    def active_router(self) -> PresetRouter:
-        """Decides which preset serves which row, at this stage."""
-        return self.decoding.fit_router if self.is_fitting else self.decoding.router
-
-    @property
-    def should_generate(self) -> bool:
-        """Whether an evaluation now would generate."""
-        return self.generate_during_fit or not self.is_fitting
-
-    @property
-    def metric_names(self) -> tuple[str, ...]:
-        """Names that every validation will log, for callbacks to check at the start."""
-        generated = self.evaluation.settings.score_names if self.should_generate else ()
-        return tuple(f"val/{name}" for name in ("loss", *generated))
-
-    def score_record(self) -> dict[str, Any]:
-        """What must stand beside the scores for them to mean something."""
-        return {
-            **self.evaluation.record(),
-            "constraint": self._constraint_name,
-            "preset": ",".join(sorted({prediction.preset for prediction in self.predictions})),
-            "num_rows": len(self.predictions),
-        }
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Sum of the batch's losses, scaled; `on_after_backward` turns the step's sum into a mean over tokens."""
@@ -307,83 +254,6 @@ class SummarizationModule(LightningModule):
         """Say which steps were left out."""
         for line in self.finite_guard.lines(num_steps=self.trainer.global_step):
             rank_zero_info(line)
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Loss and generated summaries of one batch."""
-        self._evaluate(batch, "validation")
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Loss and generated summaries of one batch."""
-        self._evaluate(batch, "test")
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> list[str]:
-        """Summaries of one batch, as text; `predictions` has all rows in input order once the epoch has ended."""
-        return [prediction.text for prediction in self._evaluate(batch, "predict")]
-
-    def _evaluate(self, batch: Batch, stage: str) -> list[Prediction]:
-        if batch.labels is not None:
-            demand = Demand(work="is scored by its loss", together=self._together)
-            for part, _, loss in in_parts(batch, self._loss_sum, demand=demand):
-                if batch.is_counted and loss is not None:
-                    self.evaluation.update_loss(loss, num_tokens=part.num_supervised_tokens)
-        if not self.should_generate:
-            return []
-        preset, *others = {self.active_router.preset_for(dialogue.profile) for dialogue in batch.dialogues}
-        assert not others, "a batch mixes presets"
-        predictions = self.summarize_batch(batch, preset=preset, stage=stage)
-        if batch.is_counted:  # a row that fills up a rank's last batch is scored on another
-            self.evaluation.update(batch.rows, predictions)
-        return predictions
-
-    def _loss_sum(self, batch: Batch, _: range) -> Tensor | None:
-        """Sum of a batch's losses; None of a part without any reference."""
-        return None if batch.labels is None else cross_entropy_sum(*self.supervised_logits(batch))
-
-    @property
-    def _together(self) -> str:
-        """Name of the strategy under which several ranks compute together; empty where each computes alone."""
-        if self._trainer is None or self.trainer.world_size == 1 or not is_sharded(self.trainer):
-            return ""
-        return type(self.trainer.strategy).__name__
-
-    def summarize_batch(
-        self, batch: Batch, *, preset: DecodingPreset, stage: str = "predict", encoder_states: Tensor | None = None
-    ) -> list[Prediction]:
-        """Generate one summary for every row of a batch; see `Summarizer.summarize`."""
-        return self._summarizer.summarize(
-            self.language_model,
-            batch,
-            preset=preset,
-            stage=stage,
-            encoder_states=encoder_states,
-            together=self._together,
-        )
-
-    def on_validation_epoch_end(self) -> None:
-        """Scores of all rows, logged under `val/`."""
-        self._finish_evaluation("validation", prefix="val")
-
-    def on_test_epoch_end(self) -> None:
-        """Scores of all rows, logged under `test/`."""
-        self._finish_evaluation("test", prefix="test")
-
-    def on_predict_epoch_end(self) -> None:
-        """All rows' predictions in input order, and what can be scored without references."""
-        self._finish_evaluation("predict", prefix="predict")
-
-    def _finish_evaluation(self, stage: str, *, prefix: str) -> None:
-        self._constraint_name = self.decoding.constraint_name(stage)
-        table, self.scores = self.evaluation.finish(prefix)
-        self.predictions = list(table.predictions)
-        if self.trainer.sanity_checking:
-            self.start_scores = self.scores
-        elif stage != "predict":  # where nothing can be logged
-            self._log_scores(prefix)
-
-    def _log_scores(self, prefix: str) -> None:
-        self.log_dict(self.scores)
-        if f"{prefix}/rouge_sum" in self.scores:
-            self.log("rouge_sum", self.scores[f"{prefix}/rouge_sum"], prog_bar=True, logger=False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning leaves out: random states, and which encoder the weights were trained with."""
