@@ -119,9 +119,10 @@ class RougeSumCheckpoint(ModelCheckpoint):
         if not (self._owes_validation and is_validation_due(trainer)):  # with another interval there is none to make
             self._entry.close(trainer)
         if not _validates(trainer):
+            remedy = "set data.val_file" if trainer.limit_val_batches else "trainer.limit_val_batches is 0: raise it"
             raise ValueError(
                 f"RougeSumCheckpoint chooses by {self.chosen_by[0]}, but this fit validates on nothing; "
-                "set data.val_file, or take the callback out"
+                f"{remedy}, or take the callback out"
             )
         self._saved_at = time.monotonic()
 

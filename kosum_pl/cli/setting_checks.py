@@ -34,6 +34,9 @@ _SHARES: Final = (
     "limit_predict_batches",
     "overfit_batches",
 )
+_TIMES: Final = ("max_time", "val_check_interval")
+_TIME: Final = re.compile(r"\d+:\d\d:\d\d:\d\d")
+_TIME_UNITS: Final = {"weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds"}
 _TRAINS_NOTHING: Final = ("max_epochs", "max_steps", "limit_train_batches")
 _GPU_STRATEGIES: Final = ("deepspeed", "fsdp")
 _COPYING_STRATEGIES: Final = ("ddp_fork", "ddp_notebook", "ddp_spawn")
@@ -65,6 +68,8 @@ def check_trainer(settings: Mapping[str, Any], *, command: str, has_gpu: Callabl
     for name in _SHARES:
         _check_share(name, settings.get(name), least=0)
     _check_share("val_check_interval", settings.get("val_check_interval"), least=1)
+    for name in _TIMES:
+        _check_time(name, settings.get(name), is_number_too=name != "max_time")
     clip = settings.get("gradient_clip_val")
     if isinstance(clip, (int, float)) and not (is_finite_number(clip) and clip >= 0):
         raise UsageError(f"trainer.gradient_clip_val is {clip}; write a number from 0 on, such as 1.0")
@@ -96,6 +101,14 @@ def _check_share(name: str, value: Any, *, least: int) -> None:
     if not is_share and not (isinstance(value, int) and value >= least):
         remedy = f"write a whole number from {least} on, or a share such as 0.25"
         raise UsageError(f"trainer.{name} is {value}; {remedy}")
+
+
+def _check_time(name: str, value: Any, *, is_number_too: bool) -> None:
+    """A span of time as Lightning reads it."""
+    if isinstance(value, str) and not (is_number_too or _TIME.fullmatch(value.strip())):
+        raise UsageError(f"trainer.{name} is '{value}'; write DD:HH:MM:SS, such as 00:12:00:00 for twelve hours")
+    if isinstance(value, Mapping) and set(value) - _TIME_UNITS:
+        raise UsageError(f"trainer.{name} is {dict(value)}; write DD:HH:MM:SS, or units such as {{hours: 12}}")
 
 
 def _check_strategy(strategy: Any, *, accelerator: Any, has_gpu: Callable[[], bool]) -> None:
