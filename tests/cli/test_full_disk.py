@@ -119,17 +119,21 @@ def test_an_error_with_a_full_disk_keeps_its_traceback_and_the_last_step(
     work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot be written while a fit ends must neither hide why it ends, nor come before the checkpoint."""
-    step = Seq2SeqModule.training_step
+    step, is_failing = Seq2SeqModule.training_step, False
 
     def training_step(module: Seq2SeqModule, batch: Any, batch_idx: int) -> Any:
+        nonlocal is_failing
         if module.global_step == 3:
+            is_failing = True
             raise KeyError("a defect")
         return step(module, batch, batch_idx)
 
     monkeypatch.setattr(Seq2SeqModule, "training_step", training_step)
-    fill_disk(monkeypatch, lambda name: name in ("metrics.json", "grad_norms.json"))
+    lost = ("metrics.json", "grad_norms.json", "run.json", "crash.txt")
+    refused = fill_disk(monkeypatch, lambda name: is_failing and name in lost)
     with pytest.raises(KeyError, match="a defect"):
         main(FIT)
+    assert set(refused) == set(lost)
     assert steps_kept(run_of(work)) == [3, 2]
 
 

@@ -6,8 +6,9 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from kosum_pl.__main__ import main
 from kosum_pl.checkpoints.weights import load_weights
 from kosum_pl.cli.arguments import read_arguments
 from kosum_pl.cli.parts import load_parts
+from kosum_pl.commands.tune import rows as rows_file
 from kosum_pl.commands.tune.rows import RowScorer, select_rows, split_rows
 from kosum_pl.decode import load_preset
 from kosum_pl.inference import InferenceSettings
@@ -24,6 +26,7 @@ from kosum_pl.metrics.rouge import score_rows
 from kosum_pl.metrics.tokenize import get_tokenizer
 from tests.commands.exported_runs import SHAPES, inside, write_config, write_data
 from tests.error_lines import error_line
+from tests.memory_errors import cuda_error
 
 CALL = ["--config", "tiny.yaml", "--ckpt_path", "last", "--device", "cpu"]
 
@@ -62,8 +65,8 @@ def folder(trained: Path) -> Iterator[Path]:
         yield trained
 
 
-def test_scores_are_those_of_validate(folder: Path) -> None:
-    """Row by row, with constraint and post-processing, and although prompts are encoded once."""
+def test_scores_are_those_of_validate(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row by row, with constraint and post-processing, although prompts are encoded once, and with little memory."""
     (folder / "beams.yaml").write_text("num_beams: 3\nmax_new_tokens: 10\nmin_new_tokens: 3\nlength_penalty: 2.0\n")
     assert main(["validate", *CALL[:4], "--preset", "beams.yaml", "--trainer.limit_val_batches", "1.0"]) == 0
     details = max(folder.glob("runs/tiny/2*/eval/validate-beams-*/predictions.jsonl"))
@@ -92,6 +95,26 @@ def test_scores_are_those_of_validate(folder: Path) -> None:
     assert (found[0] == found[1]).all()
     assert found[0].std() > 0, "rows that all score the same prove nothing"
     assert scorer.num_batches > 3
+
+    refused: list[int] = []
+
+    def cramped(work: Callable[..., Any]) -> Callable[..., Any]:
+        def fits_two_rows(*arguments: Any, **named: Any) -> Any:
+            num_rows = len(arguments[1].rows if arguments else named["attention_mask"])
+            if num_rows > 2:
+                refused.append(num_rows)
+                raise cuda_error()
+            return work(*arguments, **named)
+
+        return fits_two_rows
+
+    model = parts.module.language_model
+    monkeypatch.setattr(rows_file, "encode_prompts", cramped(rows_file.encode_prompts))
+    monkeypatch.setattr(model, "generate", cramped(model.generate))
+    small = RowScorer(parts, indices, settings, device=torch.device("cpu"))
+    np.testing.assert_array_equal(small.scores(load_preset("beams.yaml")), found[0])
+    assert refused
+    assert small.num_batches > scorer.num_batches
 
 
 def test_what_does_not_win_is_not_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
