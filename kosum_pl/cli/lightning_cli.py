@@ -98,6 +98,8 @@ class KosumCLI(LightningCLI):
             seed_everything_default=_DEFAULT_SEED,
             subclass_mode_model=True,
             auto_configure_optimizers=False,
+            # Checkpoints hold no hyper-parameters: the run's config says them, and writing them out takes time.
+            load_from_checkpoint_support=False,
             parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "prog": "kosum_pl"},
             args=[invocation.command, *invocation.arguments],
         )

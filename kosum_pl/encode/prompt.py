@@ -12,13 +12,14 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
-from kosum_pl.encode.time_limit import TookTooLongError, time_limit
+from kosum_pl.encode.render_limits import TookTooLongError, memory_limit, time_limit
 from kosum_pl.errors import one_line
 from kosum_pl.lookup import resolve_path
 from kosum_pl.types import Message
 
 DIALOGUE_FIELD: Final = "{dialogue}"
 MAX_RENDER_SECONDS: Final = 10.0
+MAX_RENDER_BYTES: Final = 1 << 30
 _FILE_OPTION: Final = "model.prompt.template_file"
 
 _DEFAULT_SYSTEM: Final = (
@@ -100,6 +101,10 @@ class SourcePrompt:
     def files(self) -> tuple[Path, ...]:
         """None: all of it stands in the config."""
         return ()
+
+
+_MISTAKES: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What a template may raise beside Jinja's own errors."""
 
 
 class _RefusalError(Exception):
@@ -185,7 +190,7 @@ class ChatRenderer:
         from jinja2 import TemplateError  # comes with transformers' templates; light configs do without
 
         try:
-            with time_limit(MAX_RENDER_SECONDS):
+            with time_limit(MAX_RENDER_SECONDS), memory_limit(MAX_RENDER_BYTES):
                 text: str = self._tokenizer.apply_chat_template(
                     [asdict(message) for message in messages],
                     chat_template=self.template,
@@ -197,8 +202,12 @@ class ChatRenderer:
             raise ValueError(
                 f"{self.source} takes more than {MAX_RENDER_SECONDS:g} seconds for one chat; {self.remedy}"
             ) from None
+        except MemoryError:
+            raise ValueError(
+                f"{self.source} takes more than {MAX_RENDER_BYTES >> 30} GiB of memory for one chat; {self.remedy}"
+            ) from None
         # Whatever a template does wrong: a name that is none, a division by zero, a range that the sandbox bounds.
-        except (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
+        except (TemplateError, *_MISTAKES) as error:
             raise _RefusalError(one_line(str(error)) or type(error).__name__) from error
         return text
 

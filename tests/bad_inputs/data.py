@@ -71,6 +71,8 @@ def _rows() -> Iterator[BadInput]:
         ("a range without end", "{% for i in range(10**12) %}{% endfor %}", "Range too big"),
         ("no Jinja", "{% for %}", "refuses the turns"),
         ("a division by zero", "{{ 1 // 0 }}", "refuses the turns"),
+        ("more memory than there is", "{{ 'a' * 10**11 }}", "takes more than 1 GiB of memory for one chat; mend"),
+        ("a number of too many digits", "{{ 10**5000 }}", "refuses the turns user: Exceeds the limit"),
     ):
         yield BadInput(
             name=f"template, {name}",

@@ -224,3 +224,22 @@ def test_bitsandbytes_that_does_not_load_is_found(causal: Path, monkeypatch: pyt
     assert status == EXIT_BROKEN
     (line,) = lines(values, "broken")
     assert line.startswith("model.quantization=nf4 needs bitsandbytes, which cannot be loaded")
+
+
+def test_presets_that_serve_no_row_and_slices_of_no_column_are_found(work: Path) -> None:
+    (work / "sunday.yaml").write_text("when: {weekday: 1}\nmax_new_tokens: 48\n", encoding="utf-8")
+    (work / "trip.yaml").write_text("when: {topic: [없는 주제, 여기 없음]}\nmax_new_tokens: 48\n", encoding="utf-8")
+    presets = "--model.presets=[sunday.yaml, trip.yaml, default]"
+    status, values = doctor("--model.random_init=true", presets)
+    idle = [line for line in lines(values, "warning", area="data") if "serves no row" in line]
+    assert (status, idle) == (
+        0,
+        [
+            "preset 'sunday' serves no row of val: none has the column 'weekday' of its when",
+            "preset 'trip' serves no row of val: none has topic=없는 주제 or 여기 없음",
+        ],
+    )
+    status, values = doctor("--model.random_init=true", "--model.slices=[weekday]")
+    (line,) = lines(values, "broken", area="data")
+    assert status == EXIT_BROKEN
+    assert line.startswith("model.slices names weekday, a column that no row of val has")
