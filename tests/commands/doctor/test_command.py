@@ -242,4 +242,4 @@ def test_presets_that_serve_no_row_and_slices_of_no_column_are_found(work: Path)
     status, values = doctor("--model.random_init=true", "--model.slices=[weekday]")
     (line,) = lines(values, "broken", area="data")
     assert status == EXIT_BROKEN
-    assert line.startswith("model.slices names weekday, a column that no row of val has")
+    assert line.startswith("model.slices names 'weekday', a column that no row of val has")
