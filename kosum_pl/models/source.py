@@ -26,6 +26,7 @@ from transformers import (
 
 from kosum_pl.lookup import resolve_path
 from kosum_pl.models.quantization import Quantization, QuantizationName, keep_differentiable
+from kosum_pl.models.sizes import check_sizes
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 # Per-layer lists that a config computes from its number of layers; stale once that number is overridden.
@@ -83,17 +84,22 @@ def load_config(source: ModelSource, *, num_tokens: int) -> PretrainedConfig:
     if "num_hidden_layers" in overrides:
         stored = {name: value for name, value in stored.items() if name not in _PER_LAYER_FIELDS}
     _check_overrides(overrides, model_type=model_type)
+    check_sizes({**stored, **overrides}, overrides=overrides, source=f"'{source.model_name}'")
     if source.random_init:
         overrides["vocab_size"] = max(num_tokens, int(overrides.get("vocab_size", stored.get("vocab_size", 0))))
-    return _config_of(model_type, {**stored, **overrides})
+    return _config_of(model_type, {**stored, **overrides}, overrides=overrides)
 
 
-def _config_of(model_type: str, fields: Mapping[str, Any]) -> PretrainedConfig:
+def _config_of(
+    model_type: str, fields: Mapping[str, Any], *, overrides: Mapping[str, Any] | None = None
+) -> PretrainedConfig:
     try:
         config: PretrainedConfig = AutoConfig.for_model(model_type, **fields)
     except Exception as error:  # each model's config has checks, and errors, of its own
         reason = next(reversed([line.strip() for line in str(error).splitlines() if line.strip()]), "no reason given")
-        raise ValueError(f"model.config_overrides: a {model_type} config refuses them: {reason[:200]}") from error
+        named = [name for name in overrides or {} if name in reason or name.replace("_", " ") in reason]
+        key = ".".join(["model.config_overrides", *named[:1]])
+        raise ValueError(f"{key}: a {model_type} config refuses this: {reason[:200]}") from error
     return config
 
 

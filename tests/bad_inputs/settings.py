@@ -46,7 +46,23 @@ MODEL = [
     refused("model.model_name", "/no/such", "no such folder"),
     refused("model.model_name", "train.csv", "a file, not a folder"),
     refused("model.dtype", "float8", "bfloat16"),
-    refused("model.config_overrides", "{d_model: abc}", "d_model"),
+    refused(
+        "model.config_overrides", "{d_model: abc}", "model.config_overrides.d_model is 'abc'; write a whole number"
+    ),
+    refused("model.config_overrides", "{d_model: -4}", "model.config_overrides.d_model is -4; write a whole number"),
+    refused(
+        "model.config_overrides", "{d_model: 16.5}", "model.config_overrides.d_model is 16.5; write a whole number"
+    ),
+    refused(
+        "model.config_overrides", "{encoder_layers: 0}", "model.config_overrides.encoder_layers is 0; write a whole"
+    ),
+    refused("model.config_overrides", "{vocab_size: -5}", "model.config_overrides.vocab_size is -5; write a whole"),
+    refused(
+        "model.config_overrides",
+        "{d_model: 30}",
+        "encoder_attention_heads of 'demo:bart' is 4, and model.config_overrides.d_model 30, which 4 does not divide",
+    ),
+    refused("model.config_overrides", "{dropout: x}", "model.config_overrides.dropout: a bart config refuses this"),
     refused("model.config_overrides", "{model_type: nope}", "nope"),
     refused("model.config_overrides", "{nope: 1}", "no field nope"),
     refused("model.quantization", "nf5", "nf4"),
