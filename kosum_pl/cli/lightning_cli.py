@@ -32,7 +32,7 @@ from kosum_pl.cli.memory_advice import memory_advice
 from kosum_pl.cli.parser_errors import explain_instantiation_error, explain_parser_error
 from kosum_pl.cli.plugins import LoadedPlugins, load_plugins
 from kosum_pl.cli.quiet import quieten
-from kosum_pl.cli.setting_checks import check_seed, check_trainer, explain_refusal
+from kosum_pl.cli.setting_checks import check_devices, check_seed, check_trainer, explain_refusal
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.errors import (
     UsageError,
@@ -153,6 +153,8 @@ class KosumCLI(LightningCLI):
         values = self.config[self.invocation.command]
         check_seed(values.seed_everything)
         check_trainer(values.trainer, command=self.invocation.command, has_gpu=torch.cuda.is_available)
+        if self.is_run:
+            check_devices(values.trainer, has_gpu=torch.cuda.is_available)
 
     def _parse_ckpt_path(self) -> None:
         """Leave the checkpoint's hyper-parameters alone: a preset given with `--ckpt_path` is the one used."""

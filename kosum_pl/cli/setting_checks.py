@@ -6,8 +6,10 @@ Out: nothing, or one line with the key, its value and what to write. Nothing has
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Any, Final
 
 from kosum_pl.errors import UsageError, one_line
@@ -78,7 +80,35 @@ def check_trainer(settings: Mapping[str, Any], *, command: str, has_gpu: Callabl
     for name in _TRAINS_NOTHING:
         if command == "fit" and settings.get(name) == 0 and settings.get(name) is not None:
             raise UsageError(f"trainer.{name} is 0, and fit would train nothing; write a number above 0, or null")
-    _check_strategy(settings.get("strategy"), accelerator=settings.get("accelerator"), has_gpu=has_gpu)
+    accelerator = settings.get("accelerator")
+    if accelerator == "tpu" and find_spec("torch_xla") is None:
+        raise UsageError(
+            "trainer.accelerator is tpu, which needs torch_xla, and it is not installed; use auto, gpu or cpu"
+        )
+    _check_strategy(settings.get("strategy"), accelerator=accelerator, has_gpu=has_gpu)
+
+
+def check_devices(settings: Mapping[str, Any], *, has_gpu: Callable[[], bool]) -> None:
+    """Refuse more processes on a CPU than it has cores: each device is one there, with a model of its own.
+
+    Args:
+        settings: `trainer` of a parsed config that runs here; one that is planned for may have another machine.
+        has_gpu: Asked only where the number is too large for a CPU.
+
+    Raises:
+        UsageError: There are more.
+    """
+    devices, accelerator = settings.get("devices"), settings.get("accelerator")
+    if isinstance(devices, str) and devices.isdecimal():
+        devices = int(devices)
+    num_cores = os.cpu_count() or 1
+    if not isinstance(devices, int) or devices <= num_cores or accelerator not in ("auto", "cpu"):
+        return
+    if accelerator == "cpu" or not has_gpu():
+        raise UsageError(
+            f"trainer.devices is {devices}: on a CPU that is as many processes, and this machine has {num_cores} "
+            f"cores; write a number up to {num_cores}"
+        )
 
 
 def explain_refusal(error: BaseException, settings: Mapping[str, Any], *, owner: str = "trainer") -> str:

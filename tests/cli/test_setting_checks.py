@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kosum_pl.cli.setting_checks import check_seed, check_trainer, explain_refusal
+from kosum_pl.cli.setting_checks import check_devices, check_seed, check_trainer, explain_refusal
 from kosum_pl.data.batching.numbers import check_numbers
 from kosum_pl.errors import UsageError
 
@@ -87,3 +87,29 @@ def test_a_refusal_names_the_key_that_it_speaks_of(message: str, line: str) -> N
 def test_numbers_of_the_data_module_have_a_range(name: str, value: int) -> None:
     with pytest.raises(ValueError, match=rf"^data\.{name} is {value}; write a whole number from"):
         check_numbers({name: value})
+
+
+@pytest.mark.parametrize(
+    ("devices", "accelerator", "has_gpu", "is_refused"),
+    [
+        (5, "cpu", False, True),
+        ("5", "cpu", True, True),
+        (5, "auto", False, True),
+        (5, "auto", True, False),
+        (5, "gpu", True, False),
+        (4, "cpu", False, False),
+        ("auto", "cpu", False, False),
+        ([0, 1], "cpu", False, False),
+        (-1, "auto", False, False),
+    ],
+)
+def test_a_cpu_takes_as_many_processes_as_it_has_cores(
+    monkeypatch: pytest.MonkeyPatch, devices: object, accelerator: str, has_gpu: bool, is_refused: bool
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    settings = {"devices": devices, "accelerator": accelerator}
+    if not is_refused:
+        check_devices(settings, has_gpu=lambda: has_gpu)
+        return
+    with pytest.raises(UsageError, match=r"trainer\.devices is 5: .* this machine has 4 cores; write a number up to 4"):
+        check_devices(settings, has_gpu=lambda: has_gpu)
