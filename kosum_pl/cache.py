@@ -128,17 +128,20 @@ def check_seals(folder: Path, seals: Mapping[str, list[int]]) -> None:
 
 
 @contextmanager
-def building(path: Path) -> Iterator[None]:
+def building(path: Path) -> Iterator[bool]:
     """While one process builds a file or folder of the cache the others wait here, and find it afterwards.
 
     Where the file system has no locks, or cannot be written, nobody waits: each builds its own, and the last one stays.
+
+    Yields:
+        Whether it is certain that no other process builds it.
     """
     lock_path, lock = path.with_name(f".{path.name}.lock"), None
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = take_lock(lock_path, waits=False) or _wait(lock_path)
     try:
-        yield
+        yield lock is not None and lock.is_certain
     finally:
         if lock is not None:
             lock.release()

@@ -8,8 +8,12 @@ file, and is checked before a row is read. Several ranks may want the same one: 
 from __future__ import annotations
 
 import errno
+import glob
+import hashlib
 import json
 import os
+import shutil
+import socket
 import sqlite3
 import tempfile
 import time
@@ -54,7 +58,9 @@ def load_or_write(folder: Path, *, features: Any, write: WriteRows, other_files:
     own_files = {ROWS_FILE, SUMMARY_FILE, *other_files}
     with suppress(FileNotFoundError, DamagedError):
         return _load(folder)
-    with building(folder):
+    with building(folder) as is_alone:
+        if is_alone:
+            _remove_leftovers(folder)
         try:
             return _load(folder)
         except FileNotFoundError:
@@ -101,7 +107,7 @@ def _write(folder: Path, features: Any, write: WriteRows, own_files: set[str]) -
 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        work = tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-", ignore_cleanup_errors=True)
+        work = tempfile.TemporaryDirectory(dir=folder.parent, prefix=_draft_prefix(folder), ignore_cleanup_errors=True)
     except OSError as error:
         raise _unwritable(folder.parent, error) from None
     with work as name:
@@ -122,6 +128,22 @@ def _write(folder: Path, features: Any, write: WriteRows, own_files: set[str]) -
             _put_in_place(draft, folder, own_files)
         except OSError as error:
             raise _unwritable(folder, error) from None
+
+
+def _draft_prefix(folder: Path) -> str:
+    """How names of a table's drafts begin on this machine."""
+    machine = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    return f".writing-{folder.name}-{machine}-"
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Take away drafts of a table whose writers were killed, which nobody else does.
+
+    Whoever writes a table holds its lock, which is ours now. Another machine may not see the locks of this one, and its
+    drafts stay.
+    """
+    for draft in folder.parent.glob(f"{glob.escape(_draft_prefix(folder))}*"):
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _put_in_place(draft: Path, folder: Path, own_files: set[str]) -> None:

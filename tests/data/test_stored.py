@@ -183,3 +183,40 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         peaks.append(peak)
     # 190,000 rows more are 30 MB more of text; a set of their ids alone would take 20 MB.
     assert peaks[1] - peaks[0] < 10, peaks
+
+
+_KILLED_WRITER = """
+import os, signal, sys
+from pathlib import Path
+from kosum_pl.data.stored import load_or_write
+from kosum_pl.data.table import row_features
+
+def write(rows, draft):
+    (draft / "part").write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+load_or_write(Path(sys.argv[1]), features=row_features(), write=write)
+"""
+
+
+def test_the_draft_of_a_killed_writer_is_taken_away_by_the_next(tmp_path: Path) -> None:
+    folder, other = tmp_path / "table", tmp_path / "table-2"
+    for path in (folder, other):
+        killed = subprocess.run([sys.executable, "-c", _KILLED_WRITER, str(path)], check=False)
+        assert killed.returncode == -9
+    (abroad := tmp_path / ".writing-table-0123abcd-x").mkdir()  # of another machine, whose locks may not be seen here
+    own, others = ([*tmp_path.glob(f".writing-{name}-????????-*")] for name in ("table", "table-2"))
+    drafts = {path for path in own if path != abroad} - {*others}
+    assert (len(drafts), len(others)) == (1, 1)
+    rows = load_or_write(folder, features=row_features(), write=lambda rows, draft: {}).rows
+    assert len(rows) == 0
+    left = {path for path in tmp_path.glob(".writing-*")}
+    assert left == {*others, abroad}
+
+
+def test_a_draft_stays_where_its_writer_may_be_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "table"
+    subprocess.run([sys.executable, "-c", _KILLED_WRITER, str(folder)], check=False)
+    monkeypatch.setattr(fcntl, "flock", _refuse)
+    load_or_write(folder, features=row_features(), write=lambda rows, draft: {})
+    assert len([*tmp_path.glob(".writing-*")]) == 1
