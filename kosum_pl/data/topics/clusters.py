@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -28,7 +30,10 @@ TOPIC_COLUMN: Final = "topic_cluster"
 TOPICS_FILE: Final = "topics.json"
 """Name of the clusters in a run directory."""
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+_WITHOUT_CHECKSUM: Final = 1
+"""Format of before there was one; runs of then are read."""
+_CHECKSUM_LINE: Final = re.compile(r',\n"checksum": "([0-9a-f]{8})"\n\}\n')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +158,7 @@ class TopicClusters:
         write_atomically(path, self.to_json())
 
     def to_json(self) -> str:
-        """All of it, names and words first."""
+        """All of it, names and words first, and last a CRC-32 of what stands before it."""
         values = {
             "clusters": self.values(),
             "format": FORMAT,
@@ -166,17 +171,22 @@ class TopicClusters:
             f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False, separators=(',', ':'))}"
             for key, value in values.items()
         )
-        return "{\n" + ",\n".join(lines) + "\n}\n"
+        text = "{\n" + ",\n".join(lines)
+        return f'{text},\n"checksum": "{_checksum(text)}"\n}}\n'
 
 
 def load_clusters(path: Path) -> TopicClusters:
     """Clusters that `TopicClusters.save` has written.
 
     Raises:
-        ValueError: There is no such file, or it is something else.
+        ValueError: There is no such file, it is something else, or not what was written.
     """
     try:
         return parse_clusters(path.read_text(encoding="utf-8"))
+    except _DamagedError:
+        raise ValueError(
+            f"{path} is damaged: its checksum is wrong; copy topics.json of that run once more, or fit anew"
+        ) from None
     except OSError as error:
         raise ValueError(
             f"{path}: cannot be read ({error.strerror}); give topics.json of a run that fit made"
@@ -191,11 +201,15 @@ def parse_clusters(text: str) -> TopicClusters:
     """Clusters that `TopicClusters.to_json` has written.
 
     Raises:
-        ValueError, LookupError, TypeError: It is something else.
+        ValueError, LookupError, TypeError: It is something else, or damaged.
     """
     values: dict[str, Any] = json.loads(text)
-    if values["format"] != FORMAT:
+    if values["format"] not in (FORMAT, _WITHOUT_CHECKSUM):
         raise KeyError(f"format {values['format']}")
+    if values["format"] == FORMAT:
+        found = _CHECKSUM_LINE.search(text)
+        if found is None or found.end() != len(text) or found[1] != _checksum(text[: found.start()]):
+            raise _DamagedError
     vocabulary, idf = tuple(values["vocabulary"]), np.array(values["idf"], dtype=np.float32)
     centroids = np.zeros((len(values["clusters"]), len(vocabulary)), dtype=np.float32)
     for row, sparse in zip(centroids, values["centroids"], strict=True):
@@ -210,6 +224,14 @@ def parse_clusters(text: str) -> TopicClusters:
         sizes=tuple(int(cluster["num_rows"]) for cluster in values["clusters"]),
         words=tuple(tuple(cluster["words"]) for cluster in values["clusters"]),
     )
+
+
+class _DamagedError(ValueError):
+    """The clusters are not what was written."""
+
+
+def _checksum(text: str) -> str:
+    return f"{zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}"
 
 
 def _decimals(values: NDArray[np.float32]) -> list[float]:

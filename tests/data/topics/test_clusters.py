@@ -137,6 +137,37 @@ def test_a_file_without_clusters_is_an_error(text: str | None, tmp_path: Path) -
         load_clusters(path)
 
 
+def test_a_flipped_bit_is_refused_by_name(clusters: TopicClusters, tmp_path: Path) -> None:
+    path = tmp_path / "topics.json"
+    clusters.save(path)
+    whole = path.read_bytes()
+    num_bits = 8 * len(whole)
+    bits = [*random.Random(0).sample(range(num_bits), 300), *range(num_bits - 8 * 30, num_bits)]
+    num_found = 0
+    message = r"topics\.json(: holds no topic clusters| is damaged: its checksum is wrong)"
+    for bit in bits:
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=message) as caught:
+            load_clusters(path)
+        num_found += "is damaged" in str(caught.value)
+    assert num_found > 100, "much of what a flip makes is JSON as before"
+    path.write_bytes(whole)
+    assert load_clusters(path).words == clusters.words
+
+
+def test_clusters_of_runs_before_there_was_a_checksum_are_read(clusters: TopicClusters, tmp_path: Path) -> None:
+    clusters.save(tmp_path / "new.json")
+    values = json.loads((tmp_path / "new.json").read_text(encoding="utf-8"))
+    assert (values["format"], len(values.pop("checksum"))) == (2, 8)
+    (tmp_path / "old.json").write_text(json.dumps({**values, "format": 1}), encoding="utf-8")
+    assert load_clusters(tmp_path / "old.json").to_json() == clusters.to_json()
+    (tmp_path / "unsealed.json").write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"is damaged: its checksum is wrong; copy topics\.json of that run once more"):
+        load_clusters(tmp_path / "unsealed.json")
+
+
 def test_rows_know_their_cluster(clusters: TopicClusters, tmp_path: Path) -> None:
     table = write_table(tmp_path)
     labelled = with_topics(table, clusters=clusters)
