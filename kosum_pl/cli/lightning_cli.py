@@ -45,12 +45,13 @@ from kosum_pl.errors import (
 )
 from kosum_pl.modules import SummarizationModule
 from kosum_pl.report.finish import finish_report
-from kosum_pl.runs.files import CHECKPOINT_FOLDER, LAST_CHECKPOINT
-from kosum_pl.runs.folders import RunFolders, find_checkpoint, is_rank_zero, open_folders
+from kosum_pl.runs.files import CHECKPOINT_FOLDER, LAST_CHECKPOINT, RECORD_FILE
+from kosum_pl.runs.folders import RunFolders, find_checkpoint, is_rank_zero, open_folders, run_of
 from kosum_pl.runs.lock import hold_run
 from kosum_pl.runs.memory_watch import MemoryWatch
 from kosum_pl.runs.recorder import RunRecorder
 from kosum_pl.runs.reproduce import Reproduction
+from kosum_pl.runs.run import Run
 from kosum_pl.runs.stopping import SignalStop
 from kosum_pl.terminal import say
 
@@ -176,6 +177,18 @@ class KosumCLI(LightningCLI):
             self._take_limits(run_limits(values.data.as_dict(), checkpoint=checkpoint))
         elif self.invocation.command == "fit":
             self.start = start_of(values.lineage)
+        self._say_torn_record(checkpoint or self.start)
+
+    def _say_torn_record(self, weights: Path | None) -> None:
+        """Tell of a `run.json` beside the weights that cannot be read: nothing here needs it, and others may."""
+        run_dir = run_of(weights) if weights is not None else None
+        failure = Run(run_dir).record_failure if run_dir is not None else ""
+        if not failure or not is_rank_zero():
+            return
+        is_resumed = weights != self.start and self.invocation.command == "fit" and self.is_run
+        remedy = "fit writes it anew" if is_resumed else "copy the run once more, or delete that file"
+        what = "what it says of the run, such as versions and lineage, is left out"
+        say(f"kosum_pl: warning: {run_dir}/{RECORD_FILE} cannot be read ({failure}); {what}; {remedy}", file=sys.stderr)
 
     def _take_limits(self, numbers: Mapping[str, int]) -> None:
         """Cut rows where the checkpoint's fit did, whatever lies in the train file by now."""

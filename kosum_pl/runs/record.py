@@ -20,6 +20,8 @@ from kosum_pl.runs.files import RECORD_FILE
 
 SCHEMA_VERSION: Final = 1
 State = Literal["", "running", "done", "interrupted", "failed"]
+_PARTS: Final = {"lineage": dict, "hashes": dict, "reachability": dict}
+"""What fields of several values hold; else texts."""
 _SCRIPT_HASH: Final = re.compile(r"^([0-9a-f]{64}) [ *](.+)$", re.MULTILINE)
 _SCRIPT_COMMAND: Final = re.compile(r"^started_as=\((.*?)\)$", re.MULTILINE | re.DOTALL)
 _LAUNCHER: Final = ("python", "-m", "kosum_pl")
@@ -102,7 +104,20 @@ def read_record(path: Path) -> RunRecord:
     if not isinstance(values, dict) or values.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"{path} is of a version that this one does not read")
     known = {each.name for each in fields(RunRecord)}
-    return RunRecord(**{name: value for name, value in values.items() if name in known})
+    values = {name: value for name, value in values.items() if name in known}
+    for name, value in values.items():
+        if not _is_of_kind(value, default=getattr(RunRecord(), name), part=_PARTS.get(name, str)):
+            raise ValueError(f"{path}: '{name}' is of another kind")
+    return RunRecord(**values)
+
+
+def _is_of_kind(value: Any, *, default: Any, part: type) -> bool:
+    """Whether a field may have a value, by the value that it has without one and the kind of its parts."""
+    if default is None or isinstance(default, str):
+        return isinstance(value, str) or (default is None and value is None)
+    if isinstance(default, Mapping):
+        return isinstance(value, dict) and all(isinstance(each, part) for each in value.values())
+    return isinstance(value, list) and all(isinstance(each, part) for each in value)
 
 
 def read_script(path: Path) -> RunRecord:

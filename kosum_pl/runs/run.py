@@ -100,6 +100,12 @@ class Run:
     # How it was made.
 
     @property
+    def record_failure(self) -> str:
+        """Why `run.json` cannot be read; empty where it can, or where there is none."""
+        _ = self._record
+        return self.failures.get(files.RECORD_FILE, "")
+
+    @property
     def record(self) -> RunRecord:
         """`run.json`; of a run that has none, what its script says."""
         return self._record or self._script

@@ -98,6 +98,13 @@ def test_a_record_comes_back_and_a_gate_names_an_unfinished_run(tmp_path: Path) 
         ("config.yaml", "a: [\n"),
         ("drift.json", "3"),
         ("run.json", '{"schema_version": 99}'),
+        ("run.json", '{"schema_version": 1, "state": "do'),
+        ("run.json", '{"schema_version": 1, "lineage": ["a"]}'),
+        ("run.json", '{"schema_version": 1, "hashes": {"data": 5}}'),
+        ("run.json", '{"schema_version": 1, "arguments": [1]}'),
+        ("run.json", '{"schema_version": 1, "versions": ["torch"]}'),
+        ("run.json", '{"schema_version": 1, "config_hash": null}'),
+        ("run.json", '{"schema_version": 1, "checkpoint": 3}'),
     ],
 )
 def test_a_broken_file_leaves_a_note(tmp_path: Path, name: str, text: str) -> None:
