@@ -82,3 +82,8 @@ def test_the_table_is_large_and_no_row_stands_twice() -> None:
     names = [row.name for row in ROWS]
     assert len(names) >= 120
     assert len(set(names)) == len(names)
+    contents = [(row.words, *sorted((name, str(content)) for name, content in row.files.items())) for row in ROWS]
+    told_apart = {
+        content if row.make is None else (*content, row.name) for content, row in zip(contents, ROWS, strict=True)
+    }
+    assert len(told_apart) == len(ROWS)

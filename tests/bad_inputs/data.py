@@ -7,7 +7,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 
-from tests.bad_inputs.row import BadInput, fit
+from tests.bad_inputs.row import BadInput, fit, fit_with_template
 
 
 def _xlsx() -> bytes:
@@ -33,7 +33,6 @@ _TABLES = {
     "a quote never closed": (_HEADER.encode() + b'a,"b,c\n', "a double quote opens a field here that is never closed"),
     "a field too many": (_HEADER.encode() + b"a,b,c,d\n", "4 fields where the header has 3"),
 }
-_CAUSAL = ("--model.class_path=CausalModule", "--model.model_name=demo:llama", "--model.config_overrides=null")
 
 
 def _rows() -> Iterator[BadInput]:
@@ -76,7 +75,7 @@ def _rows() -> Iterator[BadInput]:
     ):
         yield BadInput(
             name=f"template, {name}",
-            words=fit(*_CAUSAL, "--model.prompt.class_path=ChatPrompt", "--model.prompt.template_file=bad.jinja"),
+            words=fit_with_template("bad.jinja"),
             says=("bad.jinja", said),
             files={"bad.jinja": template},
         )

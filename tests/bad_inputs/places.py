@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from tests.bad_inputs.row import BadInput, fit
+from tests.bad_inputs.row import BadInput, fit, fit_with_template, refused
 
 _LONG = "가" * 100
 
 ROWS = [
-    BadInput(
-        name="runs_dir, a file",
-        words=fit("--runs_dir", "train.csv"),
-        says=("train.csv", "a file stands where a folder is meant"),
+    *(
+        BadInput(name=f"runs_dir={name}", words=fit("--runs_dir", name), says=(said, remedy))
+        for name, said, remedy in (
+            ("train.csv", "train.csv", "a file stands where a folder is meant"),
+            ("train.csv/runs", "train.csv", "a file stands where a folder is meant"),
+            ("/proc/none", "/proc/none", "--runs_dir"),
+        )
     ),
-    BadInput(
-        name="runs_dir, below a file",
-        words=fit("--runs_dir", "train.csv/runs"),
-        says=("train.csv", "a file stands where a folder is meant"),
-    ),
-    BadInput(name="runs_dir, no disk", words=fit("--runs_dir", "/proc/none"), says=("/proc/none", "--runs_dir")),
     BadInput(name="run_name, too long", words=fit("--run_name", _LONG), says=("write a shorter name",)),
     BadInput(name="run_name, a path", words=fit("--run_name", "a/b"), says=("write a name without slashes",)),
-    BadInput(
-        name="cache_dir, a file",
-        words=fit("--data.cache_dir", "train.csv"),
-        says=("train.csv", "set data.cache_dir"),
-    ),
-    BadInput(
-        name="cache_dir, no disk",
-        words=fit("--data.cache_dir", "/proc/none"),
-        says=("/proc/none", "set data.cache_dir"),
-    ),
+    refused("data.cache_dir", "train.csv", "train.csv", "set data.cache_dir"),
+    refused("data.cache_dir", "/proc/none", "/proc/none", "set data.cache_dir"),
     BadInput(
         name="json, a folder",
         words=("doctor", *fit("--json", ".")[1:]),
@@ -69,13 +58,7 @@ ROWS = [
     ),
     BadInput(
         name="template, a folder",
-        words=fit(
-            "--model.class_path=CausalModule",
-            "--model.model_name=demo:llama",
-            "--model.config_overrides=null",
-            "--model.prompt.class_path=ChatPrompt",
-            "--model.prompt.template_file=.",
-        ),
+        words=fit_with_template("."),
         says=("model.prompt.template_file '.' cannot be read",),
     ),
 ]

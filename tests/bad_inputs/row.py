@@ -62,3 +62,9 @@ def refused(option: str, value: str, *says: str) -> BadInput:
     """A `fit` with one option that is refused before a run is begun; the line names the option."""
     key = option.removeprefix("--")
     return BadInput(name=f"{key}={value}", words=fit(f"--{key}", value), says=(key, *says))
+
+
+def fit_with_template(file: str) -> tuple[str, ...]:
+    """The command line of a `fit` of a causal model whose chat template is a file."""
+    model = ("--model.class_path=CausalModule", "--model.model_name=demo:llama", "--model.config_overrides=null")
+    return fit(*model, "--model.prompt.class_path=ChatPrompt", f"--model.prompt.template_file={file}")
