@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 _UNITS: Final = {"": 10**9, "gb": 10**9, "g": 10**9, "mb": 10**6, "m": 10**6, "gib": 2**30, "mib": 2**20}
+_WEIGHT: Final = re.compile(r"\d+(\.\d+)?")
 _PLOT_ENDINGS: Final = (".svg", ".png", ".pdf")
 
 
@@ -60,6 +61,29 @@ def share(word: str) -> float:
     if not 0 < value < 1:
         raise ArgumentTypeError(f"is '{word}'; write a share between 0 and 1, such as 0.5")
     return value
+
+
+def weights_of(*known: str) -> Callable[[str], dict[str, float]]:
+    """Weights by name; one that is not named weighs nothing.
+
+    Example:
+        >>> weights_of("rouge1", "rouge2")("rouge2=3")
+        {'rouge2': 3.0}
+    """
+
+    def weights(word: str) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for part in text(word).split(","):
+            name, _, number = part.strip().partition("=")
+            if name not in known or name in found or not _WEIGHT.fullmatch(number):
+                example = ",".join(f"{name}={place}" for place, name in enumerate(known, start=1))
+                raise ArgumentTypeError(f"is '{word}'; write weights from 0 on, each once, such as {example}")
+            found[name] = float(number)
+        if not any(found.values()):
+            raise ArgumentTypeError(f"is '{word}', and nothing would count; write a weight above 0")
+        return found
+
+    return weights
 
 
 def memory_size(word: str) -> int:

@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "drift": "hold val, test and predict rows against train",
     "gate": "hold a run's scores against rules, for CI",
     "init": "lay out a working folder: config, preset, callback, data stub",
+    "mbr": "choose among the summaries of several runs by minimum Bayes risk",
     "plan": "count the memory of a training step, before anything is downloaded",
     "report": "write one page of a run, or of several side by side",
     "tune": "search the decoding preset of a slice of the val rows",
@@ -33,7 +34,7 @@ COMMANDS: Final[Mapping[str, str]] = {
 TRAINER_COMMANDS: Final = ("fit", "validate", "test", "predict")
 """Commands of the Trainer; `kosum_pl.cli.run` runs them, and their `--help` shows the config's options too."""
 
-WITHOUT_CONFIG: Final = ("gate", "init", "report")
+WITHOUT_CONFIG: Final = ("gate", "init", "mbr", "report")
 """Commands that read no config of a training, and so take no further options than those declared here."""
 
 CONFIG_OPTIONS: Final = (
@@ -231,6 +232,21 @@ def _init(parser: ArgumentParser) -> None:
     _add(parser, "--config", "NAME", what, default="kobart")
 
 
+def _mbr(parser: ArgumentParser) -> None:
+    parser.usage = "%(prog)s RUN RUN RUN [RUN ...] [options]"
+    parser.description = (
+        "Choose for each row, among the summaries that several runs gave of it, the one with the highest expected "
+        "ROUGE if one of the others were the reference: an ensemble of models that need not share a tokenizer. Runs "
+        "must hold the same rows. What comes of it is a folder like an evaluation's, which report and gate read."
+    )
+    what = "a run directory, such as runs/demo/latest, or a folder under its eval/"
+    parser.add_argument("runs", nargs="*", type=types.path, metavar="RUN", help=what)
+    weights = {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0}
+    what = "what counts how much (rouge1=1,rouge2=1,rougeL=1)"
+    _add(parser, "--weights", "NAME=NUMBER,…", what, types.weights_of(*weights), weights)
+    _add(parser, "--output", "DIR", "the folder; default: eval/mbr-TIME in the first run", types.path)
+
+
 def _plan(parser: ArgumentParser) -> None:
     parser.usage = _CONFIG_USAGE
     parser.description = (
@@ -294,6 +310,7 @@ _DECLARATIONS: Final[Mapping[str, Callable[[ArgumentParser], None]]] = {
     "fit": _fit,
     "gate": _gate,
     "init": _init,
+    "mbr": _mbr,
     "plan": _plan,
     "predict": _predict,
     "report": _report,

@@ -50,16 +50,24 @@ def lcs_length(first: Sequence[str], second: Sequence[str]) -> int:
         >>> lcs_length("abcde", "badce")
         3
     """
+    return lcs_lengths(first, [second])[0]
+
+
+def lcs_lengths(first: Sequence[str], others: Sequence[Sequence[str]]) -> list[int]:
+    """The same against several, for whom the first is looked through once."""
     positions: dict[str, int] = {}
     for position, token in enumerate(first):
         positions[token] = positions.get(token, 0) | 1 << position
     full = (1 << len(first)) - 1
-    # A zero bit at position i: the subsequence grows by one when the i-th token is allowed for.
-    row = full
-    for token in second:
-        matches = row & positions.get(token, 0)
-        row = (row + matches | row - matches) & full
-    return len(first) - row.bit_count()
+    lengths = []
+    for second in others:
+        # A zero bit at position i: the subsequence grows by one when the i-th token is allowed for.
+        row = full
+        for token in second:
+            if matches := row & positions.get(token, 0):
+                row = (row + matches | row - matches) & full
+        lengths.append(len(first) - row.bit_count())
+    return lengths
 
 
 def score_rows(

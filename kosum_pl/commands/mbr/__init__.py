@@ -1,0 +1,1 @@
+"""Command `mbr`: of several candidates of a row the one that the others agree with most."""
