@@ -43,9 +43,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             with replacing(Path(path)) as temporary:
                 torch.save(checkpoint, temporary)
         except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError of a full disk
-            reason = (error.strerror if isinstance(error, OSError) else None) or one_line(str(error))[:120]
+            reason = error.strerror if isinstance(error, OSError) else "its writer failed, as on a full disk"
             raise UsageError(
-                f"{path} cannot be written ({reason}); the earlier file is as it was: make "
+                f"{path} cannot be written ({reason or one_line(str(error))}); the earlier file is as it was: make "
                 "room, or give another folder with --runs_dir"
             ) from error
 

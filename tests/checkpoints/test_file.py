@@ -151,12 +151,21 @@ def test_a_kill_while_writing_leaves_the_old_file(where: str, path: Path, monkey
     assert is_same(read_checkpoint(path))
 
 
-def test_a_full_disk_leaves_the_old_file_and_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (RuntimeError("[enforce fail at inline_container.cc:676] . unexpected pos 64 vs 0"), "as on a full disk"),
+    ],
+)
+def test_a_full_disk_leaves_the_old_file_and_says_so(
+    error: Exception, reason: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(UsageError, match=r"last\.ckpt cannot be written \(.*No space left.*the earlier file is as it"):
+    with pytest.raises(UsageError, match=rf"last\.ckpt cannot be written \(.*{reason}\); the earlier file is as it"):
         AtomicCheckpointIO().save_checkpoint(CONTENT, path)
     assert is_same(read_checkpoint(path))
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
