@@ -32,7 +32,7 @@ from kosum_pl.cli.memory_advice import memory_advice
 from kosum_pl.cli.parser_errors import explain_instantiation_error, explain_parser_error
 from kosum_pl.cli.plugins import LoadedPlugins, load_plugins
 from kosum_pl.cli.quiet import quieten
-from kosum_pl.cli.setting_checks import check_devices, check_seed, check_trainer, explain_refusal
+from kosum_pl.cli.setting_checks import check_devices, check_nulls, check_seed, check_trainer, explain_refusal
 from kosum_pl.datamodule import SummarizationDataModule
 from kosum_pl.errors import (
     UsageError,
@@ -154,6 +154,9 @@ class KosumCLI(LightningCLI):
         values = self.config[self.invocation.command]
         check_seed(values.seed_everything)
         check_trainer(values.trainer, command=self.invocation.command, has_gpu=torch.cuda.is_available)
+        check_nulls(values.model, owner="model")
+        check_nulls(values.data, owner="data", of=SummarizationDataModule)
+        check_nulls(values.trainer.callbacks, owner="trainer.callbacks")
         if self.is_run:
             check_devices(values.trainer, has_gpu=torch.cuda.is_available)
 

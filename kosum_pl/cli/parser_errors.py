@@ -64,8 +64,9 @@ def explain_parser_error(message: str, *, parser: ArgumentParser, failures: Sequ
 
 def explain_instantiation_error(message: str) -> str:
     """The reason inside the tree of alternatives that is left when a value of a union cannot be built."""
-    # Deeper lines explain an alternative that was not meant.
-    reasons = re.findall(r"^  - (?!Expected|Does not validate|Not a valid subclass)(.+)$", message, flags=re.MULTILINE)
+    found = re.findall(r"^( +)- (?!Expected|Does not validate|Not a valid subclass)(.+)$", message, flags=re.MULTILINE)
+    # Deeper lines explain an alternative that was not meant, unless nothing but a tree stands above them.
+    reasons = [reason for indent, reason in found if indent == min((indent for indent, _ in found), key=len)]
     own = [reason for reason in reasons if "unexpected keyword argument" not in reason]
     owner = "trainer.callbacks: " if "callbacks.callback.Callback" in message.partition("Errors:")[0] else ""
     return owner + one_line("; ".join(dict.fromkeys(own or reasons)) or message)

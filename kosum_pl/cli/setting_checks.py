@@ -10,7 +10,11 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from typing import Any, Final
+from pydoc import locate
+from types import NoneType, UnionType
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+
+from jsonargparse import Namespace
 
 from kosum_pl.errors import UsageError, one_line
 from kosum_pl.types import is_finite_number
@@ -43,6 +47,8 @@ _TRAINS_NOTHING: Final = ("max_epochs", "max_steps", "limit_train_batches")
 _GPU_STRATEGIES: Final = ("deepspeed", "fsdp")
 _COPYING_STRATEGIES: Final = ("ddp_fork", "ddp_notebook", "ddp_spawn")
 """What the processes of these have written and scored does not come back to the one that reports it."""
+_TAKES_NULL: Final = (Any, NoneType, object)
+_ABSENT: Final = object()
 _OBJECT: Final = re.compile(r"<[\w.]+ object at 0x\w+>")
 
 
@@ -109,6 +115,48 @@ def check_devices(settings: Mapping[str, Any], *, has_gpu: Callable[[], bool]) -
             f"trainer.devices is {devices}: on a CPU that is as many processes, and this machine has {num_cores} "
             f"cores; write a number up to {num_cores}"
         )
+
+
+def check_nulls(settings: Any, *, owner: str, of: type | None = None) -> None:
+    """Refuse null where a class needs a value, which the parser lets through, with the key that holds it.
+
+    Args:
+        settings: Arguments of a class, or a class with `class_path` and `init_args`, or a list of these.
+        owner: The key that they stand under.
+        of: The class; None where the settings name it.
+
+    Raises:
+        UsageError: The first null that is wrong.
+    """
+    if isinstance(settings, list):
+        for entry in settings:
+            check_nulls(entry, owner=owner)
+        return
+    path = getattr(settings, "class_path", None)
+    kind, values = (locate(path), settings.get("init_args")) if isinstance(path, str) else (of, settings)
+    for name, hint in _argument_hints(kind).items() if isinstance(values, (Mapping, Namespace)) else ():
+        options = _options_of(hint)
+        value = values.get(name, _ABSENT)
+        if value is None and not any(option in _TAKES_NULL for option in options):
+            whose = f" of {path.rpartition('.')[2]}" if path and owner.endswith("callbacks") else ""
+            raise UsageError(f"{owner}.{name}{whose} is null; write a value, or leave it out")
+        below = next((option for option in options if isinstance(option, type) and _argument_hints(option)), None)
+        check_nulls(value, owner=f"{owner}.{name}", of=below)
+
+
+def _argument_hints(of: object) -> dict[str, Any]:
+    """Types of a class's arguments; none where they cannot be told."""
+    try:
+        return get_type_hints(of.__init__) if isinstance(of, type) else {}  # type: ignore[misc]
+    except (NameError, TypeError):  # of a plug-in that imports names for type checkers alone
+        return {}
+
+
+def _options_of(hint: Any) -> tuple[Any, ...]:
+    """What a hint allows: the types of a union, or itself."""
+    if get_origin(hint) not in (Union, UnionType):
+        return (hint,)
+    return tuple(option for each in get_args(hint) for option in _options_of(each))
 
 
 def explain_refusal(error: BaseException, settings: Mapping[str, Any], *, owner: str = "trainer") -> str:

@@ -44,6 +44,12 @@ TRAINER = [
 MODEL = [
     refused("model.learning_rate", "-1", "above 0"),
     refused("model.learning_rate", ".inf", "above 0"),
+    refused("model.learning_rate", "null", "is null; write a value"),
+    refused("model.schedule", "null", "is null; write a value"),
+    refused("model.new_tokens", "null", "is null; write a value"),
+    refused("model.constraint", "{charset: null}", "charset names 'None'; known: korean"),
+    refused("model.adapter.rank", "null", "expected int"),
+    refused("trainer.callbacks.save_top_k", "null", "of RougeSumCheckpoint is null; write a value"),
     refused("model.warmup_ratio", "2", "from 0 to below 1"),
     refused("model.schedule", "cosinus", "cosine"),
     refused("model.label_smoothing", "1.5", "below 1"),
