@@ -47,7 +47,7 @@ MODEL = [
     refused("model.learning_rate", "null", "is null; write a value"),
     refused("model.schedule", "null", "is null; write a value"),
     refused("model.new_tokens", "null", "is null; write a value"),
-    refused("model.constraint", "{charset: null}", "charset names 'None'; known: korean"),
+    refused("model.constraint", "{charset: null}", "charset is null; write a value"),
     refused("model.adapter.rank", "null", "expected int"),
     refused("trainer.callbacks.save_top_k", "null", "of RougeSumCheckpoint is null; write a value"),
     refused("model.warmup_ratio", "2", "from 0 to below 1"),
