@@ -47,6 +47,7 @@ _TRAINS_NOTHING: Final = ("max_epochs", "max_steps", "limit_train_batches")
 _GPU_STRATEGIES: Final = ("deepspeed", "fsdp")
 _COPYING_STRATEGIES: Final = ("ddp_fork", "ddp_notebook", "ddp_spawn")
 """What the processes of these have written and scored does not come back to the one that reports it."""
+_FEW_PROCESSES: Final = 4
 _TAKES_NULL: Final = (Any, NoneType, object)
 _ABSENT: Final = object()
 _OBJECT: Final = re.compile(r"<[\w.]+ object at 0x\w+>")
@@ -95,7 +96,9 @@ def check_trainer(settings: Mapping[str, Any], *, command: str, has_gpu: Callabl
 
 
 def check_devices(settings: Mapping[str, Any], *, has_gpu: Callable[[], bool]) -> None:
-    """Refuse more processes on a CPU than it has cores: each device is one there, with a model of its own.
+    """Refuse more processes on a CPU than it could serve: each device is one there, with a model of its own.
+
+    A few are taken whatever it has, to try out what several ranks do.
 
     Args:
         settings: `trainer` of a parsed config that runs here; one that is planned for may have another machine.
@@ -108,12 +111,13 @@ def check_devices(settings: Mapping[str, Any], *, has_gpu: Callable[[], bool]) -
     if isinstance(devices, str) and devices.isdecimal():
         devices = int(devices)
     num_cores = os.cpu_count() or 1
-    if not isinstance(devices, int) or devices <= num_cores or accelerator not in ("auto", "cpu"):
+    most = max(num_cores, _FEW_PROCESSES)
+    if not isinstance(devices, int) or devices <= most or accelerator not in ("auto", "cpu"):
         return
     if accelerator == "cpu" or not has_gpu():
         raise UsageError(
             f"trainer.devices is {devices}: on a CPU that is as many processes, and this machine has {num_cores} "
-            f"cores; write a number up to {num_cores}"
+            f"cores; write a number up to {most}"
         )
 
 

@@ -98,18 +98,21 @@ def test_numbers_of_the_data_module_have_a_range(name: str, value: int) -> None:
         (5, "auto", True, False),
         (5, "gpu", True, False),
         (4, "cpu", False, False),
+        (3, "cpu", False, False),
         ("auto", "cpu", False, False),
         ([0, 1], "cpu", False, False),
         (-1, "auto", False, False),
     ],
 )
+@pytest.mark.parametrize("num_cores", [1, 4])
 def test_a_cpu_takes_as_many_processes_as_it_has_cores(
-    monkeypatch: pytest.MonkeyPatch, devices: object, accelerator: str, has_gpu: bool, is_refused: bool
+    monkeypatch: pytest.MonkeyPatch, num_cores: int, devices: object, accelerator: str, has_gpu: bool, is_refused: bool
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    """And a few, however few it has."""
+    monkeypatch.setattr("os.cpu_count", lambda: num_cores)
     settings = {"devices": devices, "accelerator": accelerator}
     if not is_refused:
         check_devices(settings, has_gpu=lambda: has_gpu)
         return
-    with pytest.raises(UsageError, match=r"trainer\.devices is 5: .* this machine has 4 cores; write a number up to 4"):
+    with pytest.raises(UsageError, match=rf"trainer\.devices is 5: .* has {num_cores} cores; write a number up to 4"):
         check_devices(settings, has_gpu=lambda: has_gpu)
