@@ -111,10 +111,20 @@ class Job:
         while time.monotonic() < end:
             if is_there(self.batches()):
                 return True
-            if Path(f"/proc/{self.pids[0]}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            if self._has_ended():
                 return is_there(self.batches())
             time.sleep(0.005)
         raise TimeoutError("\n".join(self.said()))
+
+    def wait_for_end(self, *, seconds: float) -> bool:
+        """Wait until the first rank has ended; False where it has not."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self._has_ended():
+            time.sleep(0.01)
+        return self._has_ended()
+
+    def _has_ended(self) -> bool:
+        return Path(f"/proc/{self.pids[0]}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
 
     def kill(self, number: signal.Signals = signal.SIGKILL, *, is_group: bool = False) -> None:
         """Send a signal to all ranks, or to their workers too; a killed one takes them along."""
