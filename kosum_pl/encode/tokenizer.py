@@ -36,6 +36,9 @@ def load_tokenizer(
     """
     source = resolve_path(model_name)
     _check_source(model_name, source)
+    if gguf_file is not None and Path(source).is_dir() and not (Path(source) / gguf_file).is_file():
+        there = ", ".join(sorted(path.name for path in Path(source).glob("*.gguf"))) or "there is none"
+        raise ValueError(f"model.gguf_file is '{gguf_file}', and no such file is in {source} (GGUF files: {there})")
     from transformers import AutoTokenizer  # 2 s: wait until a tokenizer is wanted
 
     options = {} if gguf_file is None else {"gguf_file": gguf_file}

@@ -44,6 +44,7 @@ TRAINER = [
 MODEL = [
     refused("model.learning_rate", "-1", "above 0"),
     refused("model.learning_rate", ".inf", "above 0"),
+    refused("model.gguf_file", "x.gguf", "no such file is in", "there is none"),
     refused("model.learning_rate", "null", "is null; write a value"),
     refused("model.schedule", "null", "is null; write a value"),
     refused("model.new_tokens", "null", "is null; write a value"),
