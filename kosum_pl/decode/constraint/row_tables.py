@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -62,6 +63,18 @@ class VocabularyIndex:
         self.transitions: list[list[int]] = tables.automaton.transitions.tolist()
 
     @cached_property
+    def common_states(self) -> dict[_RowState, int]:
+        """The states of the common automaton as states of a row, numbered as they are there."""
+        return {(state, _NO_WORDS): state for state in range(len(self.transitions))}
+
+    @cached_property
+    def roots(self) -> list[frozenset[int]]:
+        """Roots of a trie of words that may start in each common state."""
+        free = self.tables.automaton.is_free.tolist()
+        kinds = {marks: frozenset(root for root in (0, 1) if marks[root]) for marks in product((False, True), repeat=2)}
+        return [kinds[marks] for marks in zip(*free, strict=True)]
+
+    @cached_property
     def heads(self) -> dict[int, list[bytes]]:
         """By byte: beginnings of tokens, perhaps empty, behind which a word may start with that byte in the token.
 
@@ -109,7 +122,7 @@ class VocabularyIndex:
 class _WordTrie:
     """Bytes of a row's words; nodes 0 and 1 are the roots of those that begin with a mark, and of the others."""
 
-    def __init__(self, words: Sequence[str], automaton: ByteAutomaton) -> None:
+    def __init__(self, words: Sequence[str], automaton: ByteAutomaton, roots: Sequence[frozenset[int]]) -> None:
         self.children: list[dict[int, int]] = [{}, {}]
         self.ending: dict[int, int] = {}
         for word in words:
@@ -120,7 +133,7 @@ class _WordTrie:
                     self.children.append({})
                 node = self.children[node][byte]
             self.ending[node] = automaton.ending_of(word)
-        self._roots = [frozenset(np.flatnonzero(is_free).tolist()) for is_free in automaton.is_free.T]
+        self._roots = roots
 
     def roots(self, common: int) -> frozenset[int]:
         """Roots of the words that may start in a common state."""
@@ -133,10 +146,9 @@ class RowTablesBuilder:
     def __init__(self, index: VocabularyIndex, words: Sequence[str]) -> None:
         self.index = index
         self.automaton = index.tables.automaton
-        self.trie = _WordTrie([word for word in words if word], self.automaton)
-        self.num_common = len(self.automaton.transitions)
-        self.states: list[_RowState] = [(state, _NO_WORDS) for state in range(self.num_common)]
-        self.numbers = {state: number for number, state in enumerate(self.states)}
+        self.trie = _WordTrie([word for word in words if word], self.automaton, index.roots)
+        self.numbers = dict(index.common_states)
+        self.states: list[_RowState] = list(self.numbers)
         # Tokens behind a row state and a first part of the token, as states in which a token is cut are met again.
         self._walks: dict[tuple[_RowState, bytes], dict[int, _RowState]] = {}
 
@@ -186,11 +198,14 @@ class RowTablesBuilder:
 
     def _heads(self, state: _RowState) -> list[bytes]:
         common, nodes = state
-        heads = {b""} if nodes else set()
-        if common != DEAD:
-            for byte in (byte for root in (0, 1) for byte in self.trie.children[root]):
-                heads.update(self.index.heads[byte])
-        return sorted(heads)
+        heads = [] if common == DEAD else self._common_heads
+        return [b"", *heads] if nodes and heads[:1] != [b""] else heads
+
+    @cached_property
+    def _common_heads(self) -> list[bytes]:
+        """Beginnings of tokens behind which one of the words may start."""
+        starting = {byte for root in (0, 1) for byte in self.trie.children[root]}
+        return sorted({head for byte in starting for head in self.index.heads[byte]})
 
     def _walk_words(self, state: _RowState, head: bytes) -> dict[int, _RowState]:
         """Tokens that begin with `head` and go on with a byte of a word."""
