@@ -63,6 +63,7 @@ def catch() -> None:
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _handle)
+        _let_children_end()
 
 
 def defer(is_deferred: bool) -> None:
@@ -86,6 +87,23 @@ def check() -> None:
     """Raise `Stopped` where a signal has come."""
     if _received is not None:
         raise Stopped(_received)
+
+
+def _let_children_end() -> None:
+    """Once a signal has come, take no notice of children that end: it was sent to the whole group.
+
+    torch raises where a loader's worker has ended, in the middle of an update as well, whose weights could not be kept.
+    """
+    handler = signal.getsignal(signal.SIGCHLD)
+    if not callable(handler) or getattr(handler, "is_patient", False):
+        return
+
+    def patient(number: int, frame: FrameType | None) -> None:
+        if _received is None:
+            handler(number, frame)
+
+    patient.is_patient = True  # type: ignore[attr-defined]
+    signal.signal(signal.SIGCHLD, patient)
 
 
 def _handle(number: int, frame: FrameType | None) -> None:

@@ -77,7 +77,7 @@ def test_fit_help_shows_all_options_and_loads_no_package_that_only_a_run_needs(t
     result, _ = run_python(code, "fit", "--help", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "--trainer.max_epochs" in result.stdout
-    assert "--preset NAME" in result.stdout
+    assert "--preset NAME" in " ".join(result.stdout.split())
     assert result.stdout.rstrip().endswith("LOADED []")
 
 

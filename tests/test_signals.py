@@ -48,6 +48,27 @@ def test_a_deferred_one_waits_for_the_next_check(capfd: pytest.CaptureFixture[st
         signals.check()
 
 
+def test_workers_that_the_same_signal_ends_break_nothing_off() -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("a worker has ended")
+
+    before = signal.signal(signal.SIGCHLD, refuse)  # as torch does
+    try:
+        with signals.stopping():
+            signals.catch()
+            signals.catch()
+            with pytest.raises(RuntimeError, match="a worker has ended"):
+                send(signal.SIGCHLD)
+            signals.defer(True)
+            send(signal.SIGTERM)
+            send(signal.SIGCHLD)
+            assert signals.received() is signal.SIGTERM
+        with pytest.raises(RuntimeError, match="a worker has ended"):
+            send(signal.SIGCHLD)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_what_was_ignored_stays_so() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
     try:
