@@ -122,6 +122,7 @@ class DecodingRules:
         *,
         prompt_length: int,
         num_source_tokens: Sequence[int],
+        num_sequences: int | None = None,
     ) -> BatchRules:
         """Rules of one batch, which allow its dialogues' words.
 
@@ -130,6 +131,7 @@ class DecodingRules:
             preset: Serves all of them.
             prompt_length: Leading positions that are not generated.
             num_source_tokens: Tokens of each row's prompt, padding left out, (B,); a limit may depend on them.
+            num_sequences: Sequences that a row has at a time; None for as many as the preset has beams.
         """
         limits = tuple(map(preset.max_new_tokens_of, num_source_tokens))
         constraint = None
@@ -139,7 +141,7 @@ class DecodingRules:
                 GenerationShape(
                     prompt_length=prompt_length,
                     max_new_tokens=limits if len(set(limits)) > 1 else limits[0],
-                    num_beams=preset.num_beams,
+                    num_beams=num_sequences or preset.num_beams,
                     overwrites_scores=True,
                 ),
             )

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
+from kosum_pl.decode.candidates import MbrSettings
 from kosum_pl.decode.charset import Charset
 from kosum_pl.decode.literals import DEFAULT_LITERALS, row_literals
 from kosum_pl.decode.postprocess.steps import check_steps
@@ -129,6 +130,7 @@ class DecodingSettings:
     Attributes:
         router: Which preset serves which row, outside of `fit`.
         fit_router: The same inside `fit`, where validation should be fast.
+        mbr: Outside of `fit`: which of several candidates a row gets; None for the preset's own summary.
         constrained_stages: Out of `STAGES`: where the constraint is on.
         preset_files: Files that the presets were read from, the default's included.
         notes: Lines worth showing once: what of a preset file has changed its meaning.
@@ -145,6 +147,7 @@ class DecodingSettings:
     constrained_stages: tuple[str, ...] = STAGES
     postprocess: tuple[str, ...] = ()
     regenerator: Regenerator | None = None
+    mbr: MbrSettings | None = None
     preset_files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -158,12 +161,15 @@ class DecodingSettings:
         constraint: ConstraintSettings | None = None,
         postprocess: Sequence[str] = (),
         regenerator: Regenerator | None = None,
+        mbr: MbrSettings | None = None,
     ) -> DecodingSettings:
         """From the module's arguments of the same names, presets by name or path.
 
         Raises:
-            ValueError: A preset cannot be read, or can never be reached.
+            ValueError: A preset cannot be read, or can never be reached; or a row would be chosen for in two ways.
         """
+        if mbr is not None and regenerator is not None:
+            raise ValueError("model.mbr and model.regenerator choose a row's summary in two ways; take one of them out")
         forced = load_preset(preset) if preset else None
         routed = tuple(load_preset(name) for name in presets)
         fit_forced = forced or (load_preset(fit_preset) if fit_preset else None)
@@ -175,6 +181,7 @@ class DecodingSettings:
             constraint=constraint,
             postprocess=check_steps(postprocess),
             regenerator=regenerator,
+            mbr=mbr,
             preset_files=files,
             notes=tuple(filter(None, map(unit_note, dict.fromkeys(files)))),
         )

@@ -16,6 +16,7 @@ from typing import Any, Final
 from kosum_pl import __version__
 from kosum_pl.checkpoints.lineage import EXPORT_RECORD
 from kosum_pl.decode import STAGES, ConstraintSettings, DecodingPreset, PresetRouter
+from kosum_pl.decode.candidates import MbrSettings
 from kosum_pl.decode.constraint.token_bytes import vocabulary_fingerprint
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import ChatPrompt, SourcePrompt
@@ -44,6 +45,7 @@ def module_values(module: SummarizationModule, *, with_adapter: bool) -> dict[st
         "constraint": asdict(replace(constraint, literals=constraint.fixed_literals)) if constraint else None,
         "postprocess": list(decoding.postprocess),
         "regenerator": _regenerator_values(decoding.regenerator),
+        "mbr": asdict(decoding.mbr) if decoding.mbr else None,
         "rouge_tokenizer": scored_as.rouge_tokenizer,
         "multi_reference": scored_as.multi_reference,
         "base_model": {
@@ -111,6 +113,7 @@ def build_module(values: Mapping[str, Any], folder: Path) -> SummarizationModule
         constraint=ConstraintSettings(**values["constraint"]) if values["constraint"] else None,
         postprocess=values["postprocess"],
         regenerator=_regenerator(values["regenerator"]),
+        mbr=MbrSettings(**values["mbr"]) if values.get("mbr") else None,  # older folders know nothing of it
         slices=(),
         rouge_tokenizer=values["rouge_tokenizer"],
         multi_reference=values["multi_reference"],

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 from kosum_pl.checkpoints.random_state import restore_random_state
 from kosum_pl.checkpoints.record import read_record, write_record
 from kosum_pl.decode import ConstraintSettings, DecodingSettings
+from kosum_pl.decode.candidates import MbrSettings
 from kosum_pl.decode.postprocess.steps import DEFAULT_STEPS
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import Batch, ChatPrompt, Encoder, SourcePrompt, add_new_tokens, load_tokenizer
@@ -77,6 +78,7 @@ class SummarizationModule(EvaluatingModule):
         constraint: What may be generated: Korean text, tags and the row's own words; None for anything.
         postprocess: Steps from what the model said to what the user gets, by name; an empty list for none.
         regenerator: Which rows to generate again; None for none.
+        mbr: Outside of `fit`: several candidates a row, of which the one is taken that the others agree with most.
         slices: Profile columns of which every value gets scores of its own, and `length` for quartiles of the
             dialogues' characters over the evaluated rows; null for all columns with a dozen values at most.
         generate_during_fit: Whether validation inside `fit` generates, or computes the loss alone.
@@ -133,6 +135,7 @@ class SummarizationModule(EvaluatingModule):
         constraint: ConstraintSettings | None = None,
         postprocess: Sequence[str] = DEFAULT_STEPS,
         regenerator: Regenerator | None = None,
+        mbr: MbrSettings | None = None,
         slices: Sequence[str] | None = None,
         generate_during_fit: bool = True,
         rouge_tokenizer: Literal["kiwi", "mecab", "char", "space"] = "kiwi",
@@ -144,9 +147,8 @@ class SummarizationModule(EvaluatingModule):
         super().__init__()
         check_label_smoothing(label_smoothing)
         check_combination(adapter, quantization)
-        self.source = pick(ModelSource, arguments)
+        self.source, self.optimizer_settings = pick(ModelSource, arguments), pick(OptimizerSettings, arguments)
         self.adapter, self.strict_loading = adapter, adapter is None
-        self.optimizer_settings = pick(OptimizerSettings, arguments)
         self.label_smoothing, self.gradient_checkpointing = label_smoothing, gradient_checkpointing
         self.generate_during_fit = generate_during_fit
         tokenizer, self.notes = load_tokenizer(model_name, gguf_file=gguf_file, trust_remote_code=trust_remote_code)

@@ -7,6 +7,7 @@ order of the input. Where a batch does not fit into memory it is computed in hal
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import asdict
 from typing import Any
 
 from lightning.pytorch import LightningModule
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel
 
 from kosum_pl.decode import DecodingPreset, DecodingSettings, PresetRouter
 from kosum_pl.encode import Batch, Encoder
+from kosum_pl.metrics.least_risk import least_risk
 from kosum_pl.metrics.scores import EvaluationScores
 from kosum_pl.modules.clipping import is_sharded
 from kosum_pl.modules.loss import cross_entropy_sum
@@ -92,6 +94,7 @@ class EvaluatingModule(LightningModule):
         return {
             **self.evaluation.record(),
             "constraint": self._constraint_name,
+            **({"mbr": asdict(self.decoding.mbr)} if self.decoding.mbr is not None and not self.is_fitting else {}),
             "preset": ",".join(sorted({prediction.preset for prediction in self.predictions})),
             "num_rows": len(self.predictions),
         }
@@ -137,7 +140,13 @@ class EvaluatingModule(LightningModule):
     def summarize_batch(
         self, batch: Batch, *, preset: DecodingPreset, stage: str = "predict", encoder_states: Tensor | None = None
     ) -> list[Prediction]:
-        """Generate one summary for every row of a batch; see `Summarizer.summarize`."""
+        """Generate one summary for every row of a batch; see `Summarizer.summarize`, and of `mbr` `candidates`."""
+        mbr = None if self.is_fitting else self.decoding.mbr
+        if mbr is not None:
+            rows = self._summarizer.candidates(
+                self.language_model, batch, preset=preset, stage=stage, settings=mbr, together=self._together
+            )
+            return least_risk(rows, tokenizer=self.evaluation.metrics.tokenizer, weights=mbr.weights)
         return self._summarizer.summarize(
             self.language_model,
             batch,

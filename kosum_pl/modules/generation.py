@@ -47,10 +47,12 @@ def generate(
     preset: DecodingPreset,
     rules: DecodingRules,
     attempt: int = 0,
+    num_candidates: int = 1,
     encoder_states: Tensor | None = None,
 ) -> list[Completion]:
     """Generate one summary for every row of a batch, whose prompts are (B, P), left-padded for causal models.
 
+    With several candidates those of a row stand together, (B * num_candidates,): draws, or the best beams.
     `encoder_states`, (B, P, H), come from `encode_prompts` where a batch is generated for more than once. Sampling
     draws anew at each attempt. The model is in evaluation mode; its `generation_config` holds special tokens only.
     """
@@ -64,10 +66,11 @@ def generate(
         preset,
         prompt_length=prompt_length,
         num_source_tokens=batch.prompt_mask.sum(dim=1).tolist(),
+        num_sequences=max(preset.num_beams, num_candidates),
     )
     limits = batch_rules.limits
     config = generation_config(model, preset, tokenizer=encoder.tokenizer)
-    config.max_new_tokens = max(limits)
+    config.max_new_tokens, config.num_return_sequences = max(limits), num_candidates
     with _seeded(preset, row=batch.rows[0], attempt=attempt), batch_rules.head(model):
         sequences = model.generate(
             input_ids=batch.prompt_ids,
@@ -78,9 +81,18 @@ def generate(
             **_encoded(encoder_states),
         )
     generated = sequences[:, prompt_length:]
-    labels, lengths, finished = completion_labels(generated, encoder.terminator_ids, limits=limits)
+    origins = torch.arange(len(batch.rows)).repeat_interleave(num_candidates)
+    labels, lengths, finished = completion_labels(
+        generated, encoder.terminator_ids, limits=[limits[row] for row in origins]
+    )
     log_probs = _log_probs(
-        model, batch, labels=labels, num_tokens=sum(lengths), rules=batch_rules, encoder_states=encoder_states
+        model,
+        batch,
+        labels=labels,
+        num_tokens=sum(lengths),
+        rules=batch_rules,
+        origins=origins.to(labels.device),
+        encoder_states=encoder_states,
     )
     return [
         Completion(ids=tuple(ids[:length]), log_prob=log_prob, reached_eos=is_finished)
@@ -155,15 +167,22 @@ def _log_probs(
     labels: Tensor,
     num_tokens: int,
     rules: BatchRules,
+    origins: Tensor,
     encoder_states: Tensor | None,
 ) -> Tensor:
-    """Log-probability of each row's generated ids, (B,), over what the row may hold, without any rule of the preset."""
+    """Log-probability of each sequence's ids, (N,), over what its row may hold, without any rule of the preset.
+
+    `origins` are the rows of the batch that the sequences are of, (N,).
+    """
+    if len(origins) > len(batch.rows):
+        batch = batch.select_prompts(origins.tolist())
+        encoder_states = None if encoder_states is None else encoder_states[origins]
     inputs, targets = _teacher_forced(model, batch, labels=labels)
     inputs |= _encoded(encoder_states)
     with rules.scoring_head(model):
         logits, flat = supervised_logits(model, targets, num_supervised=num_tokens, **inputs)
     rows = (targets != IGNORE_INDEX).nonzero()[:, 0]
-    logits, flat = rules.allowed_logits(logits, flat, rows=rows)
+    logits, flat = rules.allowed_logits(logits, flat, rows=origins[rows])
     return row_log_probs(logits, flat, rows=rows, num_rows=targets.shape[0])
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from kosum_pl.decode import DecodingPreset, DecodingSettings
+from kosum_pl.decode.candidates import MbrSettings
 from kosum_pl.decode.postprocess.steps import Postprocessor
 from kosum_pl.decode.rules import DecodingRules
 from kosum_pl.encode import Batch, Encoder
@@ -60,6 +61,33 @@ class Summarizer:
             found += first if self.decoding.regenerator is None else self._regenerate(attempt, part, states, first)
         return found
 
+    def candidates(
+        self,
+        model: PreTrainedModel,
+        batch: Batch,
+        *,
+        preset: DecodingPreset,
+        stage: str,
+        settings: MbrSettings,
+        together: str = "",
+    ) -> list[list[Prediction]]:
+        """Several predictions for every row of a batch, (B, num_candidates); see `summarize`.
+
+        As many sequences are generated at once as the preset would need for the batch, so that memory is the same; but
+        ranks that compute together take the whole batch, as one that has fewer rows must not be done earlier.
+        """
+        several, num = settings.preset_for(preset), settings.num_candidates
+        at_once = max(1, len(batch.rows) * preset.num_beams // max(num, several.num_beams))
+        at_once = len(batch.rows) if together else at_once
+        found: list[Prediction] = []
+        for start in range(0, len(batch.rows), at_once):
+            part = batch.select(range(start, min(start + at_once, len(batch.rows))))
+            for *_, predictions in self._attempt(
+                model, part, preset=several, stage=stage, num_candidates=num, together=together
+            ):
+                found += predictions
+        return [found[start : start + num] for start in range(0, len(found), num)]
+
     def _regenerate(
         self, attempt: _Attempt, batch: Batch, encoder_states: Tensor | None, first: Sequence[Prediction]
     ) -> list[Prediction]:
@@ -82,6 +110,7 @@ class Summarizer:
         preset: DecodingPreset,
         stage: str,
         number: int = 0,
+        num_candidates: int = 1,
         encoder_states: Tensor | None = None,
         together: str = "",
     ) -> Iterator[_Part]:
@@ -90,12 +119,22 @@ class Summarizer:
 
         def complete(part: Batch, places: range) -> tuple[Tensor | None, list[Completion]]:
             states = _states_of(encoder_states, part, places)
-            return states, generate(model, part, preset=preset, rules=rules, attempt=number, encoder_states=states)
+            completions = generate(
+                model,
+                part,
+                preset=preset,
+                rules=rules,
+                attempt=number,
+                num_candidates=num_candidates,
+                encoder_states=states,
+            )
+            return states, completions
 
         for part, _, (states, completions) in in_parts(
             batch, complete, demand=Demand(preset=preset, together=together)
         ):
-            rows = zip(part.dialogues, completions, strict=True)
+            dialogues = [dialogue for dialogue in part.dialogues for _ in range(num_candidates)]
+            rows = zip(dialogues, completions, strict=True)
             yield part, states, [self._prediction(dialogue, each, preset=preset.name) for dialogue, each in rows]
 
     def _prediction(self, dialogue: Dialogue, completion: Completion, *, preset: str) -> Prediction:

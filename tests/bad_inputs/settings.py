@@ -113,6 +113,9 @@ CLASSES = [
     ),
     refused("trainer.logger", "subprocess.Popen", "is subprocess.Popen, which is no Logger"),
     refused("trainer.strategy", "subprocess.Popen", "is subprocess.Popen"),
+    refused("model.mbr", "{num_candidates: 2}", "num_candidates is 2; write a number from 3"),
+    refused("model.mbr", "{method: draw}", "expected sample, beam"),
+    refused("model.mbr", "{weights: {rouge3: 1}}", "known: rouge1, rouge2, rougeL"),
     refused("model.regenerator", "{class_path: subprocess.Popen}", "which is no Regenerator"),
     refused("trainer.plugins", "subprocess.Popen", "is subprocess.Popen"),
     BadInput(

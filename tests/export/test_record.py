@@ -9,6 +9,7 @@ import pytest
 
 from kosum_pl.checkpoints.lineage import EXPORT_RECORD
 from kosum_pl.data import Columns
+from kosum_pl.decode.candidates import MbrSettings
 from kosum_pl.decode.regenerate import Regenerator
 from kosum_pl.encode import TokenLimits
 from kosum_pl.export.folder import open_folder, write_folder
@@ -33,3 +34,17 @@ def test_a_folder_of_before_the_unit_goes_on_counting_tokens(tmp_path: Path, is_
     presets = open_folder(tmp_path).module.decoding.reachable_presets
     assert {preset.name for preset in presets} == {"saturday", "default", "retry"}
     assert {(preset.no_repeat_ngram_size, preset.no_repeat_ngram_unit) for preset in presets} == {(3, unit)}
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_candidates_are_chosen_among_by_the_exported_folder_too(tmp_path: Path, is_old: bool) -> None:
+    settings = MbrSettings(num_candidates=4, method="beam", weights={"rouge2": 1.0})
+    module = Seq2SeqModule("demo:bart", random_init=True, mbr=settings)
+    module.configure_model()
+    limits = TokenLimits(max_source_tokens=64, max_summary_tokens=8)
+    write_folder(module, InferenceSettings(limits=limits, columns=Columns(), cleaning=(), batch_size=2), tmp_path)
+    if is_old:  # of before there were any
+        record = json.loads((tmp_path / EXPORT_RECORD).read_text(encoding="utf-8"))
+        del record["mbr"]
+        (tmp_path / EXPORT_RECORD).write_text(json.dumps(record), encoding="utf-8")
+    assert open_folder(tmp_path).module.decoding.mbr == (None if is_old else settings)

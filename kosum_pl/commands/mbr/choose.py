@@ -1,21 +1,17 @@
-"""Minimum Bayes risk: the candidate with the highest expected ROUGE against a row's others.
+"""What is chosen among the candidates of several runs.
 
-In: candidates by row. Out: a `Choice` a row. All texts are tokenized in one call, as an analyser takes most of the
-time.
+In: candidates by row. Out: a `Choice` a row, which says what every candidate was worth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from kosum_pl.commands.mbr.sources import Candidate
-from kosum_pl.metrics.expected_rouge import expected_rouge
+from kosum_pl.metrics.least_risk import expectations, place_of_best
 from kosum_pl.metrics.tokenize import RougeTokenizer
 from kosum_pl.types import Prediction
-
-SCORES: Final = ("rouge1", "rouge2", "rougeL")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +31,9 @@ class Choice:
 def choose(
     rows: Sequence[Sequence[Candidate]], *, tokenizer: RougeTokenizer, weights: Mapping[str, float]
 ) -> list[Choice]:
-    """Choose a candidate for every row; of equal ones the earliest.
-
-    `weights` are those of `SCORES`; one that is not named weighs nothing.
-    """
-    texts = [candidate.prediction.text for row in rows for candidate in row]
-    tokens = iter(tokenizer.tokenize_batch(texts))
-    each = [weights.get(name, 0.0) for name in SCORES]
-    choices = []
-    for row in rows:
-        found = [next(tokens) for _ in row]
-        expected = 100 * expected_rouge(found, probabilities=[1.0] * len(row), weights=each)
-        # Beyond the last bits, in which the order of adding shows: equal candidates are equally good.
-        best = row[int(expected.round(9).argmax())]
-        choices.append(Choice(prediction=best.prediction, source=best.source, expected=tuple(expected.tolist())))
-    return choices
+    """Choose a candidate for every row by minimum Bayes risk; of equal ones the one of the earliest run."""
+    expected = expectations(
+        [[candidate.prediction for candidate in row] for row in rows], tokenizer=tokenizer, weights=weights
+    )
+    chosen = [(row[place_of_best(values)], tuple(values)) for row, values in zip(rows, expected, strict=True)]
+    return [Choice(prediction=best.prediction, source=best.source, expected=values) for best, values in chosen]

@@ -69,8 +69,10 @@ def tune(invocation: Invocation, options: Options) -> Iterator[str]:
         ValueError: The config, the checkpoint, the slice or the study is wrong, or the preset does not win.
     """
     device = find_device(options.device)
-    plan = _make_plan(load_parts(invocation), options)
-    parts = plan.parts
+    parts = load_parts(invocation)
+    if parts.module.decoding.mbr is not None:
+        raise UsageError("model.mbr would choose among candidates, and tune searches one preset; add --model.mbr null")
+    plan = _make_plan(parts, options)
     yield from parts.datamodule.report_lines
     yield (
         f"{plan.slice_name}: {len(plan.tuning)} rows to search on, {len(plan.held_out)} held out; "

@@ -199,6 +199,7 @@ def test_only_rows_of_val_are_read(folder: Path) -> None:
         (["--output", "x.txt"], "tune needs --output FILE.yaml"),
         (["--study", "dev.csv"], "--study dev.csv cannot be read as a study"),
         (["--device", "tpu"], "--device is 'tpu'"),
+        (["--model.mbr", "{num_candidates: 4}"], "tune searches one preset; add --model.mbr null"),
     ],
 )
 def test_a_mistake_is_one_line(
