@@ -29,6 +29,7 @@ class Killing:
         whole = server.run(words, folder, num_ranks=num_ranks)
         lines = whole.batches()
         self._seconds_a_line = (time.monotonic() - start) / len(lines)
+        self._places = [place for place, line in enumerate(lines) if "rows" in line]
         self._num_lines = len(lines)
         self._rows = [rows_of(whole.batches(rank)) for rank in range(num_ranks)]
         self._result = result_of(latest(folder))
@@ -39,7 +40,7 @@ class Killing:
         for number in range(num_kills + 1):
             job = self._server.start(words, self._folder, num_ranks=self._num_ranks)
             if number < num_kills:
-                self._kill(job, done=first)
+                self._kill(job, done=last)
             else:
                 assert job.wait() == 0, job.said()
             first, last = self._check_rows(job, first, last)
@@ -56,12 +57,14 @@ class Killing:
         assert not list(latest(self._folder).rglob(".*ckpt*"))
 
     def _kill(self, job: Job, *, done: int) -> None:
-        """After a random one of the lines that are left, and a random while."""
-        line = self._chance.randrange(1, max(2, self._num_lines - done))
-        job.wait_for(lambda lines: len(lines) >= line)
+        """After a random one of the lines that are left, and a random while; at the start where none is."""
+        left = self._num_lines - self._places[done] if done < len(self._places) else 0
+        if left > 1:
+            line = self._chance.randrange(1, left)
+            assert job.wait_for(lambda lines: len(lines) >= line), job.said()
         time.sleep(self._chance.random() * self._seconds_a_line / 2)
         job.kill()
-        job.wait()
+        assert job.wait() == -signal.SIGKILL
 
     def _check_rows(self, job: Job, first: int, last: int) -> tuple[int, int]:
         """Where the batches of a fit stand among those of the whole one; they follow on those that were saved."""
