@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 BART = {
     "d_model": 16,
@@ -38,3 +41,9 @@ def tiny_config(
         },
         "data": {"train_file": "train.csv", "val_file": "dev.csv", **limits, **data},
     }
+
+
+def write_tiny(config: Mapping[str, Any]) -> None:
+    """Write a config as `tiny.yaml`, and its preset, into the working folder."""
+    Path("tiny_preset.yaml").write_text("max_new_tokens: 4\n", encoding="utf-8")
+    Path("tiny.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")

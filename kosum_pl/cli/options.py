@@ -245,6 +245,7 @@ def _mbr(parser: ArgumentParser) -> None:
     what = "what counts how much (rouge1=1,rouge2=1,rougeL=1)"
     _add(parser, "--weights", "NAME=NUMBER,…", what, types.weights_of(*weights), weights)
     _add(parser, "--output", "DIR", "the folder; default: eval/mbr-TIME in the first run", types.path)
+    _fit(parser)
 
 
 def _plan(parser: ArgumentParser) -> None:

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 
 from kosum_pl.__main__ import main
 from kosum_pl.modules import Seq2SeqModule
 from tests.error_lines import error_line
 from tests.full_disk import fill_disk
-from tests.tiny_config import tiny_config
+from tests.tiny_config import tiny_config, write_tiny
 
 CALLBACKS = [{"class_path": name} for name in ("SampleTable", "GradNormHistogram", "RougeSumCheckpoint")]
 CONFIG = tiny_config(
@@ -40,8 +39,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_demo: Callable[[in
     """A working folder with a few of the demo's rows and a tiny config."""
     monkeypatch.chdir(tmp_path)
     cut_demo(8, 4)
-    Path("tiny_preset.yaml").write_text("max_new_tokens: 4\n", encoding="utf-8")
-    Path("tiny.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
+    write_tiny(CONFIG)
     return tmp_path
 
 

@@ -23,7 +23,7 @@ OWN = {
     "init": {"--config"},
     "plan": {"--json", "--memory"},
     "predict": {"--safe_csv", "--no_text"},
-    "mbr": {"--weights", "--output"},
+    "mbr": {"--weights", "--output", "--safe_csv"},
     "report": {"--output", "--markdown", "--redact"},
     "summarize": {"--safe_csv", "--input_format", "--format", "--output", "--batch_size", "--device"},
     "tune": {"--slice", "--trials", "--output", "--force", "--held_out", "--seed", "--study", "--device"},

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 
 from kosum_pl.__main__ import main
 from kosum_pl.encode import Batch
@@ -19,7 +18,7 @@ from kosum_pl.metrics.scores import EvaluationScores
 from kosum_pl.modules import Seq2SeqModule
 from tests.error_lines import error_line
 from tests.memory_errors import cuda_error, exhaust_cpu
-from tests.tiny_config import tiny_config
+from tests.tiny_config import tiny_config, write_tiny
 
 CONFIG = tiny_config(
     trainer={"max_steps": 4, "val_check_interval": 2, "log_every_n_steps": 1, "num_sanity_val_steps": 0},
@@ -37,8 +36,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_demo: Callable[[in
     """A working folder with a few of the demo's rows and a tiny config."""
     monkeypatch.chdir(tmp_path)
     cut_demo(8, 4)
-    Path("tiny_preset.yaml").write_text("max_new_tokens: 4\n", encoding="utf-8")
-    Path("tiny.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
+    write_tiny(CONFIG)
     return tmp_path
 
 

@@ -7,20 +7,13 @@ import pytest
 from kosum_pl.metrics.least_risk import expectations, least_risk
 from kosum_pl.metrics.rouge import score_rows
 from kosum_pl.metrics.tokenize import get_tokenizer
-from kosum_pl.types import Prediction
+from tests.metrics.rows import prediction
 
 WEIGHTS = {"rouge1": 1.0, "rouge2": 3.0, "rougeL": 2.0}
 ROWS = [
     ["#Person1#은 내일 역에서 지민을 만난다.", "#Person1#은 내일 만난다.", "지민은 밥을 먹는다.", ""],
     ["비가 온다.", "비가 온다.", "눈이 온다."],
 ]
-
-
-def prediction(text: str) -> Prediction:
-    return Prediction(
-        example_id="a", text=text, raw_text=text, dialogue="", references=(), profile={}, log_prob=0.0, num_tokens=1,
-        reached_eos=True, attempts=1, preset="fast",
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["space", "char"])

@@ -17,9 +17,11 @@ def run(options: Options) -> int:
         raise UsageError("mbr needs runs, such as runs/a/latest runs/b/latest runs/c/latest; see mbr --help")
     # Seconds of imports, after everything that can be checked without them.
     from kosum_pl.commands.mbr.run import combine
+    from kosum_pl.runs.csv_cells import CsvCells
     from kosum_pl.runs.run import open_run
 
     runs = [open_run(folder) for folder in options.runs]
-    for line in combine(runs, weights=options.weights, output=options.output):
+    cells = CsvCells(is_safe=options.safe_csv)
+    for line in combine(runs, weights=options.weights, output=options.output, cells=cells):
         say(line)
     return 0

@@ -22,15 +22,18 @@ from kosum_pl.metrics.bootstrap import paired_difference
 from kosum_pl.metrics.score_table import SEED, ScoreTable
 from kosum_pl.metrics.tokenize import get_tokenizer
 from kosum_pl.report.scored import MAIN_SCORE, settings_of
+from kosum_pl.runs.csv_cells import CsvCells
 from kosum_pl.runs.files import EVALUATION_FOLDER, METRICS_FILE, NO_TEXT_KEY, SUBMISSION_FILE
 from kosum_pl.runs.folders import make_time_folder
-from kosum_pl.runs.predictions import write_predictions
+from kosum_pl.runs.predictions import filled_line, unfinished_line, write_predictions
 from kosum_pl.runs.run import Run
 
 CHOICES_FILE: Final = "choices.jsonl"
 
 
-def combine(runs: Sequence[Run], *, weights: Mapping[str, float], output: Path | None) -> Iterator[str]:
+def combine(
+    runs: Sequence[Run], *, weights: Mapping[str, float], output: Path | None, cells: CsvCells
+) -> Iterator[str]:
     """Choose for every row, write a folder, and say what was won.
 
     Raises:
@@ -43,11 +46,12 @@ def combine(runs: Sequence[Run], *, weights: Mapping[str, float], output: Path |
     table = ScoreTable.of(predictions, settings)
     folder = _make_folder(runs[0], output)
     has_sources = not any(run.metrics.get(NO_TEXT_KEY) for run in runs)
-    write_predictions(predictions, folder, has_sources=has_sources)
+    num_filled = write_predictions(predictions, folder, cells=cells, has_sources=has_sources)
     write_json_lines((_line(choice, runs) for choice in choices), folder / CHOICES_FILE)
     write_json(folder / METRICS_FILE, _metrics(table, runs, weights=weights))
     yield f"{len(rows):,} rows, {len(runs)} candidates each; chosen: {_chosen(choices, runs)}"
     yield from _gains(table, [[row[source].prediction for row in rows] for source in range(len(runs))], runs)
+    yield from (*filled_line(num_filled, has_sources=has_sources), *cells.lines(), *unfinished_line(predictions))
     yield f"{len(rows):,} summaries: {folder / SUBMISSION_FILE}"
 
 

@@ -16,6 +16,7 @@ from kosum_pl.runs.predictions import write_predictions
 from kosum_pl.runs.run import open_run
 from kosum_pl.types import Prediction
 from tests.error_lines import error_line
+from tests.metrics.rows import prediction
 
 # Of each row the summaries of three runs; two agree with each other, and those are nearer to the reference.
 ROWS = {
@@ -30,20 +31,8 @@ REFERENCES = {
 }
 
 
-def prediction(example_id: str, text: str) -> Prediction:
-    return Prediction(
-        example_id=example_id,
-        text=text,
-        raw_text=text,
-        dialogue=f"#Person1#: {example_id}",
-        references=(REFERENCES[example_id],),
-        profile={},
-        log_prob=-1.0,
-        num_tokens=4,
-        reached_eos=True,
-        attempts=1,
-        preset="fast",
-    )
+def row(example_id: str, text: str) -> Prediction:
+    return prediction(text, [REFERENCES[example_id]], example_id=example_id, dialogue=f"#Person1#: {example_id}")
 
 
 WriteRuns = Callable[..., list[Path]]
@@ -58,7 +47,7 @@ def write_runs(tmp_path: Path) -> WriteRuns:
         for number, name in enumerate(("a", "b", "c")):
             folder = tmp_path / "runs" / name
             folder.mkdir(parents=True)
-            rows = [prediction(example_id, texts[number]) for example_id, texts in ROWS.items()]
+            rows = [row(example_id, texts[number]) for example_id, texts in ROWS.items()]
             write_predictions(change(number, rows), folder)
             write_json(folder / "metrics.json", {"stage": "val", "rouge_tokenizer": "space"})
             folders.append(folder)
@@ -110,6 +99,23 @@ def test_rows_without_references_are_chosen_among_too(
     assert main(["mbr", *map(str, folders), "--output", str(tmp_path / "out")]) == 0
     assert "no references here: nothing is scored" in capsys.readouterr().out.splitlines()
     assert len((tmp_path / "out" / "predictions.csv").read_text("utf-8").splitlines()) == 4
+
+
+def test_what_was_filled_cut_or_is_a_formula_is_counted(
+    write_runs: WriteRuns, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = ("", "=1+1", "온다")
+    folders = write_runs(
+        lambda _, rows: [replace(each, text=text, reached_eos=False) for each, text in zip(rows, texts, strict=True)]
+    )
+    for option, said in (([], "--safe_csv has them shown"), (["--safe_csv"], "each got an apostrophe")):
+        output = tmp_path / f"out{len(option)}"
+        assert main(["mbr", *map(str, folders), "--output", str(output), *option]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[-4].startswith("1 empty summaries were filled")
+        assert "1 in predictions.csv" in lines[-3]
+        assert said in lines[-3]
+        assert lines[-2] == "3 of 3 summaries were cut at max_new_tokens (dev_0, dev_1, dev_2)"
 
 
 @pytest.mark.parametrize(
